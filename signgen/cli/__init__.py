@@ -1,0 +1,41 @@
+"""The command line: one module per command; each parses, calls, prints. Imports no torch."""
+
+from __future__ import annotations
+
+import typer
+
+from signgen import __version__
+from signgen.cli import build_pairs, evaluate, render, train
+from signgen.cli.common import run
+
+app = typer.Typer(
+    name="signgen",
+    help="Photo-realistic signers from keypoints: video and poses in, a trained two-stage model, mp4 and metrics out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"signgen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+app.command("build-pairs", no_args_is_help=True)(build_pairs.build_pairs)
+app.command("train", no_args_is_help=True)(train.train)
+app.command("render", no_args_is_help=True)(render.render)
+app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
+
+
+def main() -> None:
+    """Entry point: runs the command; bad input becomes one line on stderr and exit code 2."""
+    run(app)

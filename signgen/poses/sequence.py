@@ -1,0 +1,93 @@
+"""PoseSequence: the one representation of keypoints inside signgen; every format converts to it at the edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from signgen.errors import PoseError
+from signgen.files import atomic_path
+from signgen.poses.skeletons import SKELETONS, Skeleton
+
+FILE_SUFFIX = ".poses.npz"
+
+
+@dataclass(frozen=True)
+class PoseSequence:
+    """Keypoints of one person over time.
+
+    keypoints: float32 (T, K, 3) = x px, y px, score; origin top-left of a `width` x `height` frame.
+        A missing point has x = y = NaN and score 0. Scores are whatever the estimator gave (HRNet: 0.006 to 1.85).
+    fps: frames per second, or None where the format does not say.
+    """
+
+    keypoints: np.ndarray
+    width: int
+    height: int
+    fps: float | None = None
+    skeleton: str = "coco-wholebody-133"
+
+    def __post_init__(self) -> None:
+        shape = self.keypoints.shape
+        points = self.layout.points
+        if len(shape) != 3 or shape[1:] != (points, 3) or self.keypoints.dtype != np.float32:
+            raise PoseError(
+                f"keypoints of shape {shape}, {self.keypoints.dtype}", expected=f"float32 (T, {points}, 3)"
+            )
+
+    @property
+    def layout(self) -> Skeleton:
+        """The skeleton's index ranges."""
+        try:
+            return SKELETONS[self.skeleton]
+        except KeyError:
+            raise PoseError(f"unknown skeleton {self.skeleton!r}", expected=f"one of {sorted(SKELETONS)}") from None
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def __getitem__(self, frames: slice) -> PoseSequence:
+        return replace(self, keypoints=self.keypoints[frames])
+
+    @property
+    def present(self) -> np.ndarray:
+        """bool (T, K): the point is there."""
+        return np.isfinite(self.keypoints[..., :2]).all(-1)
+
+    @property
+    def has_person(self) -> np.ndarray:
+        """bool (T,): at least one point of the frame is there."""
+        return self.present.any(-1)
+
+    def resized(self, width: int, height: int) -> PoseSequence:
+        """The same poses on a `width` x `height` frame (x and y scaled independently)."""
+        scaled = self.keypoints.copy()
+        scaled[..., 0] *= width / self.width
+        scaled[..., 1] *= height / self.height
+        return replace(self, keypoints=scaled, width=width, height=height)
+
+    def save(self, path: Path) -> None:
+        """Write signgen's own file: an uncompressed .npz without pickles, the same bytes for the same poses."""
+        with atomic_path(path) as temporary, temporary.open("wb") as handle:
+            np.savez(
+                handle,
+                keypoints=self.keypoints,
+                size=np.array([self.width, self.height], np.int32),
+                fps=np.array(np.nan if self.fps is None else self.fps, np.float64),
+                skeleton=np.array(self.skeleton),
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> PoseSequence:
+        """Read a file written by `save`. Raises PoseError when it is something else."""
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                fps = float(data["fps"])
+                width, height = (int(v) for v in data["size"])
+                return cls(
+                    data["keypoints"], width, height, None if np.isnan(fps) else fps, str(data["skeleton"])
+                )
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise PoseError(f"{path}: not a signgen pose file ({error})", expected="a .poses.npz written by signgen") from error
