@@ -21,6 +21,7 @@ class PoseSequence:
     keypoints: float32 (T, K, 3) = x px, y px, score; origin top-left of a `width` x `height` frame.
         A missing point has x = y = NaN and score 0. Scores are whatever the estimator gave (HRNet: 0.006 to 1.85).
     fps: frames per second, or None where the format does not say.
+    notes: what a reader had to decide, e.g. which of several people it followed; not saved.
     """
 
     keypoints: np.ndarray
@@ -28,6 +29,7 @@ class PoseSequence:
     height: int
     fps: float | None = None
     skeleton: str = "coco-wholebody-133"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shape = self.keypoints.shape

@@ -24,7 +24,7 @@ class Skeleton:
 COCO_WHOLEBODY_133 = Skeleton(
     name="coco-wholebody-133",
     points=133,
-    body=range(0, 17),
+    body=range(17),
     feet=range(17, 23),
     face=range(23, 91),
     left_hand=range(91, 112),

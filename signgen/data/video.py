@@ -1,0 +1,230 @@
+"""Frames in: a video, a folder of images or one image as RGB uint8 frames; images and PNGs in and out."""
+
+from __future__ import annotations
+
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from signgen.data.video_writer import VideoWriter
+from signgen.errors import VideoError
+from signgen.files import atomic_path
+
+__all__ = ["FrameSource", "VideoWriter", "image_files", "is_video", "open_frames", "read_image", "write_png"]
+
+VIDEO_SUFFIXES = frozenset([".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".gif"])
+IMAGE_SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"])
+# decord is exact on these (equal to PyAV to the last bit); others, AV1 and gif among them, it cannot decode.
+DECORD_CODECS = frozenset(["h264", "hevc", "mpeg4", "vp9"])
+
+
+class FrameSource(ABC):
+    """Random access to the frames of one clip. Sources may be pickled and used after a fork."""
+
+    path: Path
+    num_frames: int  # frames that decode; containers sometimes claim more
+    width: int
+    height: int
+    fps: float | None  # None for images
+
+    @abstractmethod
+    def _read(self, start: int, stop: int) -> np.ndarray: ...
+
+    def read(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Frames [start, stop) as uint8 (N, height, width, 3) RGB. Raises VideoError outside 0..num_frames."""
+        stop = self.num_frames if stop is None else stop
+        if not 0 <= start < stop <= self.num_frames:
+            raise VideoError(f"{self.path}: frames {start}:{stop} asked for", expected=f"a part of 0:{self.num_frames}")
+        return self._read(start, stop)
+
+
+def open_frames(path: Path) -> FrameSource:
+    """Open a video file, a folder of images (in natural order; other files are ignored) or a single image.
+
+    Raises VideoError when it is missing, empty, truncated or not decodable.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _open_images(path, image_files(path))
+    if not path.is_file():
+        raise VideoError(f"{path}: no such file or folder", expected="a video, a folder of images or an image")
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return _open_images(path, [path])
+    stat = path.stat()
+    return _VideoFile(path, _probe(str(path), stat.st_mtime_ns, stat.st_size))
+
+
+def is_video(path: Path) -> bool:
+    """By its name: a video file."""
+    return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images directly in `folder`, in natural order (frame2 before frame10)."""
+    with os.scandir(folder) as entries:
+        names = [
+            e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES and not e.name.startswith(".")
+        ]
+    return [folder / name for name in sorted(names, key=_natural)]
+
+
+def _natural(name: str) -> tuple[list[str | int], str]:
+    parts = re.split(r"(\d+)", name.lower())
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
+
+
+def read_image(path: Path) -> np.ndarray:
+    """One image as uint8 (H, W, 3) RGB; alpha is dropped. Raises VideoError."""
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read ({error.strerror})", expected="an image") from error
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise VideoError(f"{path}: not a readable image ({data.size} bytes)", expected="a whole PNG or JPEG")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def write_png(path: Path, frame: np.ndarray) -> None:
+    """Write uint8 (H, W, 3) RGB as PNG, atomically."""
+    ok, data = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    if not ok:
+        raise VideoError(f"{path}: frame of shape {frame.shape} cannot be written as PNG")
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data.tobytes())
+
+
+class _ImageFiles(FrameSource):
+    def __init__(self, path: Path, files: list[Path], width: int, height: int) -> None:
+        self.path, self.files = path, files
+        self.num_frames, self.width, self.height, self.fps = len(files), width, height, None
+
+    def _read(self, start: int, stop: int) -> np.ndarray:
+        frames = np.empty((stop - start, self.height, self.width, 3), np.uint8)
+        for row, file in zip(frames, self.files[start:stop], strict=True):
+            image = read_image(file)
+            if image.shape != row.shape:
+                found = f"{file}: {image.shape[1]}x{image.shape[0]}"
+                raise VideoError(found, expected=f"{self.width}x{self.height} like the clip's first frame")
+            row[:] = image
+        return frames
+
+
+def _open_images(path: Path, files: list[Path]) -> _ImageFiles:
+    if not files:
+        raise VideoError(f"{path}: a folder without images", expected="PNG or JPEG frames")
+    height, width, _ = read_image(files[0]).shape
+    return _ImageFiles(path, files, width, height)
+
+
+@dataclass(frozen=True)
+class _Probe:
+    frames: int
+    width: int
+    height: int
+    fps: float | None
+    codec: str
+
+
+@lru_cache(maxsize=1024)
+def _probe(path: str, mtime_ns: int, size: int) -> _Probe:
+    """Decode the whole video once: the only way to know how many frames there are. Raises VideoError."""
+    import av
+
+    decoded = packets = 0
+    try:
+        with av.open(path) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            claimed = stream.frames
+            for packet in container.demux(stream):
+                if packet.is_corrupt:
+                    raise VideoError(f"{path}: truncated: it breaks off after frame {decoded} of {claimed or '?'}")
+                packets += packet.size > 0
+                decoded += len(packet.decode())
+            fps = float(stream.average_rate) if stream.average_rate else None
+            probe = _Probe(decoded, stream.width, stream.height, fps, stream.codec_context.name)
+    except (av.FFmpegError, IndexError) as error:
+        what = f"breaks off after frame {decoded}" if decoded else "not a video that can be decoded"
+        raise VideoError(f"{path}: {what} ({error})", fix="copy the file again, or re-encode it") from error
+    if not decoded or packets < claimed:
+        raise VideoError(f"{path}: truncated: {decoded} frames decode of {claimed}", fix="copy the file again")
+    return probe
+
+
+class _VideoFile(FrameSource):
+    """Readers are opened on the first read of each process: decord hangs when one is carried over a fork."""
+
+    def __init__(self, path: Path, probe: _Probe) -> None:
+        self.path, self._probe = path, probe
+        self.num_frames, self.width, self.height, self.fps = probe.frames, probe.width, probe.height, probe.fps
+        self._reader: _Decord | _PyAV | None = None
+        self._pid = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_reader": None}
+
+    def _read(self, start: int, stop: int) -> np.ndarray:
+        if self._reader is None or self._pid != os.getpid():
+            self._reader = _Decord.open(self.path, self._probe) or _PyAV(self.path)
+            self._pid = os.getpid()
+        return self._reader.read(start, stop)
+
+
+class _Decord:
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+
+    @classmethod
+    def open(cls, path: Path, probe: _Probe) -> _Decord | None:
+        """None where decord has no wheel, cannot decode the codec, or counts other frames than really decode."""
+        if probe.codec not in DECORD_CODECS:
+            return None
+        try:
+            import decord
+        except ImportError:
+            return None
+        reader = decord.VideoReader(str(path), ctx=decord.cpu(0))
+        return cls(reader) if len(reader) == probe.frames else None
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        return self._reader.get_batch(range(start, stop)).asnumpy()
+
+
+class _PyAV:
+    """Decodes forwards and starts again from the first frame when asked for an earlier one: exact, never a seek."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._next = 0
+        self._frames: Iterator[Any] = iter(())
+        self._restart()
+
+    def _restart(self) -> None:
+        import av
+
+        self._container = av.open(str(self.path))
+        stream = self._container.streams.video[0]
+        stream.thread_type = "AUTO"
+        self._frames, self._next = self._container.decode(stream), 0
+        self._reformatter = av.video.reformatter.VideoReformatter()
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        if start < self._next:
+            self._container.close()
+            self._restart()
+        out = []
+        while self._next < stop:
+            frame = next(self._frames)
+            if self._next >= start:
+                out.append(self._reformatter.reformat(frame, format="rgb24").to_ndarray())
+            self._next += 1
+        return np.stack(out)

@@ -1,0 +1,59 @@
+"""Keypoints of any known format in, PoseSequence out. Formats are told apart by content, not by file name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from signgen.errors import PoseError
+from signgen.poses.readers import dwpose, mmpose, mska, openpose, own, slrt, unread
+from signgen.poses.readers.base import PoseFile
+from signgen.poses.sequence import PoseSequence
+
+READERS = {
+    "signgen": own.READER,
+    "mmpose": mmpose.READER,
+    "dwpose": dwpose.READER,
+    "openpose": openpose.READER,
+    "mska": mska.READER,
+    "slrt": slrt.READER,
+    "unread": unread.READER,
+}
+
+__all__ = ["READERS", "PoseFile", "identify", "read_poses"]
+
+
+def identify(path: Path) -> PoseFile | None:
+    """What keypoints are in a file or folder; None when there are none. Raises PoseError for damaged or unsafe files."""
+    found = _find(Path(path))
+    return found[1] if found else None
+
+
+def read_poses(
+    path: Path, *, clip: str | None = None, size: tuple[int, int] | None = None, fps: float | None = None
+) -> PoseSequence:
+    """Read one clip's keypoints.
+
+    clip: its name in a file of many clips; a split prefix such as train/ may be left out.
+    size: (width, height) of the video, for formats that do not carry it; own size wins. fps: likewise.
+    Raises PoseError when the file is missing, unknown, damaged or unsafe, the clip is not in it, or size is needed.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise PoseError(f"{path}: no such file or folder", expected="keypoints")
+    found = _find(path)
+    if found is None:
+        raise PoseError(f"{path}: not keypoints of a known format", expected=f"one of {', '.join(list(READERS)[:-1])}")
+    name, file = found
+    if not file.readable:
+        raise PoseError(
+            f"{path}: {file.format} is recognised but not read yet", expected=f"{', '.join(list(READERS)[:-1])}"
+        )
+    return READERS[name].read(path, clip, size, fps)
+
+
+def _find(path: Path) -> tuple[str, PoseFile] | None:
+    for name, reader in READERS.items():
+        file = reader.identify(path)
+        if file is not None:
+            return name, file
+    return None

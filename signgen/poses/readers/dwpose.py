@@ -1,0 +1,96 @@
+"""DWPose JSON in (a folder with one file per frame, or one file), PoseSequence out; coordinates are 0..1 of the frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen.errors import PoseError
+from signgen.poses.readers.base import (
+    BODY,
+    FACE,
+    LEFT_HAND,
+    RIGHT_HAND,
+    PoseFile,
+    Reader,
+    empty_person,
+    follow,
+    frame_files,
+    load_json,
+    mark_missing,
+    need_size,
+    points_array,
+)
+from signgen.poses.readers.openpose import COCO_FROM_OPENPOSE_18
+from signgen.poses.sequence import PoseSequence
+
+_PARTS = (("face", FACE, 68), ("left_hand", LEFT_HAND, 21), ("right_hand", RIGHT_HAND, 21))
+_POINTS = 17 + 68 + 21 + 21
+
+
+def _is_frame(data: Any) -> bool:
+    return isinstance(data, dict) and "num_persons" in data
+
+
+def _part(person: dict[str, Any], name: str, count: int, where: str) -> np.ndarray:
+    """(count, 3) normalised; -1 marks a missing point."""
+    xy = points_array(person.get(f"{name}_keypoints"), f"{where}: {name}", 2, count)
+    scores = points_array(person.get(f"{name}_scores"), f"{where}: {name}", 1, count)
+    part = np.hstack([xy, scores])
+    part[(xy == -1).all(1), 2] = 0
+    return part
+
+
+def _body(person: dict[str, Any], where: str) -> np.ndarray:
+    """(18, 3). Where the "scores" are indices into a list of candidates, being there is all they say."""
+    body = _part(person, "body", 18, where)
+    scores = body[:, 2]
+    listed = (scores == -1) | (scores == 0) | (np.mod(scores, 18) == np.arange(18))
+    if listed.all():
+        missing = (scores == -1) | (person["body_keypoints"] == np.array(-1)).all(1)
+        body[:, 2] = np.where(missing, 0, 1)
+    return body
+
+
+def _person(data: Any, index: int, where: str, size: np.ndarray) -> np.ndarray:
+    """(133, 3) in pixels. Without any body point there is no person: face and hands are then only noise."""
+    person = data.get(f"person_{index}")
+    if not isinstance(person, dict):
+        raise PoseError(f"{where}: no person_{index}", expected=f"{data['num_persons']} people")
+    out = empty_person()
+    body = mark_missing(_body(person, where)[list(COCO_FROM_OPENPOSE_18)])
+    if np.isnan(body[:, 0]).all():
+        return out
+    out[BODY] = body
+    for name, part, count in _PARTS:
+        out[part] = mark_missing(_part(person, name, count, where))
+    out[:, :2] *= size
+    return out
+
+
+def identify(path: Path) -> PoseFile | None:
+    """Looks at the first frame and counts the files."""
+    files = frame_files(path)
+    if not files or not _is_frame(load_json(files[0])):
+        return None
+    return PoseFile(path, "dwpose", _POINTS, {"": len(files)})
+
+
+def read(path: Path, clip: str | None, size: tuple[int, int] | None, fps: float | None) -> PoseSequence:
+    """One file is one frame, in the order of their names."""
+    width, height = need_size(path, size)
+    scale = np.array([width, height], np.float32)
+    keypoints, notes = follow(_people(file, scale) for file in frame_files(path))
+    return PoseSequence(keypoints, width, height, fps, notes=notes)
+
+
+def _people(file: Path, scale: np.ndarray) -> list[np.ndarray]:
+    data = load_json(file)
+    if not _is_frame(data) or not isinstance(data["num_persons"], int):
+        raise PoseError(f"{file}: not a DWPose frame", expected="{num_persons, person_0, ...} like the first file")
+    return [_person(data, index, str(file), scale) for index in range(data["num_persons"])]
+
+
+READER = Reader(identify, read)

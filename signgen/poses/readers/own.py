@@ -1,0 +1,30 @@
+"""signgen's own `.poses.npz` in, PoseSequence out."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from signgen.poses.readers.base import PoseFile, Reader, starts_with
+from signgen.poses.sequence import PoseSequence
+
+_MEMBERS = {"keypoints.npy", "size.npy", "fps.npy", "skeleton.npy"}
+
+
+def identify(path: Path) -> PoseFile | None:
+    """A zip of exactly the arrays that `PoseSequence.save` writes."""
+    if not starts_with(path).startswith(b"PK") or not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        if set(archive.namelist()) != _MEMBERS:
+            return None
+    poses = PoseSequence.load(path)
+    return PoseFile(path, "signgen", poses.layout.points, {"": len(poses)})
+
+
+def read(path: Path, clip: str | None, size: tuple[int, int] | None, fps: float | None) -> PoseSequence:
+    """The file as it was saved; it carries its own size and fps."""
+    return PoseSequence.load(path)
+
+
+READER = Reader(identify, read)

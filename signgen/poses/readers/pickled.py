@@ -1,0 +1,86 @@
+"""Pickles of many clips: dict clip name -> {key: array (T, 133, 3)}, one clip out as PoseSequence."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen.errors import PoseError, nearest
+from signgen.poses.readers.base import POINTS, PoseFile, mark_missing, need_size
+from signgen.poses.safe_pickle import is_pickle, load_pickle
+from signgen.poses.sequence import PoseSequence
+
+SPLITS = ("train/", "dev/", "test/")
+
+
+def _clips(path: Path, key: str) -> dict[str, np.ndarray] | None:
+    """clip name -> array, or None for other files; kept for the next call, since pairing asks clip by clip."""
+    if path.is_dir() or not is_pickle(path):
+        return None
+    stat = path.stat()
+    return _checked(str(path), stat.st_mtime_ns, stat.st_size, key)
+
+
+@lru_cache(maxsize=4)
+def _unpickled(path: str, mtime_ns: int, size: int) -> Any:
+    return load_pickle(Path(path))
+
+
+@lru_cache(maxsize=8)
+def _checked(path: str, mtime_ns: int, size: int, key: str) -> dict[str, np.ndarray] | None:
+    """The clips of a pickle that has `key`. Raises PoseError for a clip of another shape."""
+    data = _unpickled(path, mtime_ns, size)
+    if not isinstance(data, dict) or not data:
+        return None
+    clips = {}
+    for name, record in data.items():
+        if not isinstance(name, str) or not isinstance(record, dict) or key not in record:
+            return None
+        array = record[key]
+        if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[1:] != (POINTS, 3) or not len(array):
+            found = getattr(array, "shape", type(array).__name__)
+            raise PoseError(f"{path}: clip {name}: {key} is {found}", expected=f"numbers of shape (T, {POINTS}, 3)")
+        if array.dtype.kind not in "fiu":
+            raise PoseError(f"{path}: clip {name}: {key} holds {array.dtype}", expected="numbers")
+        clips[name] = array
+    return clips
+
+
+def identify_key(path: Path, format_name: str, key: str) -> PoseFile | None:
+    """A PoseFile with every clip's length; PoseError for a pickle that is unsafe."""
+    clips = _clips(path, key)
+    if clips is None:
+        return None
+    half = all(array.dtype == np.float16 for array in clips.values())
+    return PoseFile(path, format_name, POINTS, {name: len(array) for name, array in clips.items()}, half=half)
+
+
+def find_clip(path: Path, names: list[str], clip: str | None) -> str:
+    """The name in the file for `clip`: itself, or with one split prefix. Raises PoseError naming the nearest."""
+    if clip is None:
+        if len(names) == 1:
+            return names[0]
+        raise PoseError(f"{path}: holds {len(names)} clips ({', '.join(names[:3])}, ...)", fix="choose one with --clip")
+    if clip in names:
+        return clip
+    matches = [prefix + clip for prefix in SPLITS if prefix + clip in names]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise PoseError(f"{path}: clip {clip} occurs as {', '.join(matches)}", fix="name the split as well")
+    bare = {name.removeprefix(prefix): name for name in names for prefix in SPLITS if name.startswith(prefix)}
+    close = nearest(clip, [*names, *bare])
+    hint = f"did you mean {close}?" if close else f"it begins with {', '.join(names[:3])}"
+    raise PoseError(f"{path}: no clip {clip} among {len(names)}", fix=hint)
+
+
+def read_key(
+    path: Path, clip: str | None, size: tuple[int, int] | None, fps: float | None, *, key: str
+) -> PoseSequence:
+    """Pixels of the frame the keypoints were estimated on; the format does not carry its size."""
+    width, height = need_size(path, size)
+    clips = _clips(path, key) or {}
+    return PoseSequence(mark_missing(clips[find_clip(path, list(clips), clip)]), width, height, fps)

@@ -1,0 +1,176 @@
+"""Pickles from strangers in; dicts, lists, strings, numbers and numpy arrays out (torch tensors become arrays).
+
+A pickle is a program. This unpickler knows seven names; any other is refused by name before anything is called.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import pickle
+import zlib
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
+
+from signgen.errors import PoseError
+
+MAX_BYTES = 8 * 2**30
+MAX_RATIO = 200
+_RATIO_MATTERS_FROM = 2**20
+_GZIP = b"\x1f\x8b"
+_TORCH_STORAGE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how torch's reduced storages begin
+
+
+def is_pickle(path: Path) -> bool:
+    """By content: a pickle of any protocol, plain or gzip."""
+    with path.open("rb") as handle:
+        start = handle.read(2)
+        if start == _GZIP:
+            handle.seek(0)
+            try:
+                start = gzip.GzipFile(fileobj=handle).read(2)
+            except (OSError, EOFError, zlib.error):
+                return False
+            return _looks_pickled(start, b".")
+        handle.seek(0, io.SEEK_END)
+        handle.seek(max(0, handle.tell() - 1))
+        return _looks_pickled(start, handle.read(1))
+
+
+def _looks_pickled(start: bytes, end: bytes) -> bool:
+    """Protocols 2 to 5 begin with their number; 0 and 1 with the first object and end with a full stop."""
+    binary = start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    return binary or (start[:1] in (b"(", b"}", b"]", b"c") and start != b"(\n" and end == b".")
+
+
+def load_pickle(path: Path) -> Any:
+    """Unpickle without running anything. Raises PoseError for unsafe, damaged or oversized files."""
+    data = _read(path)
+    try:
+        return _Unpickler(io.BytesIO(data), path).load()
+    except PoseError:
+        raise
+    except Exception as error:  # a hostile pickle can raise anything from inside the unpickler
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise PoseError(f"{path}: damaged pickle ({reason})", expected="a whole file") from error
+
+
+def _read(path: Path) -> bytes:
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise PoseError(f"{path}: {size / 2**30:.1f} GiB", expected=f"at most {MAX_BYTES // 2**30} GiB")
+    with path.open("rb") as handle:
+        if handle.read(2) != _GZIP:
+            handle.seek(0)
+            return handle.read()
+        handle.seek(0)
+        return _decompress(path, handle, size)
+
+
+def _decompress(path: Path, handle: BinaryIO, size: int) -> bytes:
+    """Unpack gzip, stopping as soon as it is more than keypoints can be."""
+    limit = min(MAX_BYTES, max(_RATIO_MATTERS_FROM, MAX_RATIO * size))
+    out = io.BytesIO()
+    try:
+        with gzip.GzipFile(fileobj=handle) as stream:
+            while chunk := stream.read(1 << 20):
+                if out.tell() + len(chunk) > limit:
+                    expected = f"at most {MAX_RATIO} times its {size} bytes, and {MAX_BYTES // 2**30} GiB"
+                    raise PoseError(
+                        f"{path}: refused: a gzip bomb, it unpacks to more than {limit} bytes", expected=expected
+                    )
+                out.write(chunk)
+    except (OSError, EOFError, zlib.error) as error:
+        raise PoseError(f"{path}: damaged gzip ({error})", expected="a whole file") from error
+    return out.getvalue()
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        super().__init__(file, encoding="latin1")
+        self._path = path
+        array, tensor, storage, encode = _Array(), _Tensor(), _Storage(), _Encode()
+        self._known: dict[tuple[str, str], Any] = {
+            ("collections", "OrderedDict"): OrderedDict,
+            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "dtype"): np.dtype,
+            ("numpy.core.multiarray", "_reconstruct"): array,
+            ("numpy._core.multiarray", "_reconstruct"): array,
+            ("_codecs", "encode"): encode,
+            ("torch._utils", "_rebuild_tensor_v2"): tensor,
+            ("torch.storage", "_load_from_bytes"): storage,
+        }
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return self._known[module, name]
+        except KeyError:
+            self._refuse(f"{module}.{name}")
+
+    def persistent_load(self, pid: Any) -> NoReturn:
+        self._refuse(f"persistent id {str(pid)[:40]!r}")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise PoseError(
+            f"{self._path}: refused: the pickle asks for {what}; nothing of it was run",
+            expected="only dicts, lists, strings, numbers, numpy arrays and torch tensors",
+        )
+
+
+class _Array:
+    """Stands for numpy's `_reconstruct`: always an empty array, which BUILD fills and checks.
+
+    The stand-ins have no attributes (`__slots__`), so that a pickle's BUILD cannot change them.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, kind: Any, shape: Any, code: Any) -> np.ndarray:
+        if kind is not np.ndarray:
+            raise ValueError("an array of an unknown kind")
+        return np.empty(0, np.uint8)
+
+
+class _Encode:
+    """Stands for `_codecs.encode`, which is how protocol 2 writes bytes."""
+
+    __slots__ = ()
+
+    def __call__(self, text: str, encoding: str = "latin1") -> bytes:
+        if encoding not in ("latin1", "latin-1"):
+            raise ValueError(f"bytes in {encoding!r}")
+        return text.encode("latin-1")
+
+
+class _Storage:
+    """Stands for `torch.storage._load_from_bytes`, which is a full `torch.load`: here tensors only, never code."""
+
+    __slots__ = ()
+
+    def __call__(self, data: bytes) -> Any:
+        import torch
+
+        if not isinstance(data, bytes) or not data.startswith(_TORCH_STORAGE):
+            raise ValueError("a torch storage of an unknown form")
+        storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        if not isinstance(storage, torch.storage.TypedStorage):
+            raise ValueError(f"a {type(storage).__name__} in place of a torch storage")
+        return storage
+
+
+class _Tensor:
+    """Stands for `torch._utils._rebuild_tensor_v2`: a numpy array, when it lies within its storage."""
+
+    __slots__ = ()
+
+    def __call__(self, storage: Any, offset: int, size: Any, stride: Any, *_unused: Any) -> np.ndarray:
+        import torch
+
+        flat = torch.empty(0, dtype=storage.dtype).set_(storage._untyped_storage)
+        if int(np.prod(size, dtype=object)) > flat.numel() or offset < 0:
+            raise ValueError(f"a tensor of size {tuple(size)} in a storage of {flat.numel()}")
+        tensor = torch.as_strided(flat, tuple(size), tuple(stride), offset)  # checks the bounds
+        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy().copy()
