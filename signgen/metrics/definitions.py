@@ -1,0 +1,64 @@
+"""What each number means, word for word as it is printed beside the scores; and the protocol they were taken under."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from signgen.metrics.image import PSNR_CAP
+from signgen.poses.parts import SCORE_THRESHOLD
+
+BOX_MARGIN = 0.15
+STATIC_THRESHOLD = 8
+
+_SSIM = "Gaussian window 11x11, sigma 1.5, data range 255, K1 .01, K2 .03, mean of R, G and B"
+_PSNR = f"10 log10(255^2 / mean squared error over R, G and B), capped at {PSNR_CAP:g} dB"
+_BOX = (
+    f"bounding box of the keypoints with a score of at least {SCORE_THRESHOLD:g}, grown on every side by "
+    f"{BOX_MARGIN:.0%} of its longer side and cut to the frame; none where fewer than half of the keypoints are there"
+)
+_HANDS = f"all pixels in the box of the left or the right hand (a pixel in both counts once; {_BOX})"
+_HAND_MEAN = "the mean is over the frames in which at least one hand has a box"
+
+DEFINITIONS = {
+    "ssim": f"Structural similarity, whole frame: {_SSIM}; mean over the pixels whose window lies inside the frame.",
+    "psnr": f"Whole frame, in dB: {_PSNR}; the mean is over the frames' dB values.",
+    "hand_ssim": f"Mean of the whole frame's SSIM map ({_SSIM}) over {_HANDS}; {_HAND_MEAN}.",
+    "hand_psnr": f"In dB: {_PSNR}, the error taken over {_HANDS}; {_HAND_MEAN}.",
+    "hand_sharpness": "Gradient energy (squared central differences of luma, dx^2 + dy^2) of the generated frame "
+    f"divided by the truth's, each summed over {_HANDS}; 1 is as sharp as the truth, less is blurred, noise raises it; "
+    f"{_HAND_MEAN}.",
+    "face_ssim": f"Mean of the whole frame's SSIM map ({_SSIM}) over the face box ({_BOX}); "
+    "the mean is over the frames in which the face has a box.",
+    "face_psnr": f"In dB: {_PSNR}, the error taken over the face box ({_BOX}); "
+    "the mean is over the frames in which the face has a box.",
+    "lpips": "LPIPS v0.1, AlexNet, whole frame at this size, RGB in [-1, 1]; 0 is identical, lower is better.",
+    "flicker": "Mean |generated(t) - generated(t-1)| on the 0..255 scale over R, G, B and the pixels where the truth "
+    f"is static (no channel changes by more than {STATIC_THRESHOLD} from t-1 to t); at best equal to flicker_truth; a "
+    "frozen video has 0, so read it beside the hand scores.",
+    "flicker_truth": "The truth's own mean |truth(t) - truth(t-1)| over the same static pixels.",
+}
+BASELINE_DEFINITIONS = {
+    "copy-source": "The source frame repeated: what a model that does nothing scores.",
+    "nearest-pose": "For each target pose the frame with the closest pose among the training frames of this signer.",
+}
+
+WHOLE_METRICS = ("ssim", "psnr")
+HAND_METRICS = ("hand_ssim", "hand_psnr", "hand_sharpness")
+FACE_METRICS = ("face_ssim", "face_psnr")
+TIME_METRICS = ("flicker", "flicker_truth")
+
+
+@dataclass(frozen=True)
+class ScoringProtocol:
+    """Where and how scores are taken; its text stands at the head of every metrics file.
+
+    size_kind: "native" (the truth's own size) or "canvas" (the model's, not comparable with native scores).
+    """
+
+    name: str = "signgen-video"
+    size_kind: str = "native"
+
+    def text(self, width: int, height: int) -> str:
+        """One line: name, pixels compared, averaging."""
+        place = "the truth's native size" if self.size_kind == "native" else "the model's canvas, NOT the native size"
+        return f"{self.name}: 8-bit RGB frames at {place} ({width}x{height}), means of per-frame values"
