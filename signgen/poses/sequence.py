@@ -35,9 +35,7 @@ class PoseSequence:
         shape = self.keypoints.shape
         points = self.layout.points
         if len(shape) != 3 or shape[1:] != (points, 3) or self.keypoints.dtype != np.float32:
-            raise PoseError(
-                f"keypoints of shape {shape}, {self.keypoints.dtype}", expected=f"float32 (T, {points}, 3)"
-            )
+            raise PoseError(f"keypoints of shape {shape}, {self.keypoints.dtype}", expected=f"float32 (T, {points}, 3)")
 
     @property
     def layout(self) -> Skeleton:
@@ -56,12 +54,12 @@ class PoseSequence:
     @property
     def present(self) -> np.ndarray:
         """bool (T, K): the point is there."""
-        return np.isfinite(self.keypoints[..., :2]).all(-1)
+        return np.asarray(np.isfinite(self.keypoints[..., :2]).all(-1))
 
     @property
     def has_person(self) -> np.ndarray:
         """bool (T,): at least one point of the frame is there."""
-        return self.present.any(-1)
+        return np.asarray(self.present.any(-1))
 
     def resized(self, width: int, height: int) -> PoseSequence:
         """The same poses on a `width` x `height` frame (x and y scaled independently)."""
@@ -88,8 +86,8 @@ class PoseSequence:
             with np.load(path, allow_pickle=False) as data:
                 fps = float(data["fps"])
                 width, height = (int(v) for v in data["size"])
-                return cls(
-                    data["keypoints"], width, height, None if np.isnan(fps) else fps, str(data["skeleton"])
-                )
+                return cls(data["keypoints"], width, height, None if np.isnan(fps) else fps, str(data["skeleton"]))
         except (OSError, ValueError, KeyError, EOFError) as error:
-            raise PoseError(f"{path}: not a signgen pose file ({error})", expected="a .poses.npz written by signgen") from error
+            raise PoseError(
+                f"{path}: not a signgen pose file ({error})", expected="a .poses.npz written by signgen"
+            ) from error

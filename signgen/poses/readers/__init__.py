@@ -18,12 +18,13 @@ READERS = {
     "slrt": slrt.READER,
     "unread": unread.READER,
 }
+KNOWN = "a .poses.npz, MMPose, DWPose or OpenPose JSON, or an MSKA or SLRT pickle"
 
 __all__ = ["READERS", "PoseFile", "identify", "read_poses"]
 
 
 def identify(path: Path) -> PoseFile | None:
-    """What keypoints are in a file or folder; None when there are none. Raises PoseError for damaged or unsafe files."""
+    """What keypoints a file or folder holds; None when none. Raises PoseError for damaged or unsafe files."""
     found = _find(Path(path))
     return found[1] if found else None
 
@@ -42,12 +43,10 @@ def read_poses(
         raise PoseError(f"{path}: no such file or folder", expected="keypoints")
     found = _find(path)
     if found is None:
-        raise PoseError(f"{path}: not keypoints of a known format", expected=f"one of {', '.join(list(READERS)[:-1])}")
+        raise PoseError(f"{path}: not keypoints of a known format", expected=KNOWN)
     name, file = found
     if not file.readable:
-        raise PoseError(
-            f"{path}: {file.format} is recognised but not read yet", expected=f"{', '.join(list(READERS)[:-1])}"
-        )
+        raise PoseError(f"{path}: {file.format} is recognised but not read yet", expected=KNOWN)
     return READERS[name].read(path, clip, size, fps)
 
 

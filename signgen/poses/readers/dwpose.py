@@ -1,4 +1,4 @@
-"""DWPose JSON in (a folder with one file per frame, or one file), PoseSequence out; coordinates are 0..1 of the frame."""
+"""DWPose JSON in (a folder with one file per frame, or one file; coordinates 0..1), PoseSequence out in pixels."""
 
 from __future__ import annotations
 

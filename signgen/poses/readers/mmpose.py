@@ -75,7 +75,7 @@ def identify(path: Path) -> PoseFile | None:
     if frames is None:
         return None
     by_frame = _by_frame(path, frames)
-    first = next((person for people in by_frame for person in people), {"keypoints": []})
+    first: Any = next((person for people in by_frame for person in people), {"keypoints": []})
     points = len(first.get("keypoints", [])) if isinstance(first, dict) else 0
     return PoseFile(path, "mmpose", points, {"": len(by_frame)})
 

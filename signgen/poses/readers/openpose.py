@@ -69,7 +69,7 @@ def identify(path: Path) -> PoseFile | None:
     if not files or not _is_frame(load_json(files[0])):
         return None
     frames = (load_json(file) for file in files)
-    person = next((data["people"][0] for data in frames if _is_frame(data) and data["people"]), {})
+    person: Any = next((data["people"][0] for data in frames if _is_frame(data) and data["people"]), {})
     return PoseFile(path, "openpose", _points(person) if isinstance(person, dict) else 0, {"": len(files)})
 
 

@@ -1,0 +1,194 @@
+"""`signgen build-pairs`: a data set in, a pair set out; says which keypoints belong to which video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from signgen import __version__
+from signgen.cli.common import console
+from signgen.errors import PairSetError, PoseError
+
+if TYPE_CHECKING:
+    from signgen.data.plan import Plan, Rule
+    from signgen.data.survey import Survey
+    from signgen.poses import PoseSequence
+
+_DATA, _TRIPLES = "Data", "Triples"
+_SHOWN = 30
+_OWN_PARTS = {"triples.parquet", "clips.parquet", "meta.json", "poses"}
+
+
+def build_pairs(
+    root: Annotated[
+        Path,
+        typer.Argument(help="A folder of videos with their keypoints, or Phoenix-2014T's folder.", show_default=False),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="The pair set: a new folder, or one to replace.", rich_help_panel=_DATA, show_default=False),
+    ],
+    more: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None,
+    keypoints: Annotated[
+        Path | None,
+        typer.Option(help="Where the keypoints are, when not beside the videos.", rich_help_panel=_DATA),
+    ] = None,
+    pairing: Annotated[
+        Path | None,
+        typer.Option(help="CSV clip,video,keypoints that settles ambiguous pairs.", rich_help_panel=_DATA),
+    ] = None,
+    clips: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME...", help="Only these clips; several names may follow.", rich_help_panel=_DATA),
+    ] = None,
+    holdout_tail: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=0.95,
+            rich_help_panel=_TRIPLES,
+            show_default="0.25 where there are no dev clips",
+            help="Share of every training clip, at its end, kept for validation.",
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Training triples.", rich_help_panel=_TRIPLES)] = 100_000,
+    min_gap: Annotated[
+        int, typer.Option(min=1, help="Least distance of source and target, in frames.", rich_help_panel=_TRIPLES)
+    ] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.", rich_help_panel=_TRIPLES)] = 0,
+) -> None:
+    """Pair videos with keypoints and write training triples (clip, source frame, target frame).
+
+    Keypoints of X.mp4, or of a folder X of frames, are X.*, X_* and X/ beside it, told apart by content. Of several
+    with as many frames as the video, the one with the most points is taken. Nothing is guessed: what has no keypoints,
+    or too many, is named and left out.
+
+    Exit code 1: clips were put aside because they are damaged or ambiguous, or were named with --clips and cannot be
+    used; the others are written. Videos that merely have no keypoints, and corpus clips that are not on disk, are
+    named but are no error. Exit code 2: nothing was written.
+    """
+    from signgen.data.plan import Rule
+
+    names = _names(root, clips, more)
+    _check_out(out)
+    survey = _survey(root.resolve(), keypoints, pairing, names)
+    poses = _read_poses(survey)
+    _show_survey(survey)
+    if not survey.clips:
+        raise PairSetError(f"{root}: no clip can be used", fix="see above why; --pairing FILE.csv names keypoints")
+    _write(out, survey, poses, Rule(count, seed, min_gap, holdout_tail, tuple(names)))
+    if any(left.error for left in survey.left_out):
+        raise typer.Exit(1)
+
+
+def _names(root: Path, clips: list[str] | None, more: list[str] | None) -> list[str]:
+    """--clips A B: the names after the first arrive as further arguments."""
+    if more and not clips:
+        raise typer.BadParameter(f"unexpected {' '.join(more)} after {root}; names of clips follow --clips")
+    return list(dict.fromkeys([*(clips or []), *(more or [])]))
+
+
+def _check_out(out: Path) -> None:
+    """Refuse to write among files that are not a pair set's."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise PairSetError(f"{out}: a file is there", expected="a new folder for the pair set")
+    foreign = sorted(p.name for p in out.iterdir() if p.name not in _OWN_PARTS and not p.name.startswith("."))
+    if foreign and not (out / "meta.json").is_file():
+        raise PairSetError(f"{out}: holds other things ({', '.join(foreign[:3])})", expected="a new or empty folder")
+
+
+def _survey(root: Path, keypoints: Path | None, pairing: Path | None, names: list[str]) -> Survey:
+    from rich.progress import track
+
+    from signgen.data import pairing as videos
+    from signgen.data import phoenix
+    from signgen.data.survey import read_pairing
+
+    def watch(items: Iterable[Any]) -> Iterable[Any]:
+        if not console.is_terminal:
+            return items
+        return track(items, description="looking at clips", console=console, transient=True)
+
+    rows = read_pairing(pairing.resolve(), root) if pairing else {}
+    look = phoenix.survey_phoenix if phoenix.find_root(root) else videos.survey_videos
+    return look(root, keypoints.resolve() if keypoints else None, rows, names, watch)
+
+
+def _read_poses(survey: Survey) -> dict[str, PoseSequence]:
+    """Every clip's keypoints; a clip whose keypoints are damaged is put aside."""
+    from signgen.data.survey import LeftOut
+
+    poses = {}
+    for clip in list(survey.clips):
+        try:
+            poses[clip.name] = clip.poses()
+        except PoseError as error:
+            survey.clips.remove(clip)
+            survey.left_out.append(LeftOut(clip.name, str(error), error=True))
+    return poses
+
+
+def _show_survey(survey: Survey) -> None:
+    """Which keypoints belong to which video, and what was left out."""
+    for clip in survey.clips[:_SHOWN]:
+        keypoints = clip.keypoints
+        console.print(
+            f"[green]paired[/] {escape(clip.name)}: {escape(clip.video.name)} + {escape(keypoints.label)}"
+            f" ({keypoints.file.format}, {keypoints.file.points} points, {clip.num_frames} frames)"
+        )
+    if len(survey.clips) > _SHOWN:
+        console.print(f"... and {len(survey.clips) - _SHOWN} more; all are in clips.parquet")
+    mild = [left for left in survey.left_out if not left.error]
+    for left in mild[:_SHOWN]:
+        console.print(f"[yellow]left out[/] {escape(left.name)}: {escape(left.reason)}")
+    if len(mild) > _SHOWN:
+        console.print(f"... and {len(mild) - _SHOWN} more left out; all are in meta.json")
+    for left in survey.left_out:
+        if left.error:
+            console.print(f"[red]put aside[/] {escape(left.name)}: {escape(left.reason)}")
+
+
+def _write(out: Path, survey: Survey, poses: dict[str, PoseSequence], rule: Rule) -> None:
+    from signgen.data.pairset import data_fingerprint, write_pair_set
+    from signgen.data.plan import plan_pairs
+
+    plan = plan_pairs(survey, poses, rule)
+    meta = _meta(survey, plan, rule, data_fingerprint(plan.clips, poses))
+    for clip in plan.clips:
+        for note in poses[clip.name].notes:
+            console.print(f"[yellow]note[/] {escape(clip.name)}: {escape(note)}")
+    for note in plan.notes:
+        console.print(f"[yellow]note[/] {escape(note)}")
+    if plan.absent:
+        each = ", ".join(f"{name} {number}" for name, number in list(plan.absent.items())[:10])
+        console.print(f"{sum(plan.absent.values())} frames without a person are in no triple ({escape(each)})")
+    write_pair_set(out, plan.clips, poses, plan.triples, meta)
+    counts = ", ".join(f"{number} {split}" for split, number in meta["triples"].items())
+    console.print(f"[bold]{escape(str(out))}[/]: {len(plan.clips)} clips, triples: {counts}")
+
+
+def _meta(survey: Survey, plan: Plan, rule: Rule, fingerprint: str) -> dict[str, Any]:
+    """Everything that says how the set was made; nothing that depends on when or where it is written."""
+    return {
+        "signgen": __version__,
+        "kind": survey.kind,
+        "root": str(survey.root),
+        "seed": rule.seed,
+        "rule": {
+            "count": rule.count,
+            "min_gap": rule.min_gap,
+            "holdout_tail": plan.holdout_tail,
+            "clips": list(rule.clips),
+        },
+        "fingerprint": fingerprint,
+        "triples": {split: len(rows) for split, rows in plan.triples.items()},
+        "frames_without_person": plan.absent,
+        "notes": plan.notes,
+        "left_out": [{"name": left.name, "reason": left.reason, "error": left.error} for left in survey.left_out],
+    }

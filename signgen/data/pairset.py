@@ -1,0 +1,242 @@
+"""A pair-set folder in, PairSet out; and the tables that make one, written so that the same data give the same bytes.
+
+PAIRS/triples.parquet, clips.parquet, poses/<clip>.poses.npz, meta.json (written last: without it, PAIRS is incomplete).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen.data.triples import TRIPLE
+from signgen.data.video import FrameSource, open_frames
+from signgen.errors import PairSetError
+from signgen.files import atomic_path, write_json
+from signgen.poses.sequence import FILE_SUFFIX, PoseSequence
+
+FORMAT = 1
+SPLITS = ("train", "val", "test")
+REBUILD = "run signgen build-pairs again"
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """One clip. `path` is absolute; `keypoints` is where they came from; frames from `holdout_start` on are held out."""
+
+    name: str
+    split: str
+    signer: str
+    path: Path
+    num_frames: int
+    width: int
+    height: int
+    fps: float | None
+    holdout_start: int
+    keypoints: str
+
+    @property
+    def train_frames(self) -> range:
+        """Frames that training may see."""
+        return range(self.holdout_start if self.split == "train" else 0)
+
+    @property
+    def held_out(self) -> range:
+        """Frames that it may not."""
+        return range(len(self.train_frames), self.num_frames)
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """A pair set on disk. meta: seed, rule, root, fingerprint, counts per split, what was left out."""
+
+    folder: Path
+    clips: list[ClipRecord]
+    meta: dict[str, Any]
+    _table: dict[str, np.ndarray]
+
+    @classmethod
+    def load(cls, path: Path) -> PairSet:
+        """Read a folder written by build-pairs. Raises PairSetError naming the part that is missing or damaged."""
+        path = Path(path)
+        if not path.is_dir():
+            raise PairSetError(
+                f"{path}: no such folder", expected="a pair set", fix="make one with signgen build-pairs"
+            )
+        meta = _load_meta(path / "meta.json")
+        clips = _load_clips(path / "clips.parquet", Path(meta["root"]))
+        table = _load_triples(path / "triples.parquet", clips, meta["fingerprint"])
+        pair_set = cls(path, clips, meta, table)
+        for clip in clips:
+            if not pair_set.pose_path(clip.name).is_file():
+                raise PairSetError(f"{path}: incomplete: poses/{clip.name}{FILE_SUFFIX} is missing", fix=REBUILD)
+        return pair_set
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the data: clips, frames and keypoints, wherever they lie."""
+        return self.meta["fingerprint"]
+
+    @cached_property
+    def _by_name(self) -> dict[str, ClipRecord]:
+        return {clip.name: clip for clip in self.clips}
+
+    def clip(self, name: str) -> ClipRecord:
+        """Raises PairSetError for an unknown name."""
+        if name not in self._by_name:
+            raise PairSetError(
+                f"{self.folder}: no clip {name}", expected=f"one of {', '.join(list(self._by_name)[:5])}"
+            )
+        return self._by_name[name]
+
+    def triples(self, split: str) -> np.ndarray:
+        """Records (N,) with fields clip (index into `clips`), source, target: the rows of train, val or test."""
+        if split not in SPLITS:
+            raise PairSetError(f"split {split!r}", expected=f"one of {', '.join(SPLITS)}")
+        return self._table[split]
+
+    def pose_path(self, clip: str) -> Path:
+        """Where the clip's keypoints lie."""
+        return self.folder / "poses" / f"{clip}{FILE_SUFFIX}"
+
+    def poses(self, clip: str) -> PoseSequence:
+        """The clip's keypoints in pixels of its frames."""
+        return PoseSequence.load(self.pose_path(self.clip(clip).name))
+
+    def frames(self, clip: str) -> FrameSource:
+        """The clip's frames. Raises VideoError when the video has moved, PairSetError when it has changed."""
+        record = self.clip(clip)
+        source = open_frames(record.path)
+        if (source.num_frames, source.width, source.height) != (record.num_frames, record.width, record.height):
+            found = f"{record.path}: {source.num_frames} frames of {source.width}x{source.height}"
+            raise PairSetError(found, expected=f"{record.num_frames} of {record.width}x{record.height}", fix=REBUILD)
+        return source
+
+
+def data_fingerprint(clips: list[ClipRecord], poses: dict[str, PoseSequence]) -> str:
+    """16 hex digits over clips, keypoints and videos: their bytes, or the names and sizes in a frame folder."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        head = [clip.name, clip.split, clip.num_frames, clip.width, clip.height, clip.fps]
+        digest.update(json.dumps(head).encode())
+        digest.update(poses[clip.name].keypoints.tobytes())
+        if clip.path.is_dir():
+            sizes = sorted((p.name, p.stat().st_size) for p in clip.path.iterdir() if p.is_file())
+            digest.update(json.dumps(sizes).encode())
+        else:
+            with clip.path.open("rb") as handle:
+                while chunk := handle.read(1 << 22):
+                    digest.update(chunk)
+    return digest.hexdigest()[:16]
+
+
+def write_pair_set(
+    folder: Path,
+    clips: list[ClipRecord],
+    poses: dict[str, PoseSequence],
+    triples: dict[str, np.ndarray],
+    meta: dict[str, Any],
+) -> None:
+    """Write every part atomically, meta.json last; poses of clips that are no longer in the set are removed.
+
+    meta needs seed, rule, root and fingerprint; it goes into the Parquet metadata as well.
+    """
+    meta_path = folder / "meta.json"
+    meta_path.unlink(missing_ok=True)
+    for clip in clips:
+        poses[clip.name].save(folder / "poses" / f"{clip.name}{FILE_SUFFIX}")
+    current = {f"{clip.name}{FILE_SUFFIX}" for clip in clips}
+    for path in (folder / "poses").glob(f"*{FILE_SUFFIX}"):
+        if path.name not in current:
+            path.unlink()
+    _write_table(folder / "clips.parquet", _clips_columns(clips, Path(meta["root"])), meta)
+    _write_table(folder / "triples.parquet", _triples_columns(clips, triples), meta)
+    write_json(meta_path, {"format": FORMAT, **meta})
+
+
+def _clips_columns(clips: list[ClipRecord], root: Path) -> dict[str, Any]:
+    import pyarrow as pa
+
+    def relative(path: Path) -> str:
+        return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+    columns: dict[str, Any] = {
+        name: [getattr(c, name) for c in clips] for name in ("name", "split", "signer", "keypoints")
+    }
+    columns["path"] = [relative(clip.path) for clip in clips]
+    for name in ("num_frames", "width", "height", "holdout_start"):
+        columns[name] = pa.array([getattr(clip, name) for clip in clips], pa.int32())
+    columns["fps"] = pa.array([clip.fps for clip in clips], pa.float64())
+    return columns
+
+
+def _triples_columns(clips: list[ClipRecord], triples: dict[str, np.ndarray]) -> dict[str, Any]:
+    import pyarrow as pa
+
+    rows = np.concatenate([triples[split] for split in SPLITS])
+    splits = np.repeat(np.arange(len(SPLITS), dtype=np.int32), [len(triples[split]) for split in SPLITS])
+    signers = sorted({clip.signer for clip in clips})
+    signer_of = np.array([signers.index(clip.signer) for clip in clips], np.int32)
+    return {
+        "clip": pa.DictionaryArray.from_arrays(rows["clip"], [clip.name for clip in clips]),
+        "source_frame": rows["source"],
+        "target_frame": rows["target"],
+        "split": pa.DictionaryArray.from_arrays(splits, list(SPLITS)),
+        "signer": pa.DictionaryArray.from_arrays(signer_of[rows["clip"]], signers),
+    }
+
+
+def _write_table(path: Path, columns: dict[str, Any], meta: dict[str, Any]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    notes = {key: json.dumps(meta[key]) for key in ("seed", "rule", "fingerprint")}
+    table = pa.table(columns).replace_schema_metadata(notes)
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def _load_meta(path: Path) -> dict[str, Any]:
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PairSetError(f"{path.parent}: incomplete: meta.json cannot be read ({error})", fix=REBUILD) from error
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT or not {"root", "fingerprint"} <= meta.keys():
+        raise PairSetError(f"{path}: not of format {FORMAT}", expected="a pair set of this version", fix=REBUILD)
+    return meta
+
+
+def _read_table(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise PairSetError(f"{path.parent}: incomplete: {path.name} cannot be read ({error})", fix=REBUILD) from error
+
+
+def _load_clips(path: Path, root: Path) -> list[ClipRecord]:
+    try:
+        return [ClipRecord(**{**row, "path": root / row["path"]}) for row in _read_table(path).to_pylist()]
+    except (TypeError, KeyError) as error:
+        raise PairSetError(f"{path}: other columns than expected ({error})", fix=REBUILD) from error
+
+
+def _load_triples(path: Path, clips: list[ClipRecord], fingerprint: str) -> dict[str, np.ndarray]:
+    table = _read_table(path)
+    if json.loads((table.schema.metadata or {}).get(b"fingerprint", b"null")) != fingerprint:
+        raise PairSetError(f"{path}: belongs to other data than meta.json", fix=REBUILD)
+    index = {clip.name: number for number, clip in enumerate(clips)}
+    coded = table.column("clip").combine_chunks()
+    codes = np.array([index[name] for name in coded.dictionary.to_pylist()], np.int32)
+    rows = np.empty(len(table), TRIPLE)
+    rows["clip"] = codes[coded.indices.to_numpy()] if len(table) else 0
+    rows["source"], rows["target"] = (table.column(name).to_numpy() for name in ("source_frame", "target_frame"))
+    splits = np.array(table.column("split").to_pylist(), object)
+    return {split: rows[splits == split] for split in SPLITS}

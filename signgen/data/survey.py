@@ -1,0 +1,186 @@
+"""What a data set offers: clips with their keypoints, and what was left out and why. Shared by the data-set readers."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from signgen.data.video import FrameSource, is_video
+from signgen.errors import PairSetError, PoseError, nearest
+from signgen.poses import PoseFile, PoseSequence, identify, read_poses
+
+# What a folder of clips holds besides keypoints; looking into these for poses would only cost time.
+_NEVER_POSES = frozenset([".png", ".jpg", ".jpeg", ".csv", ".txt", ".wav", ".mp3", ".srt", ".vtt", ".eaf"])
+
+Progress = Callable[[Iterable], Iterable]  # wraps an iteration so that it can be watched
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A clip or file that was not used. error: it is damaged, ambiguous or asked for, rather than just not there."""
+
+    name: str
+    reason: str
+    error: bool = False
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One clip's keypoints in a file. `clip` is its name in the file, "" in a file of one."""
+
+    file: PoseFile
+    clip: str = ""
+
+    @property
+    def frames(self) -> int:
+        return self.file.frames[self.clip]
+
+    @property
+    def label(self) -> str:
+        return self.file.path.name
+
+    def read(self, size: tuple[int, int], fps: float | None) -> PoseSequence:
+        return read_poses(self.file.path, clip=self.clip or None, size=size, fps=fps)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video with the keypoints that belong to it. split: train, dev or test."""
+
+    name: str
+    split: str
+    signer: str
+    video: Path
+    keypoints: Candidate
+    num_frames: int
+    width: int
+    height: int
+    fps: float | None
+
+    def poses(self) -> PoseSequence:
+        return self.keypoints.read((self.width, self.height), self.fps)
+
+
+@dataclass
+class Survey:
+    """The outcome of looking through a data set."""
+
+    root: Path
+    kind: str
+    clips: list[Clip] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
+class Unpaired(PairSetError):
+    """No keypoints can be chosen for a clip. `error` is False where there simply are none."""
+
+    def __init__(self, found: str, *, error: bool = True, fix: str | None = None) -> None:
+        super().__init__(found, fix=fix)
+        self.error = error
+
+
+@dataclass(frozen=True)
+class PairingRow:
+    """One line of --pairing; video is None where the column is empty."""
+
+    video: Path | None
+    keypoints: Path
+
+
+def read_pairing(path: Path, root: Path) -> dict[str, PairingRow]:
+    """The CSV clip,video,keypoints by clip; paths are relative to `root`, else to the CSV. Raises PairSetError."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            rows = list(csv.DictReader(handle))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PairSetError(f"{path}: cannot be read ({error})", expected="a CSV with clip,video,keypoints") from error
+    pairing: dict[str, PairingRow] = {}
+    for line, row in enumerate(rows, start=2):
+        name, video, keypoints = (str(row.get(column) or "").strip() for column in ("clip", "video", "keypoints"))
+        if not name or not keypoints:
+            raise PairSetError(f"{path}: line {line}: no clip or no keypoints", expected="clip,video,keypoints")
+        if name in pairing:
+            raise PairSetError(f"{path}: line {line}: clip {name} occurs twice", expected="one line a clip")
+        where = f"{path}: line {line}"
+        found = _existing(video, root, path.parent, where) if video else None
+        pairing[name] = PairingRow(found, _existing(keypoints, root, path.parent, where))
+    return pairing
+
+
+def _existing(text: str, root: Path, beside: Path, where: str) -> Path:
+    for folder in (root, beside):
+        if (folder / text).exists():
+            return folder / text
+    raise PairSetError(f"{where}: {text} does not exist", expected=f"a path relative to {root} or to the CSV")
+
+
+def check_wanted(wanted: list[str], known: Iterable[str], root: Path) -> None:
+    """Raise PairSetError naming the nearest clip when one of `wanted` is not `known`."""
+    names = list(known)
+    for name in wanted:
+        if name not in names:
+            close = nearest(name, names)
+            hint = f"did you mean {close}?" if close else f"there are {', '.join(names[:5]) or 'none'}"
+            raise PairSetError(f"{root}: no clip {name}", fix=hint)
+
+
+def identify_all(paths: Iterable[Path], left_out: list[LeftOut]) -> list[PoseFile]:
+    """The keypoints among `paths`; damaged or unsafe files are added to `left_out`."""
+    files = []
+    for path in paths:
+        if path.suffix.lower() in _NEVER_POSES or is_video(path):
+            continue
+        try:
+            file = identify(path)
+        except PoseError as error:
+            left_out.append(LeftOut(path.name, str(error), error=True))
+            continue
+        if file is not None:
+            files.append(file)
+    return files
+
+
+def settle(row: PairingRow, name: str, source: FrameSource) -> Candidate:
+    """The keypoints that --pairing gives for a clip. Raises PoseError when they do not fit."""
+    file = identify(row.keypoints)
+    if file is None or not file.readable:
+        what = f"{file.format} is recognised but not read yet" if file else "not keypoints of a known format"
+        raise PoseError(f"{row.keypoints}: {what}", fix="name others with --pairing")
+    candidates = [Candidate(file, clip) for clip in file.frames if clip.rpartition("/")[2] in ("", name)]
+    if len(candidates) != 1:
+        raise PoseError(f"{row.keypoints}: {len(candidates)} clips are named {name}", expected="one")
+    return choose(name, candidates, source)
+
+
+def choose(name: str, candidates: list[Candidate], source: FrameSource) -> Candidate:
+    """The keypoints of a clip: as many frames as the video, then the most points; more than one left is ambiguous.
+
+    Copies of the same keypoints (packed, or rounded to float16) are not: the most exact one is taken.
+    Raises Unpaired.
+    """
+    readable = [c for c in candidates if c.file.readable]
+    if not readable:
+        others = ", ".join(f"{c.label} ({c.file.format}, not read yet)" for c in candidates)
+        raise Unpaired(f"only {others}" if others else "no keypoints beside it", error=False)
+    matching = [c for c in readable if c.frames == source.num_frames]
+    if not matching:
+        counts = ", ".join(f"{c.label} holds {c.frames} frames" for c in readable)
+        fix = "estimate the keypoints again, or name others with --pairing"
+        raise Unpaired(f"{counts}, the video {source.num_frames}", fix=fix)
+    best = max(c.file.points for c in matching)
+    tied = sorted((c for c in matching if c.file.points == best), key=lambda c: (c.file.half, len(c.label), c.label))
+    if len(tied) > 1 and not _same(tied, source):
+        names = ", ".join(c.label for c in tied)
+        fix = "name the one with --pairing FILE.csv (clip,video,keypoints)"
+        raise Unpaired(f"ambiguous: {names} all have {best} points and {source.num_frames} frames", fix=fix)
+    return tied[0]
+
+
+def _same(candidates: list[Candidate], source: FrameSource) -> bool:
+    """Equal to the precision of float16."""
+    first, *others = (c.read((source.width, source.height), None).keypoints for c in candidates)
+    return all(np.allclose(first, other, rtol=2**-10, atol=2**-10, equal_nan=True) for other in others)
