@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import signgen  # noqa: F401  first, so that torchvision imports over a CPU-only torch
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -1,0 +1,5 @@
+"""`python -m signgen.cli`: for launchers that start modules."""
+
+from signgen.cli import main
+
+main()

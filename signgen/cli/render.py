@@ -1,0 +1,267 @@
+"""`signgen render`: reads a source, poses and a model; writes the video and, where the truth is known, its scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from signgen.cli.common import console, frame_range
+
+if TYPE_CHECKING:
+    from signgen.config import SamplingSettings
+    from signgen.data.video import FrameSource
+    from signgen.models.card import ModelCard
+    from signgen.poses.sequence import PoseSequence
+    from signgen.rendering.output import Truth
+    from signgen.rendering.renderer import Source
+
+INPUT, OUTPUT, SAMPLING, MACHINE = "Input", "Output", "Sampling (default: the model's recipe)", "Machine"
+
+
+def render(
+    source: Annotated[
+        Path, typer.Argument(help="Who: a video or frame folder (its first frame), or an image.", show_default=False)
+    ],
+    poses: Annotated[
+        Path, typer.Argument(help="What: keypoints, any format, of one clip or a split pickle.", show_default=False)
+    ],
+    model: Annotated[Path, typer.Option(help="Model folder, e.g. RUN/model.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(help="mp4 to write (a single pose gives a PNG of that name).", show_default=False)
+    ],
+    clip: Annotated[str | None, typer.Option(help="Clip of a split pickle.", rich_help_panel=INPUT)] = None,
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A:B", help="Only poses A to B-1 (0-based); the source stays frame 0.", rich_help_panel=INPUT
+        ),
+    ] = None,
+    source_poses: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keypoints of the source, whose first frame is used. Default: the poses' own first frame, when they"
+            " belong to the source; otherwise the model is told that the source's pose is not known.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    truth: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|none|PATH",
+            help="Real frames to score against; auto: the source video's, if count, fps and size agree.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "auto",
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Pair set for the nearest-pose baseline.",
+            show_default="the one the model was trained on, if it is still there",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    side_by_side: Annotated[
+        bool,
+        typer.Option(
+            "--side-by-side", help="Also OUT.side-by-side.mp4: source | pose | output | truth.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
+    save_frames: Annotated[
+        Path | None, typer.Option(help="Also write every frame as PNG into this folder.", rich_help_panel=OUTPUT)
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, help="Frames per second.", show_default="the poses', else the source's", rich_help_panel=OUTPUT
+        ),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Solver steps.", rich_help_panel=SAMPLING)] = None,
+    solver: Annotated[
+        Literal["ddim", "unipc", "dpmpp"] | None, typer.Option(help="Solver.", rich_help_panel=SAMPLING)
+    ] = None,
+    w_c: Annotated[float | None, typer.Option(help="Guidance of pose and source.", rich_help_panel=SAMPLING)] = None,
+    w_f: Annotated[
+        float | None, typer.Option(help="Guidance of the fusion embedding.", rich_help_panel=SAMPLING)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the clip's noise.", rich_help_panel=SAMPLING)] = 0,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where.", rich_help_panel=MACHINE)] = "auto",
+    dtype: Annotated[
+        Literal["fp32", "bf16", "fp16"] | None, typer.Option(help="Precision.", rich_help_panel=MACHINE)
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores", rich_help_panel=MACHINE)
+    ] = None,
+) -> None:
+    """Render a signer frame by frame: one image of the person, one output frame per pose.
+
+    With the truth at hand, OUT.metrics.json and OUT.per_frame.csv are written too.
+    """
+    from signgen.data.video import open_frames
+    from signgen.models.card import load_model, read_card
+    from signgen.rendering.output import Outputs, write_rendering
+    from signgen.rendering.renderer import Renderer
+
+    card = read_card(model)
+    video = open_frames(source)
+    sequence = _read_poses(poses, clip, video)
+    part = frame_range(frames, len(sequence))
+    real = _truth_frames(truth, video, sequence)
+    person = _source(video, sequence, source_poses, real is video)
+    sampling = _sampling(card, steps, solver, w_c, w_f, dtype)
+    scored = _scored(real, sequence, person, card, pairs, clip) if real is not None else None
+
+    pipeline, card = load_model(model)
+    renderer = Renderer(pipeline, card, sampling, seed, _device(device, threads))
+    outputs = Outputs(out, fps or sequence.fps or video.fps or 25.0, side_by_side, save_frames)
+    wanted = sequence[part]
+    with _progress() as progress:
+        task = progress.add_task("rendering", total=len(wanted))
+        written = write_rendering(
+            renderer.frames(person, wanted),
+            person,
+            wanted,
+            part.start,
+            renderer.palette,
+            outputs,
+            scored,
+            lambda: progress.advance(task),
+        )
+    console.print("wrote " + ", ".join(map(str, written)))
+    if scored is not None:
+        _report(scored, written[0], {"seed": seed, "frames": [part.start, part.stop], **sampling.model_dump()})
+
+
+def _read_poses(path: Path, clip: str | None, video: FrameSource) -> PoseSequence:
+    """The whole sequence, frames without a person filled, each such frame named."""
+    from signgen.poses.readers import read_poses
+    from signgen.rendering.renderer import hold_missing
+
+    sequence = read_poses(path, clip=clip, size=(video.width, video.height), fps=video.fps)
+    filled, missing = hold_missing(sequence)
+    if missing:
+        console.print(f"no person in {_ranges(missing)} of {path}: the pose before is held there")
+    return filled
+
+
+def _ranges(frames: list[int]) -> str:
+    """`frame 3` or `frames 3, 7-9`."""
+    runs: list[list[int]] = []
+    for frame in frames:
+        if runs and frame == runs[-1][-1] + 1:
+            runs[-1].append(frame)
+        else:
+            runs.append([frame])
+    text = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+    return f"frame{'s' if len(frames) > 1 else ''} {text}"
+
+
+def _truth_frames(truth: str, video: FrameSource, poses: PoseSequence) -> FrameSource | None:
+    """The frames to score against, or None; says which and why."""
+    from signgen.data.video import open_frames
+    from signgen.errors import VideoError
+
+    if truth == "none":
+        return None
+    if truth != "auto":
+        frames = open_frames(Path(truth))
+        if frames.num_frames < len(poses):
+            raise VideoError(f"{truth}: {frames.num_frames} frames", expected=f"one for each of {len(poses)} poses")
+        if (frames.width, frames.height) != (video.width, video.height):
+            raise VideoError(
+                f"{truth} is {frames.width}x{frames.height}",
+                expected=f"{video.width}x{video.height}, the source's size",
+            )
+        return frames
+    differences = [
+        f"{name} {ours} and {theirs}"
+        for name, ours, theirs in (
+            ("frames", len(poses), video.num_frames),
+            ("fps", poses.fps, video.fps),
+            ("size", (poses.width, poses.height), (video.width, video.height)),
+        )
+        if ours is not None and theirs is not None and ours != theirs and not _close(ours, theirs)
+    ]
+    if differences:
+        console.print(f"truth: none; the poses are not the source's ({'; '.join(differences)})")
+        return None
+    console.print(
+        f"truth: the frames of {video.path} (count, fps and size agree with the poses); --truth none disables"
+    )
+    return video
+
+
+def _close(ours: Any, theirs: Any) -> bool:
+    return isinstance(ours, float) and isinstance(theirs, float) and abs(ours - theirs) < 0.01
+
+
+def _source(video: FrameSource, poses: PoseSequence, source_poses: Path | None, same_clip: bool) -> Source:
+    """The first frame and, where known, its pose."""
+    from signgen.poses.readers import read_poses
+    from signgen.rendering.renderer import Source
+
+    frame, name = video.read(0, 1)[0], video.path.stem
+    if source_poses is not None:
+        pose = read_poses(source_poses, size=(video.width, video.height), fps=video.fps)[0:1]
+    elif same_clip:
+        pose = poses[0:1]
+    else:
+        console.print("the source's own pose is not known to the model; --source-poses gives it")
+        return Source(frame, None, name)
+    return Source(frame, pose if pose.has_person[0] else None, name)
+
+
+def _sampling(
+    card: ModelCard, steps: int | None, solver: str | None, w_c: float | None, w_f: float | None, dtype: str | None
+) -> SamplingSettings:
+    chosen = {"steps": steps, "solver": solver, "w_c": w_c, "w_f": w_f, "precision": dtype}
+    return card.parsed_recipe().sampling.model_copy(update={k: v for k, v in chosen.items() if v is not None})
+
+
+def _scored(
+    real: FrameSource, poses: PoseSequence, source: Source, card: ModelCard, pairs: Path | None, clip: str | None
+) -> Truth:
+    """Truth and scorer, with copy-source always and nearest-pose where the training frames are at hand."""
+    from signgen.cli.scoring import make_scorer
+    from signgen.rendering.output import Truth
+
+    trained_on = Path(card.data["pairs"])
+    known = pairs or (trained_on if (trained_on / "meta.json").is_file() else None)
+    keypoints = poses.resized(real.width, real.height).keypoints
+    scorer = make_scorer(real, keypoints, source.frame, known, clip or real.path.stem)
+    return Truth(real, scorer)
+
+
+def _device(name: str, threads: int | None) -> Any:
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def _progress() -> Any:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True)
+    return Progress(*columns, TextColumn("remaining"), TimeRemainingColumn(), console=console)
+
+
+def _report(truth: Truth, main: Path, settings: dict[str, Any]) -> None:
+    from signgen.cli.scoring import print_result
+    from signgen.metrics.report import write_metrics, write_per_frame_csv
+
+    result = {**truth.scorer.result(), "render": settings}
+    stem = main.with_suffix("")
+    json_path = write_metrics(result, stem.with_name(f"{stem.name}.metrics.json"))
+    csv_path = write_per_frame_csv(result, stem.with_name(f"{stem.name}.per_frame.csv"))
+    print_result(result)
+    console.print(f"wrote {json_path}, {csv_path}")

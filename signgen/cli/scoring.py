@@ -1,0 +1,78 @@
+"""What render and evaluate share: truth, keypoints, baselines in, a FrameScorer out; and the printed table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from signgen.cli.common import console
+from signgen.errors import WeightsError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from signgen.data.video import FrameSource
+    from signgen.metrics.scoring import Baseline, FrameScorer
+
+_TABLE_DIGITS = {"psnr": 2, "hand_psnr": 2, "face_psnr": 2, "flicker": 2, "flicker_truth": 2}
+
+
+def make_scorer(
+    truth: FrameSource,
+    keypoints: np.ndarray | None,
+    source: np.ndarray,
+    pairs: Path | None,
+    clip: str,
+    lpips_weights: Path | None = None,
+    notes: tuple[str, ...] = (),
+) -> FrameScorer:
+    """A scorer with everything that is at hand; what is not is listed with its reason.
+
+    keypoints: (T, K, 3) in pixels of the truth. source: the frame that copy-source repeats. pairs: pair set whose
+    training frames of `clip`'s signer are nearest-pose.
+    """
+    from signgen.data.pairset import PairSet
+    from signgen.metrics.baselines import CopySource, nearest_pose
+    from signgen.metrics.lpips import load_lpips
+    from signgen.metrics.scoring import FrameScorer
+
+    said, not_computed = list(notes), {}
+    baselines: dict[str, Baseline] = {"copy-source": CopySource(source)}
+    if pairs is None:
+        not_computed["nearest-pose"] = "the training frames are not known; give their pair set with --pairs"
+    elif keypoints is None:
+        not_computed["nearest-pose"] = "no keypoints; give the truth's with --poses"
+    else:
+        nearest = nearest_pose(PairSet.load(pairs), clip, (truth.width, truth.height))
+        baselines["nearest-pose"] = nearest
+        said.append(f"nearest-pose chooses among {nearest.summary}")
+    try:
+        lpips = load_lpips(lpips_weights)
+    except WeightsError as error:
+        if lpips_weights is not None:
+            raise
+        lpips, not_computed["lpips"] = None, str(error)
+    return FrameScorer(keypoints=keypoints, lpips=lpips, baselines=baselines, not_computed=not_computed, notes=said)
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """The verdict, a table of model and baselines, what was not computed, and notes."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from signgen.metrics.report import verdict
+
+    console.print(escape(verdict(result)))
+    metrics = [metric for metric, value in result["mean"].items() if value is not None]
+    table = Table("", *metrics, title=escape(f"{result['protocol']}; {result['frames']} frames"), title_justify="left")
+    for name, means in {"model": result["mean"], **result["baselines"]}.items():
+        table.add_row(name, *(_number(metric, means.get(metric)) for metric in metrics))
+    console.print(table)
+    for metric, reason in result["not_computed"].items():
+        console.print(escape(f"not computed: {metric}: {reason}"))
+    for note in result["notes"]:
+        console.print(escape(f"note: {note}"))
+
+
+def _number(metric: str, value: float | None) -> str:
+    return "-" if value is None else f"{value:.{_TABLE_DIGITS.get(metric, 3)}f}"

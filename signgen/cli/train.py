@@ -1,0 +1,74 @@
+"""`signgen train`: reads a pair set and a recipe; writes a run folder with both stages and, at the end, RUN/model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from signgen.cli.common import console
+
+RECIPE = "Recipe"
+MACHINE = "Machine"
+
+
+def train(
+    pairs: Annotated[Path, typer.Argument(help="Pair set written by build-pairs.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
+    config: Annotated[
+        str | None,
+        typer.Option(help="Recipe: a shipped name (nano, phoenix-256) or a YAML file.", rich_help_panel=RECIPE),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="A.B=C", help="Change one key of the recipe; repeatable.", rich_help_panel=RECIPE
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Same as --set seed=N.", rich_help_panel=RECIPE)] = None,
+    stage: Annotated[
+        Literal["fusion", "diffusion"] | None, typer.Option(help="Train one stage only.", show_default="both")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            help="Fit both stages into this time: the first 20 steps of each are timed, then its number of steps is"
+            " fixed, stored, and kept by --resume.",
+        ),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.", rich_help_panel=MACHINE)
+    ] = "auto",
+    dtype: Annotated[
+        Literal["fp32", "bf16", "fp16"] | None,
+        typer.Option(help="Autocast of both stages.", show_default="the recipe's", rich_help_panel=MACHINE),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores", rich_help_panel=MACHINE)
+    ] = None,
+) -> None:
+    """Train stage 1 (fusion), then stage 2 (diffusion), on a pair set.
+
+    Several processes: `accelerate launch -m signgen.cli train ...` (GPUs) or `torchrun -m signgen.cli train ... --device cpu`.
+    """
+    overrides = list(settings or [])
+    if seed is not None:
+        overrides.append(f"seed={seed}")
+    if dtype is not None:
+        overrides.append(f"training.precision={dtype}")
+    from signgen.training.run import TrainOptions, open_run
+
+    options = TrainOptions(stage, resume, device, max_minutes, threads)
+    run = open_run(pairs, config, out, tuple(overrides), options, console)
+    console.print(
+        f"recipe [bold]{run.recipe.name}[/], {len(run.pairs.triples('train'))} training triples,"
+        f" {len(run.pairs.triples('val'))} validation rows, device {run.accelerator.device}"
+    )
+    model = run.train()
+    if model is None:
+        console.print(f"stage 1: {out / 'fusion'}")
+    else:
+        console.print(f"model: {model}")

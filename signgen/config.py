@@ -1,0 +1,287 @@
+"""The recipe: reads a YAML file (by path or by the name of a shipped recipe), returns a frozen, validated Recipe.
+
+A recipe decides sizes, origins and settings; nothing in it selects another code path for the full-size model.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from signgen.errors import RecipeError, nearest
+
+
+class Section(BaseModel):
+    """Base of all recipe sections: frozen; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class CanvasSettings(Section):
+    """The size the model works at, and how a native frame is brought to it."""
+
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    fit: Literal["squash", "pad"] = "squash"
+
+
+class Component(Section):
+    """A network: where its weights come from and, where they come from nowhere, its configuration.
+
+    origin: Hub id, or local folder in Hub layout; None = built from `config` with seeded random weights.
+    """
+
+    origin: str | None = None
+    revision: str | None = None
+    subfolder: str | None = None
+    config: dict[str, Any] = {}
+
+
+class ImageSpaceSettings(Component):
+    """Where diffusion happens: a VAE's latents, or pixels rearranged into channels (no weights)."""
+
+    kind: Literal["vae", "pixel-unshuffle"]
+    factor: int = 8
+
+
+class SourceEncoderSettings(Component):
+    """DINOv2 on the source image, squashed to `side` x `side`; its last hidden state, CLS included, is the context."""
+
+    side: int = 224
+    trainable: bool = False
+
+
+class FusionLossSettings(Section):
+    """Source-enhanced InfoNCE."""
+
+    temperature: float = Field(0.07, gt=0)
+    l1_weight: float = 1e-4
+    mask_duplicates: bool = True
+    own_source_negative: bool = True
+
+
+class FusionSettings(Section):
+    """Stage 1. `enabled: false` is the stage-2-only variant."""
+
+    enabled: bool = True
+    tower: Component = Component()
+    side: int = 224
+    dropout: float = 0.5
+    loss: FusionLossSettings = FusionLossSettings()
+
+
+class ConditionSettings(Section):
+    """One condition provider. `options` are the provider's own sizes."""
+
+    kind: Literal["source_tokens", "pose_map", "fusion_vector", "source_latent", "source_pose_map"]
+    null: Literal["zero", "learned"] = "zero"
+    options: dict[str, Any] = {}
+
+
+class BranchDropout(Section):
+    """Probability, per sample, that a guidance branch's conditions are replaced by their nulls in training."""
+
+    pose: float = Field(0.2, ge=0, lt=1)
+    source: float = Field(0.2, ge=0, lt=1)
+    fusion: float = Field(0.2, ge=0, lt=1)
+
+
+class RegionWeights(Section):
+    """Weight of the loss inside the target's hand and face boxes, relative to 1 elsewhere (normalised to mean 1)."""
+
+    hands: float = Field(1.0, gt=0)
+    face: float = Field(1.0, gt=0)
+
+
+class DiffusionSettings(Section):
+    """Stage 2's forward process and loss. The prediction type is the scheduler configuration's.
+
+    timestep_power p: t = T (1 - u^p), u uniform in (0, 1); 1 is uniform, more puts t nearer to pure noise.
+    base: what the prediction is a residual to. base_std: the residual is scaled to this standard deviation.
+    """
+
+    scheduler: Component = Component()
+    timestep_power: float = Field(1.0, gt=0)
+    noise_offset: float = Field(0.0, ge=0)
+    min_snr_gamma: float | None = None
+    base: Literal["none", "source"] = "none"
+    base_std: float = Field(0.5, gt=0)
+    condition_dropout: BranchDropout = BranchDropout()
+    region_weights: RegionWeights = RegionWeights()
+
+
+class Augmentation(Section):
+    """Augmentation of a training triple. Mirroring is not offered: on signing it swaps the dominant hand.
+
+    shift: pixels of the canvas, all images of a triple moved alike; scale, rotate (degrees): likewise.
+    pose_jitter: standard deviation, in canvas pixels, of noise added to the target keypoints.
+    first_source: probability that the triple's source is replaced by the clip's first frame, which rendering starts from.
+    """
+
+    shift: float = Field(0.0, ge=0)
+    scale: float = Field(0.0, ge=0, lt=1)
+    rotate: float = Field(0.0, ge=0)
+    pose_jitter: float = Field(0.0, ge=0)
+    first_source: float = Field(0.0, ge=0, le=1)
+
+
+class StageSettings(Section):
+    """The training of one stage. share: its part of --max-minutes. steps: optimiser steps."""
+
+    steps: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    accumulation: int = Field(1, gt=0)
+    share: float = Field(0.5, gt=0, le=1)
+    learning_rate: float = Field(gt=0)
+    warmup: int = Field(30, ge=0)
+    decay: Literal["cosine", "linear", "constant"] = "cosine"
+    weight_decay: float = 1e-2
+    clip_norm: float = Field(1.0, gt=0)
+    ema: float | None = Field(None, gt=0, lt=1)
+    augmentation: Augmentation = Augmentation()
+    validations: int = Field(4, gt=0)
+
+
+class TrainingSettings(Section):
+    """Both stages. precision: autocast of both; weights stay float32. workers: loader processes (0: none)."""
+
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    workers: int = Field(0, ge=0)
+    fusion: StageSettings
+    diffusion: StageSettings
+
+
+class SamplingSettings(Section):
+    """Rendering defaults; `signgen render` can override them. micro_batch is part of what makes pixels reproducible."""
+
+    solver: Literal["ddim", "unipc", "dpmpp"] = "unipc"
+    steps: int = Field(20, gt=0)
+    w_c: float = 2.0
+    w_f: float = 2.0
+    micro_batch: int = Field(8, gt=0)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+
+
+class Recipe(Section):
+    """A complete recipe; see configs/nano.yaml."""
+
+    name: str
+    seed: int = 0
+    licence: str = ""
+    palette: str
+    canvas: CanvasSettings
+    image_space: ImageSpaceSettings
+    source_encoder: SourceEncoderSettings
+    fusion: FusionSettings
+    conditions: tuple[ConditionSettings, ...]
+    unet: Component
+    diffusion: DiffusionSettings
+    training: TrainingSettings
+    sampling: SamplingSettings
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Recipe:
+        kinds = [condition.kind for condition in self.conditions]
+        if len(set(kinds)) != len(kinds):
+            raise ValueError(f"conditions {kinds} repeat a kind")
+        for side in (self.canvas.width, self.canvas.height):
+            if side % self.image_space.factor:
+                raise ValueError(
+                    f"canvas side {side} is not a multiple of image_space.factor {self.image_space.factor}"
+                )
+        return self
+
+    @property
+    def active_conditions(self) -> tuple[ConditionSettings, ...]:
+        """The providers in use: without stage 1 there is no fusion vector."""
+        return tuple(c for c in self.conditions if self.fusion.enabled or c.kind != "fusion_vector")
+
+    def to_yaml(self) -> str:
+        """The recipe as YAML, complete."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def recipes_folder() -> Path:
+    """Where the shipped recipes are: package data in an installed wheel, `configs/` in a checkout."""
+    packaged = Path(str(resources.files("signgen"))) / "configs"
+    return packaged if packaged.is_dir() else packaged.parents[1] / "configs"
+
+
+def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Load a recipe by shipped name (`nano`) or by path, then apply `a.b=c` overrides. Raises RecipeError."""
+    path = Path(name_or_path)
+    if path.suffix not in {".yaml", ".yml"}:
+        shipped = sorted(p.stem for p in recipes_folder().glob("*.yaml"))
+        if name_or_path not in shipped:
+            close = nearest(name_or_path, shipped)
+            raise RecipeError(
+                f"no recipe named {name_or_path!r}",
+                expected=f"a .yaml file or one of {', '.join(shipped)}",
+                fix=f"did you mean {close}?" if close else None,
+            )
+        path = recipes_folder() / f"{name_or_path}.yaml"
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: cannot be read as a recipe ({error})") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: holds a {type(values).__name__}", expected="a YAML mapping, see configs/nano.yaml")
+    for override in overrides:
+        _apply_override(values, override)
+    return parse_recipe(values, str(path))
+
+
+def parse_recipe(values: dict[str, Any], where: str) -> Recipe:
+    """Validate `values`; the first problem is named with its full key and, for a misspelt key, the nearest one."""
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            close = nearest(str(first["loc"][-1]), _keys_at(first["loc"][:-1]))
+            hint = f"did you mean {close}?" if close else None
+            raise RecipeError(f"{where}: unknown key {key}", fix=hint) from None
+        raise RecipeError(f"{where}: {key or 'recipe'}: {first['msg']} (found {_short(first['input'])})") from None
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {override!r}", expected="a.b=c, e.g. training.diffusion.steps=500")
+    *parents, last = key.split(".")
+    here: Any = values
+    for part in parents:
+        try:
+            here = here[int(part)] if isinstance(here, list) else here.setdefault(part, {})
+        except (ValueError, IndexError, AttributeError):
+            raise RecipeError(f"--set {override!r}: there is no {part!r} to set a value in") from None
+    try:
+        value = yaml.safe_load(text)
+        if isinstance(here, list):
+            here[int(last)] = value
+        else:
+            here[last] = value
+    except (yaml.YAMLError, ValueError, IndexError, TypeError) as error:
+        raise RecipeError(f"--set {override!r}: cannot be applied ({error})") from None
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    """The keys a recipe may have at `location`."""
+    model: Any = Recipe
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type)]
+        model = arguments[0] if arguments else annotation
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,127 @@
+"""signgen.json: what a model folder was made from and how poses must be drawn for it; written, read and checked here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from signgen import __version__
+from signgen.config import Recipe, parse_recipe
+from signgen.errors import ModelError
+from signgen.files import write_json
+from signgen.models.pipeline import SignerPipeline
+from signgen.poses.draw import PALETTES, Palette
+
+CARD = "signgen.json"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """The content of signgen.json. `recipe` is complete; `data` says which pair set it was trained on."""
+
+    recipe: dict[str, Any]
+    skeleton: str
+    palette: str
+    palette_fingerprint: str
+    licence: str
+    data: dict[str, Any]
+    steps: dict[str, int]
+    seed: int
+    threads: int
+    signgen: str = __version__
+
+    @classmethod
+    def describe(cls, recipe: Recipe, data: dict[str, Any], steps: dict[str, int], threads: int) -> ModelCard:
+        """The card of a model trained now."""
+        palette = palette_of(recipe)
+        return cls(
+            recipe=recipe.model_dump(mode="json"),
+            skeleton=palette.skeleton,
+            palette=palette.name,
+            palette_fingerprint=palette.fingerprint(),
+            licence=recipe.licence,
+            data=data,
+            steps=steps,
+            seed=recipe.seed,
+            threads=threads,
+        )
+
+    def parsed_recipe(self) -> Recipe:
+        """The recipe, validated."""
+        return parse_recipe(self.recipe, CARD)
+
+    def drawing_palette(self) -> Palette:
+        """The palette to draw this model's poses with; refuses if this signgen draws it differently."""
+        palette = palette_of(self.parsed_recipe())
+        if palette.fingerprint() != self.palette_fingerprint:
+            raise ModelError(
+                f"the model's poses were drawn with palette {self.palette} {self.palette_fingerprint},"
+                f" here it is {palette.fingerprint()}",
+                fix=f"render with signgen {self.signgen}, or train again",
+            )
+        return palette
+
+
+def palette_of(recipe: Recipe) -> Palette:
+    """The recipe's palette. Raises ModelError for an unknown one."""
+    if recipe.palette not in PALETTES:
+        raise ModelError(f"unknown palette {recipe.palette!r}", expected=f"one of {', '.join(sorted(PALETTES))}")
+    return PALETTES[recipe.palette]
+
+
+def save_model(pipeline: SignerPipeline, card: ModelCard, folder: Path) -> None:
+    """Write the diffusers folder with its signgen.json; the card comes last, so a folder with one is whole."""
+    (folder / CARD).unlink(missing_ok=True)
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    write_json(folder / CARD, asdict(card))
+
+
+def load_model(folder: Path) -> tuple[SignerPipeline, ModelCard]:
+    """Load a model folder; every missing part is named. Raises ModelError."""
+    card = read_card(folder)
+    check_parts(folder)
+    try:
+        pipeline = SignerPipeline.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise ModelError(f"{folder}: cannot be loaded ({str(error).splitlines()[0][:160]})") from error
+    for network in pipeline.networks().values():
+        network.eval()
+    return pipeline, card
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read signgen.json of a model folder. Raises ModelError."""
+    advice = "RUN/model of a finished `signgen train`"
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such model folder", expected=advice)
+    try:
+        return ModelCard(**json.loads((folder / CARD).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ModelError(f"{folder}: lacks {CARD}", expected=advice) from None
+    except (json.JSONDecodeError, TypeError, OSError) as error:
+        raise ModelError(f"{folder / CARD}: is damaged ({error})", expected=advice) from error
+
+
+def check_parts(folder: Path) -> None:
+    """Name every part that model_index.json lists and the folder lacks."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise ModelError(f"{folder}: lacks a readable model_index.json ({error})") from error
+    parts = [name for name, value in index.items() if isinstance(value, list) and value[0] is not None]
+    missing = [name for name in parts if not _whole(folder / name)]
+    if missing:
+        raise ModelError(
+            f"{folder}: the model lacks {', '.join(missing)}",
+            expected=f"the parts {', '.join(parts)}",
+            fix="copy the whole folder, or run `signgen train ... --resume`, which writes it again",
+        )
+
+
+def _whole(part: Path) -> bool:
+    """A part has its configuration and, unless it is a scheduler, its safetensors."""
+    if (part / "scheduler_config.json").is_file():
+        return True
+    return (part / "config.json").is_file() and any(part.glob("*.safetensors"))

@@ -1,0 +1,228 @@
+"""Condition providers: features of (source image, source pose, target pose) in, what steers the denoiser out.
+
+A condition is one of three kinds: context (tokens for cross-attention), spatial (channels beside the noisy latent),
+vector (added to the time embedding). Each provider says which guidance branch it belongs to and whether it depends on
+the frame or only on the clip, and computes its value and its null. A new idea is a new provider.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
+from torch import nn
+
+Branch = Literal["pose", "source", "fusion"]
+
+
+@dataclass
+class Features:
+    """What providers read; only what the recipe's providers need has to be there. B is the batch.
+
+    source_tokens (B, N, D): last hidden state of the source encoder. source_latent (B, C, h, w): image space.
+    source_pose, target_pose (B, 3, H, W) in [0, 1]: pose images on the canvas; source_pose None = not known.
+    fusion (B, E): stage 1's embedding, unit length.
+    """
+
+    source_tokens: torch.Tensor | None = None
+    source_latent: torch.Tensor | None = None
+    source_pose: torch.Tensor | None = None
+    target_pose: torch.Tensor | None = None
+    fusion: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the rest of the model dictates to its conditions: widths, channels, and the image space's factor."""
+
+    token_width: int
+    context_width: int
+    fusion_width: int
+    time_width: int
+    latent_channels: int
+    factor: int
+
+
+class Condition(nn.Module):
+    """Base of the providers. `null` is broadcast to a value's shape; it is zero unless the recipe says learned."""
+
+    name: ClassVar[str]
+    reads: ClassVar[str]
+    kind: ClassVar[Literal["context", "spatial", "vector"]]
+    branch: ClassVar[Branch]
+    per_frame: ClassVar[bool]
+
+    def __init__(self, width: int, learned_null: bool) -> None:
+        super().__init__()
+        self.width = width
+        shape = {"context": (1, 1, width), "spatial": (1, width, 1, 1), "vector": (1, width)}[self.kind]
+        if learned_null:
+            self.null = nn.Parameter(torch.zeros(shape))
+        else:
+            self.register_buffer("null", torch.zeros(shape), persistent=False)
+
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+        """The feature named by `reads` -> (B, N, width), (B, width, h, w) or (B, width), by kind."""
+        raise TypeError(f"{type(self).__name__} does not say how it computes its value")
+
+
+class SourceTokens(Condition):
+    """FPDM's source appearance: Linear GELU Dropout LayerNorm Linear Dropout on DINOv2 tokens, in place of text."""
+
+    name, reads, kind, branch, per_frame = "source_tokens", "source_tokens", "context", "source", False
+
+    def __init__(self, sizes: Sizes, learned_null: bool, hidden: int = 768, dropout: float = 0.2) -> None:
+        super().__init__(sizes.context_width, learned_null)
+        self.project = nn.Sequential(
+            nn.Linear(sizes.token_width, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.LayerNorm(hidden),
+            nn.Linear(hidden, sizes.context_width),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+        return self.project(feature)
+
+
+class PoseEncoder(ControlNetConditioningEmbedding):
+    """The ControlNet conditioning embedding without its last convolution, whose part the widened conv_in plays."""
+
+    def __init__(self, channels: list[int]) -> None:
+        super().__init__(conditioning_embedding_channels=1, block_out_channels=tuple(channels))
+        self.conv_out = nn.Identity()
+
+
+class PoseMap(Condition):
+    """FPDM's pose: a small strided CNN on the target's pose image, down to the latent's size."""
+
+    name, reads, kind, branch, per_frame = "pose_map", "target_pose", "spatial", "pose", True
+
+    def __init__(self, sizes: Sizes, learned_null: bool, channels: list[int]) -> None:
+        super().__init__(channels[-1], learned_null)
+        stride = 2 ** (len(channels) - 1)
+        if stride != sizes.factor:
+            raise ValueError(
+                f"{self.name}: {len(channels)} widths give stride {stride}, the image space {sizes.factor}"
+            )
+        self.encoder = PoseEncoder(channels)
+
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+        return self.encoder(feature)
+
+
+class SourcePoseMap(PoseMap):
+    """The same CNN on the source's pose image: where the source's parts are."""
+
+    name, reads, kind, branch, per_frame = "source_pose_map", "source_pose", "spatial", "source", False
+
+
+class SourceLatent(Condition):
+    """The source in the image space, beside the noisy latent."""
+
+    name, reads, kind, branch, per_frame = "source_latent", "source_latent", "spatial", "source", False
+
+    def __init__(self, sizes: Sizes, learned_null: bool) -> None:
+        super().__init__(sizes.latent_channels, learned_null)
+
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+        return feature
+
+
+class FusionVector(Condition):
+    """FPDM's fusion embedding: Linear GELU Dropout Linear to the time embedding's width."""
+
+    name, reads, kind, branch, per_frame = "fusion_vector", "fusion", "vector", "fusion", True
+
+    def __init__(self, sizes: Sizes, learned_null: bool, dropout: float = 0.2) -> None:
+        super().__init__(sizes.time_width, learned_null)
+        width = sizes.fusion_width
+        self.project = nn.Sequential(
+            nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, sizes.time_width)
+        )
+
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+        return self.project(feature)
+
+
+PROVIDERS: dict[str, type[Condition]] = {
+    provider.name: provider for provider in (SourceTokens, PoseMap, FusionVector, SourceLatent, SourcePoseMap)
+}
+BRANCHES: tuple[Branch, ...] = ("pose", "source", "fusion")
+Values = dict[str, torch.Tensor]
+
+
+@dataclass
+class Conditioning:
+    """What the denoiser takes: context (B, N, D), spatial (B, S, h, w), vector (B, E) or None."""
+
+    context: torch.Tensor
+    spatial: torch.Tensor
+    vector: torch.Tensor | None
+
+
+class ConditionSet(ModelMixin, ConfigMixin):
+    """The recipe's providers with their trained parts; one component of the model folder."""
+
+    @register_to_config
+    def __init__(self, entries: list[dict[str, Any]], sizes: dict[str, int]) -> None:
+        super().__init__()
+        self.providers = nn.ModuleDict(
+            {e["kind"]: PROVIDERS[e["kind"]](Sizes(**sizes), e["null"] == "learned", **e["options"]) for e in entries}
+        )
+
+    @property
+    def needs(self) -> set[str]:
+        """Names of the Features that the providers read."""
+        return {provider.reads for provider in self._all()}
+
+    @property
+    def spatial_channels(self) -> int:
+        """Channels beside the noisy latent."""
+        return sum(p.width for p in self._all() if p.kind == "spatial")
+
+    @property
+    def has_vector(self) -> bool:
+        """Whether anything is added to the time embedding."""
+        return any(p.kind == "vector" for p in self._all())
+
+    def values(self, features: Features, per_frame: bool | None = None) -> Values:
+        """Each provider's value; only the clip's or only the frame's providers if asked. A missing feature gives
+        no value, and `merge` then uses the null."""
+        chosen = [p for p in self._all() if per_frame is None or p.per_frame == per_frame]
+        present = [(p, getattr(features, p.reads)) for p in chosen]
+        return {p.name: p(feature) for p, feature in present if feature is not None}
+
+    def merge(self, values: Values, keep: dict[Branch, torch.Tensor], latent: torch.Tensor) -> Conditioning:
+        """Join values per kind for the batch of `latent` (B, C, h, w).
+
+        keep[branch]: bool (B,); a sample that does not keep a branch gets the nulls of its providers.
+        Values of batch 1 (clip constants) are broadcast.
+        """
+        parts: dict[str, list[torch.Tensor]] = {"context": [], "spatial": [], "vector": []}
+        for provider in self._all():
+            parts[provider.kind].append(self._pick(provider, values.get(provider.name), keep, latent))
+        return Conditioning(
+            context=torch.cat(parts["context"], 1),
+            spatial=torch.cat(parts["spatial"], 1),
+            vector=sum(parts["vector"][1:], parts["vector"][0]) if parts["vector"] else None,
+        )
+
+    def _pick(
+        self, provider: Condition, value: torch.Tensor | None, keep: dict[Branch, torch.Tensor], latent: torch.Tensor
+    ) -> torch.Tensor:
+        null = provider.null.to(latent.dtype)
+        if value is None:
+            shape = {"context": (1, 1), "spatial": (1, provider.width, *latent.shape[-2:]), "vector": (1,)}
+            value = null.expand(*shape[provider.kind], *([provider.width] if provider.kind != "spatial" else []))
+        value = value.expand(len(latent), *value.shape[1:])
+        kept = keep[provider.branch].view(-1, *[1] * (value.dim() - 1))
+        return torch.where(kept, value, null)
+
+    def _all(self) -> list[Condition]:
+        return list(self.providers.values())  # type: ignore[arg-type]

@@ -1,0 +1,44 @@
+"""Pretrained weights: a Component (Hub id + revision, or a local folder in Hub layout) in, a loaded network out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from signgen.config import Component
+from signgen.errors import WeightsError
+
+
+def load_pretrained(model_class: Any, component: Component, **overrides: Any) -> Any:
+    """`model_class.from_pretrained(origin)`. Never downloads: a missing weight is named with the command that gets it."""
+    origin = component.origin
+    if origin is None:
+        raise ValueError("load_pretrained needs an origin")
+    options: dict[str, Any] = dict(overrides)
+    if component.revision:
+        options["revision"] = component.revision
+    if component.subfolder:
+        options["subfolder"] = component.subfolder
+    try:
+        return model_class.from_pretrained(origin, local_files_only=True, **options)
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"{model_class.__name__} weights not found in {origin}{_in_subfolder(component)}"
+            f" ({str(error).splitlines()[0][:120]})",
+            expected="a local folder in Hub layout, or a model in the Hub cache",
+            fix=None if Path(origin).is_dir() else f"get it with: {download_command(component)}",
+        ) from error
+
+
+def download_command(component: Component) -> str:
+    """The command that puts the component's weights into the Hub cache."""
+    parts = ["hf download", str(component.origin)]
+    if component.subfolder:
+        parts.append(f'--include "{component.subfolder}/*"')
+    if component.revision:
+        parts.append(f"--revision {component.revision}")
+    return " ".join(parts)
+
+
+def _in_subfolder(component: Component) -> str:
+    return f" (subfolder {component.subfolder})" if component.subfolder else ""

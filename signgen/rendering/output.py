@@ -1,0 +1,98 @@
+"""What a rendering leaves behind: rendered frames in; mp4 or PNG, side-by-side video, frame folder and scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from signgen.data.video import FrameSource, write_png
+from signgen.data.video_writer import VideoWriter, sample_aspect
+from signgen.metrics.scoring import FrameScorer
+from signgen.poses.draw import Palette, draw_pose
+from signgen.poses.sequence import PoseSequence
+from signgen.rendering.renderer import Source
+from signgen.rendering.strips import join
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where to write. `video` with one pose becomes a PNG; `side_by_side` and `frames` are optional."""
+
+    video: Path
+    fps: float
+    side_by_side: bool = False
+    frames: Path | None = None
+
+    def paths(self, count: int) -> tuple[Path, Path | None]:
+        """The main file for `count` frames, and the side-by-side file if wanted."""
+        suffix = ".png" if count == 1 else ".mp4"
+        main = self.video.with_suffix(suffix)
+        return main, main.with_name(f"{main.stem}.side-by-side{suffix}") if self.side_by_side else None
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The real frames of the poses: frame i of `frames` belongs to pose i."""
+
+    frames: FrameSource
+    scorer: FrameScorer
+
+
+def write_rendering(
+    rendered: Iterable[np.ndarray],
+    source: Source,
+    poses: PoseSequence,
+    first: int,
+    palette: Palette,
+    outputs: Outputs,
+    truth: Truth | None,
+    advance: Callable[[], None],
+) -> list[Path]:
+    """Write every frame as it is rendered, and score it; returns the files written.
+
+    rendered: uint8 (h, w, 3), one per pose of `poses`, which begins at frame `first` of the whole sequence.
+    """
+    main, beside = outputs.paths(len(poses))
+    height, width = source.frame.shape[:2]
+    with ExitStack() as stack:
+        sinks: list[tuple[Callable[[np.ndarray], None], bool]] = [
+            (_sink(stack, main, width, height, outputs.fps), False)
+        ]
+        if beside is not None:
+            panels = 4 if truth is not None else 3
+            sinks.append((_sink(stack, beside, width * panels, height, outputs.fps, (width, height)), True))
+        for index, frame in enumerate(rendered, start=first):
+            real = truth.frames.read(index, index + 1)[0] if truth is not None else None
+            for write, is_strip in sinks:
+                write(_strip(source, poses, index - first, palette, frame, real) if is_strip else frame)
+            if outputs.frames is not None:
+                write_png(outputs.frames / f"images{index + 1:04d}.png", frame)
+            if truth is not None and real is not None:
+                truth.scorer.update(index, frame, real)
+            advance()
+    return [path for path in (main, beside, outputs.frames) if path is not None]
+
+
+def _sink(
+    stack: ExitStack, path: Path, width: int, height: int, fps: float, native: tuple[int, int] | None = None
+) -> Callable[[np.ndarray], None]:
+    """A function that writes a frame to `path`: a PNG, or the next frame of an mp4 that `stack` closes."""
+    if path.suffix == ".png":
+        return lambda frame: write_png(path, frame)
+    aspect: Fraction = sample_aspect(*(native or (width, height)))
+    return stack.enter_context(VideoWriter(path, width, height, fps, aspect)).write
+
+
+def _strip(
+    source: Source, poses: PoseSequence, index: int, palette: Palette, frame: np.ndarray, real: np.ndarray | None
+) -> np.ndarray:
+    """source | pose | output | truth, each at the source's native size."""
+    height, width = frame.shape[:2]
+    size = (poses.width, poses.height)
+    drawn = draw_pose(poses.keypoints[index], width, height, source_size=size, palette=palette)
+    return join([source.frame, drawn, frame, *([real] if real is not None else [])])

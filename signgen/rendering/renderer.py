@@ -1,0 +1,118 @@
+"""The renderer: a model, one source frame and a pose sequence in; frames at the source's native size out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from signgen.config import SamplingSettings
+from signgen.data.canvas import Canvas
+from signgen.errors import PoseError
+from signgen.models.card import ModelCard
+from signgen.models.pipeline import SignerPipeline, clip_noise
+from signgen.poses.draw import draw_pose
+from signgen.poses.sequence import PoseSequence
+from signgen.rendering.strips import to_uint8
+
+AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Who is rendered. frame: uint8 (h, w, 3). pose: its keypoints (1 frame), or None where they are not known.
+
+    name: keys the clip's noise, so the same source and seed give the same pixels.
+    """
+
+    frame: np.ndarray
+    pose: PoseSequence | None
+    name: str
+
+
+class Renderer:
+    """Renders with one model and one set of sampling settings.
+
+    A frame depends on (model, source, pose, seed, settings), not on its neighbours: everything runs in padded
+    micro-batches of one size, with one noise per clip.
+    """
+
+    def __init__(
+        self,
+        pipeline: SignerPipeline,
+        card: ModelCard,
+        sampling: SamplingSettings | None = None,
+        seed: int = 0,
+        device: torch.device | None = None,
+    ) -> None:
+        recipe = card.parsed_recipe()
+        self.pipeline, self.card, self.seed = pipeline, card, seed
+        self.sampling = sampling or recipe.sampling
+        self.palette = card.drawing_palette()
+        self.canvas = Canvas(**recipe.canvas.model_dump())
+        self.device = device or torch.device("cpu")
+        for network in pipeline.networks().values():
+            network.to(self.device)
+        pipeline.unet.to(memory_format=torch.channels_last)
+
+    def draw(self, poses: PoseSequence) -> np.ndarray:
+        """Pose images uint8 (T, H, W, 3) on the canvas. Raises PoseError for another skeleton than the model's."""
+        if poses.skeleton != self.card.skeleton:
+            raise PoseError(
+                f"poses have the skeleton {poses.skeleton}",
+                expected=f"{self.card.skeleton}, which the model was trained on",
+            )
+        points = self.canvas.fit_keypoints(poses.keypoints, poses.width, poses.height)
+        size = (self.canvas.width, self.canvas.height)
+        return np.stack([draw_pose(frame, *size, source_size=size, palette=self.palette) for frame in points])
+
+    def frames(self, source: Source, poses: PoseSequence) -> Iterator[np.ndarray]:
+        """Rendered frames, uint8 (h, w, 3) at the source's native size, one per pose, as they are ready."""
+        height, width = source.frame.shape[:2]
+        image = self._tensor(self.canvas.fit_frame(source.frame)[None]) * 2 - 1
+        source_pose = self._tensor(self.draw(source.pose)) if source.pose is not None else None
+        sampling = self.sampling
+        with self._autocast():
+            clip = self.pipeline.encode_clip(image, source_pose)
+        noise = clip_noise(self.seed, source.name, clip.latent_shape).to(self.device)
+        for start in range(0, len(poses), sampling.micro_batch):
+            drawn = self._tensor(self.draw(poses[start : start + sampling.micro_batch]))
+            with self._autocast():
+                batches = self.pipeline.render_batches(
+                    clip,
+                    drawn,
+                    noise,
+                    sampling.micro_batch,
+                    steps=sampling.steps,
+                    w_c=sampling.w_c,
+                    w_f=sampling.w_f,
+                    solver=sampling.solver,
+                )
+                images = torch.cat(list(batches))
+            for canvas_frame in to_uint8(images):
+                yield self.canvas.restore_frame(canvas_frame, width, height)
+
+    def _tensor(self, images: np.ndarray) -> torch.Tensor:
+        """uint8 (B, H, W, 3) -> float32 (B, 3, H, W) in [0, 1] on the device."""
+        return torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
+
+    def _autocast(self) -> torch.autocast:
+        dtype = AUTOCAST[self.sampling.precision]
+        return torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+
+def hold_missing(poses: PoseSequence) -> tuple[PoseSequence, list[int]]:
+    """Frames without a person get the pose of the nearest earlier frame that has one (later, at the start).
+
+    Returns the filled sequence and the frames that were filled. Raises PoseError when no frame has a person.
+    """
+    there = poses.has_person
+    if not there.any():
+        raise PoseError("no frame of the poses has a person", expected="keypoints of one signer")
+    if there.all():
+        return poses, []
+    known = np.flatnonzero(there)
+    place = np.maximum(np.searchsorted(known, np.arange(len(poses)), side="right") - 1, 0)
+    return replace(poses, keypoints=poses.keypoints[known[place]]), np.flatnonzero(~there).tolist()

@@ -1,0 +1,198 @@
+"""Stage 2: trains UNet and conditions on triples with frozen image space and stage 1; validates by rendering."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from signgen.config import DiffusionSettings, Recipe
+from signgen.data.dataset import Sample, TripleDataset, spread
+from signgen.metrics.scoring import Regions, mean_row, score_frame
+from signgen.models.conditions import BRANCHES, Features
+from signgen.models.denoiser import denoise
+from signgen.models.pipeline import SignerPipeline, evaluating
+from signgen.rendering.strips import save_strips, to_uint8
+from signgen.training.stages import Batch, sample_generators, signed_range, unit_range
+
+VALIDATION_FRAMES = 16
+
+
+class DiffusionTrainee(nn.Module):
+    """What stage 2 trains (UNet, conditions, a trainable source encoder) with its loss, for the accelerator."""
+
+    def __init__(self, pipeline: SignerPipeline, settings: DiffusionSettings, train_source_encoder: bool) -> None:
+        super().__init__()
+        self.unet, self.conditions = pipeline.unet, pipeline.conditions
+        self.source_encoder = pipeline.source_encoder if train_source_encoder else None
+        self.settings = settings
+        self._frozen = [pipeline]  # in a list, so that frozen networks are no submodules
+
+    @property
+    def pipeline(self) -> SignerPipeline:
+        return self._frozen[0]
+
+    def forward(self, batch: Batch) -> Batch:
+        """Loss of FPDM's stage 2: (weighted) MSE to the scheduler's target."""
+        clean, base, features = self._encode(batch)
+        scheduler = self.pipeline.scheduler
+        noise, timestep = batch["noise"], batch["timestep"]
+        noisy = scheduler.add_noise(clean, noise, timestep)
+        keep = {name: batch[f"keep_{name}"] for name in BRANCHES}
+        conditioning = self.conditions.merge(self.conditions.values(features), keep, noisy)
+        channels_last = noisy.contiguous(memory_format=torch.channels_last)
+        output = denoise(self.unet, channels_last, timestep, conditioning).float()
+        error = (output - self._target(clean, noise, timestep)) ** 2
+        weight = self._region_weight(batch["regions"], error.shape[-2:])
+        per_sample = (error * weight).mean((1, 2, 3)) * self._snr_weight(timestep)
+        return {"loss": per_sample.mean()}
+
+    def _encode(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None, Features]:
+        """The diffused variable, its base, and the features; gradients only through a trainable source encoder."""
+        pipeline, needs = self.pipeline, self.conditions.needs
+        source, source_pose = signed_range(batch["source"]), unit_range(batch["source_pose"])
+        target_pose = unit_range(batch["target_pose"])
+        with torch.no_grad():
+            source_latent = pipeline.space.encode(source)
+            target_latent = pipeline.space.encode(signed_range(batch["target"]))
+            fused = pipeline.fusion(unit_range(batch["source"]), target_pose) if "fusion" in needs else None
+        tokens = None
+        if "source_tokens" in needs:
+            with torch.set_grad_enabled(self.source_encoder is not None and torch.is_grad_enabled()):
+                tokens = pipeline.source_tokens(source)
+        base = pipeline.base_of(source_latent)
+        features = Features(tokens, source_latent, source_pose, target_pose, fused)
+        return pipeline.to_diffused(target_latent, base), base, features
+
+    def _target(self, clean: torch.Tensor, noise: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        """What the network is to output, by the scheduler's prediction type."""
+        scheduler = self.pipeline.scheduler
+        kind = scheduler.config.prediction_type
+        if kind == "sample":
+            return clean
+        return scheduler.get_velocity(clean, noise, timestep) if kind == "v_prediction" else noise
+
+    def _region_weight(self, regions: torch.Tensor, size: torch.Size) -> torch.Tensor:
+        """(B, 1, h, w): weights of hand and face boxes, normalised to mean 1 per sample."""
+        hands, face = self.settings.region_weights.hands, self.settings.region_weights.face
+        if hands == face == 1:
+            return torch.ones((), device=regions.device)
+        inside = F.adaptive_max_pool2d(regions.float(), size)
+        weight = 1 + torch.maximum((hands - 1) * inside[:, :1], (face - 1) * inside[:, 1:])
+        return weight / weight.mean((1, 2, 3), keepdim=True)
+
+    def _snr_weight(self, timestep: torch.Tensor) -> torch.Tensor:
+        """Min-SNR-gamma (Hang et al. 2023), per sample (B,), for the scheduler's prediction type."""
+        gamma = self.settings.min_snr_gamma
+        if gamma is None:
+            return torch.ones((), device=timestep.device)
+        scheduler = self.pipeline.scheduler
+        alpha = scheduler.alphas_cumprod.to(timestep.device)[timestep]
+        snr = alpha / (1 - alpha)
+        clipped = snr.clamp(max=gamma)
+        divisor = {"sample": torch.ones_like(snr), "v_prediction": snr + 1, "epsilon": snr}
+        return clipped / divisor[scheduler.config.prediction_type].clamp(min=1e-8)
+
+
+class DiffusionStage:
+    """See `Stage`."""
+
+    name = "diffusion"
+
+    def __init__(
+        self, recipe: Recipe, pipeline: SignerPipeline, validation: TripleDataset | None, device: torch.device
+    ) -> None:
+        self.recipe, self.settings = recipe, recipe.training.diffusion
+        self.pipeline, self.validation, self.device = pipeline, validation, device
+        self._freeze()
+        self.trainee = DiffusionTrainee(pipeline, recipe.diffusion, recipe.source_encoder.trainable)
+        pipeline.unet.to(memory_format=torch.channels_last)
+        self._latent_shape: tuple[int, int, int] = (
+            pipeline.space.channels,
+            recipe.canvas.height // pipeline.space.factor,
+            recipe.canvas.width // pipeline.space.factor,
+        )
+
+    def _freeze(self) -> None:
+        """Everything but UNet, conditions and a trainable source encoder: no gradients, eval mode."""
+        trained = {"unet", "conditions"} | ({"source_encoder"} if self.recipe.source_encoder.trainable else set())
+        for name, network in self.pipeline.networks().items():
+            network.requires_grad_(name in trained).train(name in trained)
+        if self.recipe.source_encoder.trainable:
+            self.pipeline.source_encoder.embeddings.mask_token.requires_grad_(False)  # only masked images use it
+
+    def draw(self, batch: Batch, seed: int) -> Batch:
+        """noise (B, C, h, w), timestep (B,) int64, keep_<branch> (B,) bool."""
+        settings, count = self.recipe.diffusion, len(batch["index"])
+        steps = self.pipeline.scheduler.config.num_train_timesteps
+        drop = torch.tensor([getattr(settings.condition_dropout, name) for name in BRANCHES])
+        noise = torch.empty(count, *self._latent_shape)
+        timestep = torch.empty(count, dtype=torch.int64)
+        keep = torch.empty(count, len(BRANCHES), dtype=torch.bool)
+        for i, generator in enumerate(sample_generators(self.name, batch, seed)):
+            uniform = torch.rand((), generator=generator)
+            timestep[i] = (steps * (1 - uniform**settings.timestep_power)).long().clamp(0, steps - 1)
+            keep[i] = torch.rand(len(BRANCHES), generator=generator) >= drop
+            noise[i].normal_(generator=generator)
+            if settings.noise_offset:
+                noise[i] += settings.noise_offset * torch.randn(self._latent_shape[0], 1, 1, generator=generator)
+        masks = {f"keep_{name}": keep[:, i] for i, name in enumerate(BRANCHES)}
+        return {**batch, "noise": noise, "timestep": timestep, **masks}
+
+    def calibrate(self, dataset: TripleDataset, triples: int = 64) -> None:
+        """Set the pipeline's base_scale so that the residual has the recipe's standard deviation on training data."""
+        if self.recipe.diffusion.base == "none":
+            return
+        items = [dataset[Sample(0, i)] for i in spread(len(dataset), triples)]
+        target, source = (signed_range(torch.stack([item[k] for item in items])) for k in ("target", "source"))
+        space = self.pipeline.space
+        with torch.no_grad():
+            residual = space.encode(target.to(self.device)) - space.encode(source.to(self.device))
+        deviation = float(residual.std())
+        self.pipeline.register_to_config(base_scale=self.recipe.diffusion.base_std / max(deviation, 1e-3))
+
+    @torch.no_grad()
+    def validate(self, samples: Path, step: int) -> dict[str, float]:
+        """Scores on the canvas, whole frame, hands and face, of frames spread over the validation split, rendered with the recipe's
+        sampling; a picture of them (source | pose | output | truth)."""
+        if self.validation is None:
+            return {}
+        sampling = self.recipe.sampling
+        items = [self.validation[Sample(0, i)] for i in spread(len(self.validation), VALIDATION_FRAMES)]
+        outputs = []
+        with evaluating(self.pipeline.unet, self.pipeline.conditions, self.pipeline.source_encoder):
+            for item in items:
+                image = self.pipeline(
+                    signed_range(item["source"][None]).to(self.device),
+                    unit_range(item["target_pose"][None]).to(self.device),
+                    unit_range(item["source_pose"][None]).to(self.device),
+                    micro_batch=1,
+                    steps=sampling.steps,
+                    w_c=sampling.w_c,
+                    w_f=sampling.w_f,
+                )
+                outputs.append(to_uint8(image)[0])
+        truths = [item["target"].permute(1, 2, 0).numpy() for item in items]
+        rows = [
+            [item["source"].permute(1, 2, 0).numpy(), item["target_pose"].permute(1, 2, 0).numpy(), output, truth]
+            for item, output, truth in zip(items, outputs, truths, strict=True)
+        ]
+        save_strips(rows[:: max(1, len(rows) // 8)], samples / f"diffusion-{step:06d}.png")
+        scores = [
+            score_frame(output, truth, _regions(item["regions"]))
+            for item, output, truth in zip(items, outputs, truths, strict=True)
+        ]
+        named = ("ssim", "psnr", "hand_ssim", "face_ssim")
+        means = mean_row([{name: score.get(name) for name in named} for score in scores], named)
+        return {f"{name}_canvas": value for name, value in means.items() if value is not None}
+
+    def export(self, folder: Path) -> None:
+        """Stage 2 exports nothing of its own: its result is the model folder."""
+
+
+def _regions(masks: torch.Tensor) -> Regions:
+    """uint8 (2, H, W) of a dataset item -> the scorer's regions; an empty mask is no region."""
+    hands, face = (mask.numpy().astype(bool) if mask.any() else None for mask in masks)
+    return Regions(hands, face)

@@ -1,0 +1,233 @@
+"""The one training loop: a stage and its triples in, trained weights and a resumable state out."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from rich.progress import Progress, TaskID
+from torch.utils.data import DataLoader
+
+from signgen.config import StageSettings
+from signgen.data.dataset import StepBatches, TripleDataset
+from signgen.errors import Interrupted, ModelError
+from signgen.files import write_json
+from signgen.training.logs import RunLog
+from signgen.training.stages import Stage
+
+TIMED_STEPS = 20
+SAVE_EVERY_SECONDS = 300.0
+
+
+@dataclass
+class Plan:
+    """How long a stage trains. steps None: `seconds` are given, and the first TIMED_STEPS decide."""
+
+    steps: int | None
+    seconds: float | None = None
+
+
+@dataclass
+class Progressed:
+    """Where a stage stands: `step` optimiser steps are done, of `steps` (None: not yet decided)."""
+
+    step: int = 0
+    steps: int | None = None
+
+
+def learning_rate(settings: StageSettings, step: int, steps: int | None) -> float:
+    """Linear warm-up, then decay to 0 at `steps`; while the number of steps is undecided there is no decay."""
+    warm = min(1.0, (step + 1) / max(settings.warmup, 1))
+    if steps is None or step < settings.warmup or settings.decay == "constant":
+        return settings.learning_rate * warm
+    done = (step - settings.warmup) / max(steps - settings.warmup, 1)
+    factor = 0.5 * (1 + math.cos(math.pi * done)) if settings.decay == "cosine" else 1 - done
+    return settings.learning_rate * factor
+
+
+class Loop:
+    """Runs one stage. State folder: `<run>/state/<stage>` (weights, optimiser, EMA, step), replaced atomically."""
+
+    def __init__(
+        self, stage: Stage, dataset: TripleDataset, plan: Plan, run: Path, accelerator: Accelerator, seed: int
+    ) -> None:
+        self.stage, self.settings, self.dataset = stage, stage.settings, dataset
+        self.plan, self.run, self.accelerator, self.seed = plan, run, accelerator, seed
+        self.parameters = [p for p in stage.trainee.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            self.parameters, lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay, fused=True
+        )
+        self.trainee, self.optimizer = accelerator.prepare(stage.trainee, optimizer)
+        self.ema = self._make_ema()
+        self.at = Progressed(steps=plan.steps)
+        self.state_folder = run / "state" / stage.name
+
+    def _make_ema(self) -> EMAModel | None:
+        decay = self.settings.ema
+        return EMAModel(self.parameters, decay=decay, use_ema_warmup=True, foreach=True) if decay else None
+
+    def train(self, progress: Progress, task: TaskID, workers: int = 0) -> None:
+        """Train to the end, or to Ctrl-C: then the state is saved and Interrupted raised. The EMA is left in place."""
+        self.resume()
+        log = RunLog(self.run, self.stage.name, self.at.step) if self.accelerator.is_main_process else None
+        try:
+            self._steps(log, progress, task, workers)
+        except KeyboardInterrupt:
+            self.save()
+            raise Interrupted(
+                f"stage {self.stage.name} stopped after step {self.at.step}; its state is in {self.state_folder}",
+                fix="the same command with --resume goes on from there",
+            ) from None
+        finally:
+            if log:
+                log.close()
+        if self.ema:
+            self.ema.copy_to(self.parameters)
+
+    def _steps(self, log: RunLog | None, progress: Progress, task: TaskID, workers: int) -> None:
+        self.trainee.train()
+        saved, times = time.monotonic(), []
+        batches = iter(self._loader(workers))
+        while self.at.steps is None or self.at.step < self.at.steps:
+            began = time.monotonic()
+            logs = self._step(batches)
+            self.at.step += 1
+            if self.at.steps is None:
+                times.append(time.monotonic() - began)
+                self._decide_steps(times)
+            rate = 1 / max(time.monotonic() - began, 1e-9)
+            progress.update(
+                task, completed=self.at.step, total=self.at.steps, note=f"loss {logs['loss']:.4f} · {rate:.1f} steps/s"
+            )
+            if log and (self.at.step % 10 == 0 or self.at.step == self.at.steps):
+                log.scalars("train", self.at.step, logs)
+            if self.at.steps and self._validation_due(self.at.step, self.at.steps):
+                self._validate(log)
+            if time.monotonic() - saved > SAVE_EVERY_SECONDS or self.at.step == self.at.steps:
+                self.save()
+                saved = time.monotonic()
+
+    def _step(self, batches: object) -> dict[str, float]:
+        """One optimiser step of `accumulation` micro-batches."""
+        rate = learning_rate(self.settings, self.at.step, self.at.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        # Dropout inside the networks uses the global generator: keyed by step, a resumed run repeats it exactly.
+        torch.manual_seed(hash((self.seed, self.at.step, self.accelerator.process_index)) % (1 << 63))
+        total = 0.0
+        for _ in range(self.settings.accumulation):
+            batch = self.stage.draw(next(batches), self.seed)  # type: ignore[call-overload]
+            batch = {name: value.to(self.accelerator.device) for name, value in batch.items()}
+            loss = self.trainee(batch)["loss"] / self.settings.accumulation
+            self.accelerator.backward(loss)
+            total += loss.item()
+        if not math.isfinite(total):
+            raise ModelError(
+                f"stage {self.stage.name}: loss is {total} at step {self.at.step}",
+                fix=f"lower training.{self.stage.name}.learning_rate, or --dtype fp32; the last state is kept",
+            )
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.ema:
+            self.ema.step(self.parameters)
+        return {"loss": total, "learning_rate": rate, "gradient_norm": float(norm)}
+
+    def _loader(self, workers: int) -> DataLoader:
+        per_step = self.settings.accumulation
+        last = (self.at.steps or 1 << 40) * per_step
+        batches = StepBatches(len(self.dataset), self.settings.batch_size, self.seed, self.at.step * per_step, last)
+        loader = DataLoader(self.dataset, batch_sampler=batches, num_workers=workers)
+        return self.accelerator.prepare_data_loader(loader, device_placement=False)
+
+    def _decide_steps(self, times: list[float]) -> None:
+        """After TIMED_STEPS, fix the number of steps that fill the stage's seconds. The first few are slower."""
+        if len(times) < TIMED_STEPS or self.plan.seconds is None:
+            return
+        typical = sum(sorted(times[5:])[: TIMED_STEPS - 8]) / (TIMED_STEPS - 8)
+        typical = self._same_everywhere(typical)
+        left = self.plan.seconds - sum(times)
+        self.at.steps = self.at.step + max(1, int(left / typical))
+
+    def _same_everywhere(self, value: float) -> float:
+        """The slowest process's value, so that all decide alike."""
+        mine = torch.tensor([value], device=self.accelerator.device)
+        return float(self.accelerator.gather(mine).max())
+
+    def _validation_due(self, step: int, steps: int) -> bool:
+        count = min(self.settings.validations, steps)
+        return step in {round(steps * (i + 1) / count) for i in range(count)}
+
+    def _validate(self, log: RunLog | None) -> None:
+        """Scores and pictures with the EMA weights, by the main process."""
+        if log is not None:
+            if self.ema:
+                self.ema.store(self.parameters)
+                self.ema.copy_to(self.parameters)
+            scores = self.stage.validate(self.run / "samples", self.at.step)
+            if self.ema:
+                self.ema.restore(self.parameters)
+            if scores:
+                log.scalars("validation", self.at.step, scores)
+            for picture in (self.run / "samples").glob(f"{self.stage.name}-{self.at.step:06d}.png"):
+                log.picture(self.at.step, picture)
+        self.accelerator.wait_for_everyone()
+
+    def save(self) -> None:
+        """Write the state beside the old one, then swap; every process waits for the writer."""
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            fresh = self.state_folder.with_name(f".{self.stage.name}.new")
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir(parents=True)
+            trainee = self.accelerator.unwrap_model(self.trainee)
+            torch.save(trainee.state_dict(), fresh / "weights.pt")
+            torch.save(self.optimizer.state_dict(), fresh / "optimizer.pt")
+            if self.ema:
+                torch.save(self.ema.state_dict(), fresh / "ema.pt")
+            write_json(fresh / "progress.json", {"step": self.at.step, "steps": self.at.steps})
+            old = self.state_folder.with_name(f".{self.stage.name}.old")
+            if self.state_folder.exists():
+                self.state_folder.rename(old)
+            fresh.rename(self.state_folder)
+            shutil.rmtree(old, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+
+    def resume(self) -> None:
+        """Load the state if there is one; the number of steps that was decided then is kept."""
+        progress = read_progress(self.run, self.stage.name)
+        if progress is None:
+            return
+        load = {"map_location": self.accelerator.device, "weights_only": True}
+        try:
+            weights = torch.load(self.state_folder / "weights.pt", **load)
+            self.accelerator.unwrap_model(self.trainee).load_state_dict(weights)
+            self.optimizer.load_state_dict(torch.load(self.state_folder / "optimizer.pt", **load))
+            if self.ema:
+                self.ema.load_state_dict(torch.load(self.state_folder / "ema.pt", **load))
+                self.ema.to(self.accelerator.device)
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise ModelError(
+                f"{self.state_folder}: cannot resume ({reason})", fix="delete that folder to train the stage again"
+            ) from error
+        self.at = progress if progress.steps else Progressed(progress.step, self.plan.steps)
+
+
+def read_progress(run: Path, stage: str) -> Progressed | None:
+    """Where a stage of a run stands; None if it never saved."""
+    folder = run / "state" / stage
+    kept = folder.with_name(f".{stage}.old")
+    if not folder.exists() and kept.exists():
+        kept.rename(folder)  # the process died between the two renames of a swap
+    path = folder / "progress.json"
+    if not path.exists():
+        return None
+    return Progressed(**json.loads(path.read_text()))

@@ -1,0 +1,186 @@
+"""A run: a pair set and a recipe in; a run folder with both stages, logs, samples and the model folder out."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator, DataLoaderConfiguration
+from rich.console import Console
+
+from signgen.config import Recipe, StageSettings, load_recipe
+from signgen.data.canvas import Canvas
+from signgen.data.dataset import TripleDataset
+from signgen.data.pairset import PairSet
+from signgen.errors import ModelError, PairSetError
+from signgen.files import write_json, write_text
+from signgen.models.card import ModelCard, palette_of, save_model
+from signgen.models.components import build_fusion, build_pipeline
+from signgen.models.fusion import FusionModel
+from signgen.models.pipeline import SignerPipeline
+from signgen.training.diffusion import DiffusionStage
+from signgen.training.fusion import FusionStage
+from signgen.training.logs import progress_bar
+from signgen.training.loop import Loop, Plan, read_progress
+from signgen.training.stages import Stage
+
+BUDGET_FOR_STEPS = 0.97  # of --max-minutes; the rest is validation and saving
+MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What the command line adds to a recipe. stage: fusion, diffusion, or None for both."""
+
+    stage: str | None = None
+    resume: bool = False
+    device: str = "auto"
+    max_minutes: float | None = None
+    threads: int | None = None
+
+
+class TrainingRun:
+    """One run folder and what is needed to train in it."""
+
+    def __init__(self, pairs: PairSet, recipe: Recipe, folder: Path, options: TrainOptions, console: Console) -> None:
+        self.pairs, self.recipe, self.folder, self.options, self.console = pairs, recipe, folder, options, console
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        self.accelerator = Accelerator(
+            cpu=options.device == "cpu",
+            mixed_precision=MIXED_PRECISION[recipe.training.precision],
+            dataloader_config=DataLoaderConfiguration(split_batches=True),
+        )
+        self.palette = palette_of(recipe)
+        self._check_data()
+
+    def _check_data(self) -> None:
+        if self.palette.skeleton != (found := self.pairs.poses(self.pairs.clips[0].name).skeleton):
+            raise PairSetError(f"the pair set's poses are {found}", expected=f"{self.palette.skeleton}, the recipe's")
+        if not len(self.pairs.triples("train")):
+            raise PairSetError("the pair set has no training triples", fix="build it with fewer --clips put aside")
+
+    def train(self) -> Path | None:
+        """Train the stages that are asked for and not finished; returns the model folder, None if there is none yet."""
+        began = time.monotonic()
+        write_text(self.folder / "recipe.yaml", self.recipe.to_yaml())
+        wanted = self.options.stage
+        fusion = self._fusion_stage(train=wanted in (None, "fusion")) if self.recipe.fusion.enabled else None
+        if wanted == "fusion":
+            return None
+        pipeline = build_pipeline(self.recipe, fusion)
+        self._to_device(pipeline)
+        steps = self._diffusion_stage(pipeline)
+        return self._save(pipeline, steps, time.monotonic() - began)
+
+    def _fusion_stage(self, train: bool) -> FusionModel:
+        """Stage 1, trained now or loaded from the run."""
+        result = self.folder / "fusion"
+        if (result / "config.json").is_file() and self._finished("fusion"):
+            return FusionModel.from_pretrained(str(result), local_files_only=True).eval()
+        if not train:
+            raise ModelError(f"{self.folder}: stage fusion is not finished", fix="train it first, without --stage")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.recipe.seed)
+            fusion = build_fusion(self.recipe)
+        stage = FusionStage(self.recipe, fusion, self._validation())
+        self._train_stage(stage, self._training(stage.settings))
+        if self.accelerator.is_main_process:
+            stage.export(result)
+        self.accelerator.wait_for_everyone()
+        return fusion.eval()
+
+    def _diffusion_stage(self, pipeline: SignerPipeline) -> int:
+        stage = DiffusionStage(self.recipe, pipeline, self._validation(), self.accelerator.device)
+        dataset = self._training(stage.settings)
+        stage.calibrate(dataset)
+        return self._train_stage(stage, dataset)
+
+    def _train_stage(self, stage: Stage, dataset: TripleDataset) -> int:
+        """Run the loop; returns the number of steps."""
+        main = self.accelerator.is_main_process
+        loop = Loop(stage, dataset, self._plan(stage.settings), self.folder, self.accelerator, self.recipe.seed)
+        with progress_bar(self.console, disable=not main) as progress:
+            task = progress.add_task(f"stage {stage.name}", total=loop.at.steps, note="")
+            loop.train(progress, task, self.recipe.training.workers)
+        self.accelerator.free_memory()
+        return loop.at.step
+
+    def _plan(self, settings: StageSettings) -> Plan:
+        minutes = self.options.max_minutes
+        if minutes is None:
+            return Plan(settings.steps)
+        stages = (self.recipe.training.fusion, self.recipe.training.diffusion)
+        shares = sum(s.share for s in stages) if self.recipe.fusion.enabled else settings.share
+        return Plan(None, minutes * 60 * BUDGET_FOR_STEPS * settings.share / shares)
+
+    def _finished(self, stage: str) -> bool:
+        progress = read_progress(self.folder, stage)
+        return progress is not None and progress.step == progress.steps
+
+    def _training(self, settings: StageSettings) -> TripleDataset:
+        return TripleDataset(self.pairs, "train", self._canvas(), self.palette, settings.augmentation, self.recipe.seed)
+
+    def _validation(self) -> TripleDataset | None:
+        if not len(self.pairs.triples("val")):
+            return None
+        from signgen.config import Augmentation
+
+        return TripleDataset(self.pairs, "val", self._canvas(), self.palette, Augmentation(), self.recipe.seed)
+
+    def _canvas(self) -> Canvas:
+        return Canvas(**self.recipe.canvas.model_dump())
+
+    def _to_device(self, pipeline: SignerPipeline) -> None:
+        for network in pipeline.networks().values():
+            network.to(self.accelerator.device)
+
+    def _save(self, pipeline: SignerPipeline, steps: int, seconds: float) -> Path:
+        """Write RUN/model and RUN/run.json."""
+        folder = self.folder / "model"
+        if self.accelerator.is_main_process:
+            fusion = read_progress(self.folder, "fusion")
+            counts = {"fusion": fusion.step if fusion else 0, "diffusion": steps}
+            data = {
+                "fingerprint": self.pairs.fingerprint,
+                "pairs": str(self.pairs.folder.resolve()),
+                "clips": [clip.name for clip in self.pairs.clips][:100],
+            }
+            save_model(pipeline, ModelCard.describe(self.recipe, data, counts, torch.get_num_threads()), folder)
+            write_json(self.folder / "run.json", {"steps": counts, "last_session_seconds": round(seconds, 1)})
+        self.accelerator.wait_for_everyone()
+        return folder
+
+
+def open_run(
+    pairs_folder: Path,
+    config: str | None,
+    folder: Path,
+    overrides: tuple[str, ...],
+    options: TrainOptions,
+    console: Console,
+) -> TrainingRun:
+    """Begin a run, or go on with one: a resumed run keeps its own recipe, pair set and --max-minutes."""
+    stored, settings = folder / "recipe.yaml", folder / "settings.json"
+    pairs = PairSet.load(pairs_folder)
+    if stored.exists() and not options.resume and options.stage is None:
+        raise ModelError(f"{folder}: holds a run already", fix="add --resume to go on with it, or choose another --out")
+    if stored.exists():
+        recipe = load_recipe(str(stored))
+        kept = json.loads(settings.read_text())
+        if kept["fingerprint"] != pairs.fingerprint:
+            raise PairSetError(f"{pairs_folder} is not the pair set that {folder} was begun with")
+        if (config or overrides) and load_recipe(config or "nano", overrides) != recipe:
+            raise ModelError(
+                f"{stored} differs from the recipe asked for",
+                fix="leave --config and --set out, or choose another --out",
+            )
+        options = TrainOptions(options.stage, options.resume, options.device, kept["max_minutes"], options.threads)
+        return TrainingRun(pairs, recipe, folder, options, console)
+    recipe = load_recipe(config or "nano", overrides)
+    run = TrainingRun(pairs, recipe, folder, options, console)
+    write_json(settings, {"fingerprint": pairs.fingerprint, "max_minutes": options.max_minutes})
+    return run
