@@ -32,7 +32,7 @@ def build_pairs(
         Path,
         typer.Option(help="The pair set: a new folder, or one to replace.", rich_help_panel=_DATA, show_default=False),
     ],
-    more: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="More names for --clips.")] = None,
     keypoints: Annotated[
         Path | None,
         typer.Option(help="Where the keypoints are, when not beside the videos.", rich_help_panel=_DATA),

@@ -27,7 +27,7 @@ REBUILD = "run signgen build-pairs again"
 
 @dataclass(frozen=True)
 class ClipRecord:
-    """One clip. `path` is absolute; `keypoints` is where they came from; frames from `holdout_start` on are held out."""
+    """One clip. `path` is absolute; `keypoints` says where they came from; from `holdout_start` on it is held out."""
 
     name: str
     split: str

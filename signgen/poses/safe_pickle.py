@@ -1,6 +1,7 @@
 """Pickles from strangers in; dicts, lists, strings, numbers and numpy arrays out (torch tensors become arrays).
 
-A pickle is a program. This unpickler knows seven names; any other is refused by name before anything is called.
+A pickle is a program. This unpickler knows a dozen names, most of which it gives functions
+of its own; any other is refused by name before anything is called.
 """
 
 from __future__ import annotations
@@ -92,17 +93,19 @@ class _Unpickler(pickle.Unpickler):
     def __init__(self, file: BinaryIO, path: Path) -> None:
         super().__init__(file, encoding="latin1")
         self._path = path
-        array, tensor, storage, encode = _Array(), _Tensor(), _Storage(), _Encode()
+        array, buffer, scalar = _Array(), _Buffer(), _Scalar()
         self._known: dict[tuple[str, str], Any] = {
             ("collections", "OrderedDict"): OrderedDict,
             ("numpy", "ndarray"): np.ndarray,
             ("numpy", "dtype"): np.dtype,
-            ("numpy.core.multiarray", "_reconstruct"): array,
-            ("numpy._core.multiarray", "_reconstruct"): array,
-            ("_codecs", "encode"): encode,
-            ("torch._utils", "_rebuild_tensor_v2"): tensor,
-            ("torch.storage", "_load_from_bytes"): storage,
+            ("_codecs", "encode"): _Encode(),
+            ("torch._utils", "_rebuild_tensor_v2"): _Tensor(),
+            ("torch.storage", "_load_from_bytes"): _Storage(),
         }
+        for core in ("numpy.core", "numpy._core"):  # NumPy 1 and 2
+            self._known[f"{core}.multiarray", "_reconstruct"] = array
+            self._known[f"{core}.multiarray", "scalar"] = scalar
+            self._known[f"{core}.numeric", "_frombuffer"] = buffer
 
     def find_class(self, module: str, name: str) -> Any:
         try:
@@ -132,6 +135,24 @@ class _Array:
         if kind is not np.ndarray:
             raise ValueError("an array of an unknown kind")
         return np.empty(0, np.uint8)
+
+
+class _Buffer:
+    """Stands for numpy's `_frombuffer`, which is how protocol 5 writes arrays."""
+
+    __slots__ = ()
+
+    def __call__(self, data: Any, dtype: np.dtype, shape: Any, order: str) -> np.ndarray:
+        return np.frombuffer(bytes(data), dtype).reshape(shape, order=order)  # NumPy refuses objects here
+
+
+class _Scalar:
+    """Stands for numpy's `scalar`: one number from its bytes."""
+
+    __slots__ = ()
+
+    def __call__(self, dtype: np.dtype, data: bytes) -> Any:
+        return np.frombuffer(data, dtype, 1)[0]
 
 
 class _Encode:
