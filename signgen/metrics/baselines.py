@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+from signgen.data.pairset import ClipRecord, PairSet
 from signgen.data.video import FrameSource
 from signgen.errors import PairSetError
 from signgen.poses.parts import pose_distance
 
 CACHED_FRAMES = 64
+_AT_ONCE = 10_000  # poses compared in one go: 133 points of them take some 20 MB per temporary
 
 
 class CopySource:
@@ -30,29 +33,36 @@ class NearestPose:
     keypoints: float32 (N, K, 3) in px of the target's frame size, one row per known frame.
     places: the N pairs (clip name, frame number in that clip).
     open_clip: clip name -> its frames.
+    summary: which frames these are, for the report.
     """
 
     def __init__(
-        self, keypoints: np.ndarray, places: list[tuple[str, int]], open_clip: Callable[[str], FrameSource]
+        self,
+        keypoints: np.ndarray,
+        places: list[tuple[str, int]],
+        open_clip: Callable[[str], FrameSource],
+        summary: str = "",
     ) -> None:
-        if len(keypoints) != len(places) or not places:
-            raise PairSetError(
-                f"{len(keypoints)} poses for {len(places)} frames", expected="one for each, at least one"
-            )
+        if len(keypoints) != len(places):
+            raise PairSetError(f"{len(keypoints)} poses for {len(places)} frames", expected="one for each")
         self._keypoints, self._places, self._open_clip = keypoints, places, open_clip
+        self.summary = summary or f"{len(places)} frames"
         self._sources: dict[str, FrameSource] = {}
         self._frames: OrderedDict[int, np.ndarray] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._places)
-
     def __call__(self, frame_index: int, keypoints: np.ndarray | None) -> np.ndarray | None:
-        """The nearest frame, or None where the target has no pose that could be compared."""
-        if keypoints is None:
+        """The nearest frame, or None where the target shares no seen point with any known pose."""
+        best = None if keypoints is None else self.nearest(keypoints)
+        return None if best is None else self._read(best)
+
+    def nearest(self, keypoints: np.ndarray) -> int | None:
+        """Index of the closest known pose to (K, 3), the first of equals; None where nothing can be compared."""
+        if not self._places:
             return None
-        distances = pose_distance(keypoints, self._keypoints)
-        best = int(np.argmin(np.where(np.isnan(distances), np.inf, distances)))
-        return self._read(best) if np.isfinite(distances[best]) else None
+        parts = range(0, len(self._keypoints), _AT_ONCE)
+        distances = np.concatenate([pose_distance(keypoints, self._keypoints[i : i + _AT_ONCE]) for i in parts])
+        best = int(np.argmin(distances))
+        return best if np.isfinite(distances[best]) else None
 
     def _read(self, index: int) -> np.ndarray:
         if index not in self._frames:
@@ -60,7 +70,46 @@ class NearestPose:
             if clip not in self._sources:
                 self._sources[clip] = self._open_clip(clip)
             self._frames[index] = self._sources[clip].read(number, number + 1)[0]
+            if len(self._frames) > CACHED_FRAMES:
+                self._frames.popitem(last=False)
         self._frames.move_to_end(index)
-        if len(self._frames) > CACHED_FRAMES:
-            self._frames.popitem(last=False)
         return self._frames[index]
+
+
+def nearest_pose(pairs: PairSet, clip: str, size: tuple[int, int], path: Path | None = None) -> NearestPose:
+    """Nearest pose among the frames of `pairs` that occur in its training triples and have `size` (width, height).
+
+    They are the same signer's where the target clip is in the pair set, by its name `clip` or by its `path`; otherwise
+    everybody's, and `summary` says so. Where there are none it answers None for every pose.
+    """
+    record = _find(pairs, clip, path)
+    frames = {
+        name: numbers
+        for name, numbers in training_frames(pairs).items()
+        if (pairs.clip(name).width, pairs.clip(name).height) == size
+        and (record is None or pairs.clip(name).signer == record.signer)
+    }
+    whose = "all signers (the clip is not in the pair set)" if record is None else f"signer {record.signer}"
+    if not frames:
+        return NearestPose(np.empty((0, 1, 3)), [], pairs.frames, f"no training frames of {whose} of this size")
+    keypoints = np.concatenate([pairs.poses(name).keypoints[numbers] for name, numbers in frames.items()])
+    places = [(name, int(number)) for name, numbers in frames.items() for number in numbers]
+    summary = f"{len(places)} training frames of {whose} in {len(frames)} clip{'s' if len(frames) > 1 else ''}"
+    return NearestPose(keypoints, places, pairs.frames, summary)
+
+
+def training_frames(pairs: PairSet) -> dict[str, np.ndarray]:
+    """Clip name -> sorted numbers of its frames that are source or target of a training triple."""
+    triples = pairs.triples("train")
+    frames = {}
+    for index in np.unique(triples["clip"]):
+        rows = triples[triples["clip"] == index]
+        frames[pairs.clips[index].name] = np.union1d(rows["source"], rows["target"])
+    return frames
+
+
+def _find(pairs: PairSet, clip: str, path: Path | None) -> ClipRecord | None:
+    for record in pairs.clips:
+        if record.name == clip or (path is not None and record.path.resolve() == path.resolve()):
+            return record
+    return None

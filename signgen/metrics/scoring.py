@@ -80,7 +80,7 @@ class FrameScorer:
         self._truth: np.ndarray | None = None
         self._last_index: int | None = None
         if keypoints is None:
-            reason = "no keypoints of the truth were given"
+            reason = "no keypoints of the truth (--poses)"
             for metric in (*HAND_METRICS, *FACE_METRICS):
                 self._not_computed.setdefault(metric, reason)
         if lpips is None:
@@ -154,9 +154,11 @@ class FrameScorer:
             raise VideoError("no frames were scored", expected="at least one pair of frames")
         metrics = self._metrics()
         mean = mean_row(rows, metrics)
-        baselines = {name: mean_row(self._tracks[name].rows, metrics) for name in self._baselines}
+        answered = [name for name in self._baselines if any(row["psnr"] is not None for row in self._tracks[name].rows)]
+        baselines = {name: mean_row(self._tracks[name].rows, metrics) for name in answered}
         missing = {metric: _why_missing(metric, len(rows)) for metric, value in mean.items() if value is None}
-        told = [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in self._baselines if name in BASELINE_DEFINITIONS]
+        missing |= {name: "it has no frame for any of the poses" for name in self._baselines if name not in answered}
+        told = [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in answered if name in BASELINE_DEFINITIONS]
         height, width = self._truth.shape[:2]
         return {
             "protocol": self._protocol.text(width, height),
@@ -176,7 +178,7 @@ class FrameScorer:
             rows = self._tracks[name].rows
             silent = sum(row["psnr"] is None for row in rows)
             exact = sum(row["psnr"] == image.PSNR_CAP for row in rows)
-            if silent:
+            if 0 < silent < len(rows):
                 notes.append(f"{name} has no frame for {silent} of {len(rows)} frames; its means are over the others")
             if exact:
                 notes.append(f"{name} is the truth itself in {exact} of {len(rows)} frames")

@@ -51,15 +51,15 @@ def test_missing_weights_are_named_with_the_command_that_gets_them(nowhere: Path
         load_lpips()
     message = str(caught.value)
     target = nowhere / "torch" / "hub" / "checkpoints" / TRUNK_FILE
-    assert f"get them with: curl --create-dirs -o '{target}' https://download.pytorch.org/models/{TRUNK_FILE}" in message
+    assert (
+        f"get them with: curl --create-dirs -o '{target}' https://download.pytorch.org/models/{TRUNK_FILE}" in message
+    )
     assert "\n" not in message
     with pytest.raises(WeightsError, match=r"elsewhere/trunk\.pth"):
         load_lpips(nowhere / "elsewhere" / "trunk.pth")
 
 
-def test_places_are_searched_in_order(
-    nowhere: Path, network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_places_are_searched_in_order(nowhere: Path, network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
     cached = write_trunk(network, hub_folder() / TRUNK_FILE)
     assert find_trunk() == cached
     monkeypatch.setenv("SIGNGEN_WEIGHTS", str(nowhere / "weights"))

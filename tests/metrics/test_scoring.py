@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,8 +47,8 @@ def around(name: str, radius: int = 10) -> tuple[slice, slice]:
     return slice(y - radius, y + radius), slice(x - radius, x + radius)
 
 
-def scored(generated: np.ndarray, truth: np.ndarray, points: np.ndarray | None = None, **options: object) -> dict:
-    scorer = FrameScorer(ScoringProtocol(), points, **options)  # type: ignore[arg-type]
+def scored(generated: np.ndarray, truth: np.ndarray, points: np.ndarray | None = None, **options: Any) -> dict:
+    scorer = FrameScorer(ScoringProtocol(), points, **options)
     for index, (ours, theirs) in enumerate(zip(generated, truth, strict=True)):
         scorer.update(index, ours, theirs)
     return scorer.result()
@@ -201,6 +202,13 @@ def test_baselines_are_scored_like_the_model() -> None:
     assert any("nearest-pose has no frame for 3 of 6" in note for note in result["notes"])
 
 
+def test_a_baseline_without_any_answer_is_not_computed() -> None:
+    truth = still_clip(2)
+    result = scored(truth, truth, baselines={"nearest-pose": lambda index, points: None})
+    assert result["baselines"] == {}
+    assert result["not_computed"]["nearest-pose"] == "it has no frame for any of the poses"
+
+
 def test_a_baseline_of_another_size_is_named() -> None:
     truth = still_clip(1)
     scorer = FrameScorer(baselines={"copy-source": CopySource(truth[0, :50])})
@@ -214,7 +222,7 @@ def test_lpips_is_used_for_model_and_baselines_and_left_out_when_frames_are_too_
     def distance(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.abs(a.astype(float) - b).mean())
 
-    options = {"lpips": distance, "baselines": {"copy-source": CopySource(truth[0] + np.uint8(3))}}
+    options: dict[str, Any] = {"lpips": distance, "baselines": {"copy-source": CopySource(truth[0] + np.uint8(3))}}
     result = scored(truth + np.uint8(5), truth, **options)
     assert result["mean"]["lpips"] == 5
     assert result["baselines"]["copy-source"]["lpips"] == 3

@@ -1,0 +1,169 @@
+"""`signgen evaluate GENERATED TRUTH --out REPORT`: two clips in, metrics.json, per_frame.csv and a table out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from signgen.cli.common import console, frame_range
+from signgen.errors import PairSetError, PoseError, VideoError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from signgen.data.video import FrameSource
+    from signgen.metrics.scoring import FrameScorer
+
+CHUNK = 16
+_KEYPOINTS_PANEL = "Keypoints: hand and face scores"
+_BASELINES_PANEL = "Baselines"
+
+
+def evaluate(
+    generated: Annotated[Path, typer.Argument(help="Generated video, GIF or folder of frames.", show_default=False)],
+    truth: Annotated[Path, typer.Argument(help="The real one, of the same size.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="Folder for metrics.json and per_frame.csv.", show_default=False)],
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            "--frames",
+            metavar="A:B",
+            help="Score these frames of the truth (0-based, B exclusive); GENERATED may hold just those B-A frames.",
+        ),
+    ] = None,
+    poses: Annotated[
+        Path | None,
+        typer.Option("--poses", help="Keypoints of the truth, any format.", rich_help_panel=_KEYPOINTS_PANEL),
+    ] = None,
+    clip: Annotated[
+        str | None,
+        typer.Option("--clip", help="The clip's name in a split pickle.", rich_help_panel=_KEYPOINTS_PANEL),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--source",
+            help="What the model was given: its first frame, repeated, is copy-source. Default: frame 0 of TRUTH.",
+            rich_help_panel=_BASELINES_PANEL,
+        ),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            "--pairs",
+            help="Pair set the model was trained on: its training frames are nearest-pose (needs --poses).",
+            rich_help_panel=_BASELINES_PANEL,
+        ),
+    ] = None,
+    lpips_weights: Annotated[
+        Path | None,
+        typer.Option("--lpips-weights", help="AlexNet weights (file or folder), instead of the usual places."),
+    ] = None,
+) -> None:
+    """Score a generated clip against the real one, whole frame and hands, beside what copying the source scores.
+
+    Writes REPORT/metrics.json (with the definition of every number) and REPORT/per_frame.csv.
+    """
+    from signgen.cli.scoring import make_scorer, print_result
+    from signgen.data.video import open_frames
+    from signgen.metrics.report import write_metrics, write_per_frame_csv
+
+    if pairs is not None and poses is None:
+        raise PairSetError("--pairs without --poses", fix="give the truth's keypoints with --poses")
+    generated_frames, truth_frames = open_frames(generated), open_frames(truth)
+    _same_size(generated_frames, truth_frames)
+    first_generated, selection, notes = align(generated_frames, truth_frames, frames)
+    keypoints = None if poses is None else _keypoints(poses, clip, truth_frames, notes)
+    source_frame = _source_frame(source, truth_frames, notes)
+    scorer = make_scorer(
+        truth_frames,
+        keypoints,
+        source_frame,
+        pairs,
+        clip or (truth.name if truth.is_dir() else truth.stem),
+        lpips_weights=lpips_weights,
+        notes=tuple(notes),
+    )
+    _score(scorer, generated_frames, first_generated, truth_frames, selection)
+    result = scorer.result()
+    written = write_metrics(result, out), write_per_frame_csv(result, out)
+    print_result(result)
+    console.print(f"wrote {written[0]}, {written[1]}")
+
+
+def _same_size(generated: FrameSource, truth: FrameSource) -> None:
+    if (generated.width, generated.height) != (truth.width, truth.height):
+        raise VideoError(
+            f"{generated.path} is {generated.width}x{generated.height}, {truth.path} is {truth.width}x{truth.height}",
+            expected="equal sizes",
+            fix="render at the source's native size",
+        )
+
+
+def align(generated: FrameSource, truth: FrameSource, frames: str | None) -> tuple[int, slice, list[str]]:
+    """First frame of `generated`, the frames of `truth` it is compared with, and notes for the report.
+
+    Raises VideoError when the counts do not fit, typer.BadParameter when A:B lies outside the truth.
+    """
+    selection = frame_range(frames, truth.num_frames)
+    wanted = selection.stop - selection.start
+    counts = f"{generated.path} has {generated.num_frames} frames, {truth.path} has {truth.num_frames}"
+    if generated.num_frames == truth.num_frames:
+        notes = [] if frames is None else [f"frames {frames} of both clips"]
+        return selection.start, selection, notes
+    if frames is None:
+        raise VideoError(counts, expected="equal counts", fix="choose the frames of the truth with --frames A:B")
+    if generated.num_frames == wanted:
+        return 0, selection, [f"all {wanted} generated frames against frames {frames} of the truth ({counts})"]
+    raise VideoError(f"{counts}, --frames {frames} are {wanted}", expected=f"{wanted} or {truth.num_frames} generated")
+
+
+def _keypoints(path: Path, clip: str | None, truth: FrameSource, notes: list[str]) -> np.ndarray:
+    """(T, K, 3) in pixels of the truth. Raises PoseError when there are fewer than the truth has frames."""
+    from signgen.poses import read_poses
+
+    sequence = read_poses(path, clip=clip, size=(truth.width, truth.height), fps=truth.fps)
+    if len(sequence) < truth.num_frames:
+        raise PoseError(
+            f"{path}: keypoints for {len(sequence)} frames, {truth.path} has {truth.num_frames}",
+            expected="one pose per frame of the truth",
+        )
+    if len(sequence) > truth.num_frames:
+        notes.append(f"keypoints for {len(sequence)} frames, the truth has {truth.num_frames}: the rest is not used")
+    if (sequence.width, sequence.height) != (truth.width, truth.height):
+        notes.append(f"keypoints scaled from {sequence.width}x{sequence.height} to {truth.width}x{truth.height}")
+        sequence = sequence.resized(truth.width, truth.height)
+    return sequence.keypoints
+
+
+def _source_frame(path: Path | None, truth: FrameSource, notes: list[str]) -> np.ndarray:
+    """uint8 (H, W, 3): what copy-source repeats. Raises VideoError when it has another size than the truth."""
+    from signgen.data.video import open_frames
+
+    if path is None:
+        notes.append("copy-source repeats frame 0 of the truth; --source names another")
+        return truth.read(0, 1)[0]
+    frames = open_frames(path)
+    _same_size(frames, truth)
+    notes.append(f"copy-source repeats the first frame of {path}")
+    return frames.read(0, 1)[0]
+
+
+def _score(
+    scorer: FrameScorer, generated: FrameSource, first_generated: int, truth: FrameSource, selection: slice
+) -> None:
+    """Feed the frames, a few at a time, under a progress bar (on a terminal; a log would get an empty line of it)."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    shift = first_generated - selection.start
+    columns = TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=selection.stop - selection.start)
+        for start in range(selection.start, selection.stop, CHUNK):
+            stop = min(start + CHUNK, selection.stop)
+            ours, theirs = generated.read(start + shift, stop + shift), truth.read(start, stop)
+            for index in range(stop - start):
+                scorer.update(start + index, ours[index], theirs[index])
+                progress.advance(task)
