@@ -91,7 +91,8 @@ def nearest_pose(pairs: PairSet, clip: str, size: tuple[int, int], path: Path | 
     }
     whose = "all signers (the clip is not in the pair set)" if record is None else f"signer {record.signer}"
     if not frames:
-        return NearestPose(np.empty((0, 1, 3)), [], pairs.frames, f"no training frames of {whose} of this size")
+        summary = f"0 training frames of {whose} at {size[0]}x{size[1]}"
+        return NearestPose(np.empty((0, 1, 3)), [], pairs.frames, summary)
     keypoints = np.concatenate([pairs.poses(name).keypoints[numbers] for name, numbers in frames.items()])
     places = [(name, int(number)) for name, numbers in frames.items() for number in numbers]
     summary = f"{len(places)} training frames of {whose} in {len(frames)} clip{'s' if len(frames) > 1 else ''}"

@@ -194,7 +194,7 @@ def frame_regions(keypoints: np.ndarray | None, truth: np.ndarray, previous_trut
         hands = image.box_mask([boxes["left_hand"], boxes["right_hand"]], height, width)
         face = image.box_mask([boxes["face"]], height, width)
     if previous_truth is not None:
-        still = cv2.absdiff(truth, previous_truth).max(axis=2) <= STATIC_THRESHOLD
+        still = cv2.inRange(cv2.absdiff(truth, previous_truth), (0, 0, 0), (STATIC_THRESHOLD,) * 3) > 0
         static = still if still.any() else None
     return Regions(hands, face, static)
 

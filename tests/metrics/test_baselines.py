@@ -83,7 +83,7 @@ def test_an_unknown_clip_gets_everybodys_frames_and_says_so(pairs: PairSet) -> N
 
 def test_without_a_training_frame_of_this_size_there_is_no_answer(pairs: PairSet) -> None:
     baseline = nearest_pose(pairs, "a", (20, 20))
-    assert baseline.summary == "no training frames of signer 1 of this size"
+    assert baseline.summary == "0 training frames of signer 1 at 20x20"
     assert baseline(0, posed([1])[0]) is None
 
 
