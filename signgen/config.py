@@ -119,7 +119,7 @@ class Augmentation(Section):
 
     shift: pixels of the canvas, all images of a triple moved alike; scale, rotate (degrees): likewise.
     pose_jitter: standard deviation, in canvas pixels, of noise added to the target keypoints.
-    first_source: probability that the triple's source is replaced by the clip's first frame, which rendering starts from.
+    first_source: probability that the triple's source is replaced by the clip's first frame, rendering's source.
     """
 
     shift: float = Field(0.0, ge=0)
@@ -190,9 +190,7 @@ class Recipe(Section):
             raise ValueError(f"conditions {kinds} repeat a kind")
         for side in (self.canvas.width, self.canvas.height):
             if side % self.image_space.factor:
-                raise ValueError(
-                    f"canvas side {side} is not a multiple of image_space.factor {self.image_space.factor}"
-                )
+                raise ValueError(f"canvas side {side} is no multiple of image_space.factor {self.image_space.factor}")
         return self
 
     @property

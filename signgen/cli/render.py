@@ -171,7 +171,7 @@ def _truth_frames(truth: str, video: FrameSource, poses: PoseSequence) -> FrameS
         if (frames.width, frames.height) != (video.width, video.height):
             raise VideoError(
                 f"{truth} is {frames.width}x{frames.height}",
-                expected=f"{video.width}x{video.height}, the source's size",
+                expected=f"{video.width}x{video.height}, as the source",
             )
         return frames
     differences = [

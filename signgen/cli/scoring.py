@@ -43,7 +43,7 @@ def make_scorer(
     elif keypoints is None:
         not_computed["nearest-pose"] = "no keypoints; give the truth's with --poses"
     else:
-        nearest = nearest_pose(PairSet.load(pairs), clip, (truth.width, truth.height))
+        nearest = nearest_pose(PairSet.load(pairs), clip, (truth.width, truth.height), truth.path)
         baselines["nearest-pose"] = nearest
         said.append(f"nearest-pose chooses among {nearest.summary}")
     try:
@@ -57,16 +57,21 @@ def make_scorer(
 
 def print_result(result: dict[str, Any]) -> None:
     """The verdict, a table of model and baselines, what was not computed, and notes."""
+    from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     from signgen.metrics.report import verdict
 
     console.print(escape(verdict(result)))
-    metrics = [metric for metric, value in result["mean"].items() if value is not None]
-    table = Table("", *metrics, title=escape(f"{result['protocol']}; {result['frames']} frames"), title_justify="left")
-    for name, means in {"model": result["mean"], **result["baselines"]}.items():
-        table.add_row(name, *(_number(metric, means.get(metric)) for metric in metrics))
+    console.print(escape(f"{result['protocol']}; {result['frames']} frames"))
+    candidates = {"model": result["mean"], **result["baselines"]}
+    table = Table("mean", box=box.SIMPLE_HEAD)
+    for name in candidates:
+        table.add_column(name, justify="right", no_wrap=True)
+    for metric, value in result["mean"].items():
+        if value is not None:
+            table.add_row(metric, *(_number(metric, means.get(metric)) for means in candidates.values()))
     console.print(table)
     for metric, reason in result["not_computed"].items():
         console.print(escape(f"not computed: {metric}: {reason}"))

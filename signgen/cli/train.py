@@ -52,7 +52,8 @@ def train(
 ) -> None:
     """Train stage 1 (fusion), then stage 2 (diffusion), on a pair set.
 
-    Several processes: `accelerate launch -m signgen.cli train ...` (GPUs) or `torchrun -m signgen.cli train ... --device cpu`.
+    Several processes: `accelerate launch -m signgen.cli train ...` on GPUs, or
+    `torchrun --nproc_per_node 2 -m signgen.cli train ... --device cpu`.
     """
     overrides = list(settings or [])
     if seed is not None:

@@ -42,7 +42,8 @@ class Canvas:
         """(..., 3) pixels of a `width` x `height` frame -> pixels of the canvas; scores and NaN are kept."""
         x, y, inner_width, inner_height = self._inner(width, height)
         scale = np.array([inner_width / width, inner_height / height, 1], np.float32)
-        return keypoints * scale + np.array([x, y, 0], np.float32)
+        half = np.array([0.5, 0.5, 0], np.float32)  # pixel centres move as in cv2.resize
+        return (keypoints + half) * scale - half + np.array([x, y, 0], np.float32)
 
     def _inner(self, width: int, height: int) -> tuple[int, int, int, int]:
         """x, y, width, height of the frame's place on the canvas."""

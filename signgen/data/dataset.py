@@ -24,7 +24,7 @@ class Sample(NamedTuple):
     """Which triple, in which pass over the data; together with the seed it keys every random number of a sample."""
 
     epoch: int
-    index: int
+    row: int
 
 
 class CanvasFrames:
@@ -52,7 +52,7 @@ class CanvasFrames:
 class TripleDataset(Dataset):
     """Triples of one split.
 
-    An item, for Sample(epoch, index):
+    An item, for Sample(epoch, row):
       source, target: uint8 (3, H, W) RGB. source_pose, target_pose: uint8 (3, H, W), lines on black.
       regions: uint8 (2, H, W), 1 inside the target's hand boxes / face box.
       epoch, index: int. source_id, target_id: int64, equal for the same frame of the same clip.
@@ -71,7 +71,7 @@ class TripleDataset(Dataset):
         return len(self.triples)
 
     def __getitem__(self, sample: Sample) -> dict[str, torch.Tensor]:
-        row = self.triples[sample.index]
+        row = self.triples[sample.row]
         clip, source, target = int(row["clip"]), int(row["source"]), int(row["target"])
         name = self.pairs.clips[clip].name
         rng = np.random.default_rng([self.seed, *sample])
@@ -89,7 +89,7 @@ class TripleDataset(Dataset):
             "target_pose": _chw(self._draw(drawn_points)),
             "regions": torch.from_numpy(region_masks(target_points, self.canvas)),
             "epoch": torch.tensor(sample.epoch),
-            "index": torch.tensor(sample.index),
+            "index": torch.tensor(sample.row),
             "source_id": torch.tensor((clip << 32) + source),
             "target_id": torch.tensor((clip << 32) + target),
         }

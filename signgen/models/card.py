@@ -1,4 +1,4 @@
-"""signgen.json: what a model folder was made from and how poses must be drawn for it; written, read and checked here."""
+"""signgen.json: what a model folder was made from and how its poses must be drawn; written, read, checked here."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Condition(nn.Module):
     branch: ClassVar[Branch]
     per_frame: ClassVar[bool]
 
-    def __init__(self, width: int, learned_null: bool) -> None:
+    def __init__(self, sizes: Sizes, learned_null: bool, width: int) -> None:
         super().__init__()
         self.width = width
         shape = {"context": (1, 1, width), "spatial": (1, width, 1, 1), "vector": (1, width)}[self.kind]
@@ -73,10 +73,11 @@ class Condition(nn.Module):
 class SourceTokens(Condition):
     """FPDM's source appearance: Linear GELU Dropout LayerNorm Linear Dropout on DINOv2 tokens, in place of text."""
 
-    name, reads, kind, branch, per_frame = "source_tokens", "source_tokens", "context", "source", False
+    name, reads = "source_tokens", "source_tokens"
+    kind, branch, per_frame = "context", "source", False
 
     def __init__(self, sizes: Sizes, learned_null: bool, hidden: int = 768, dropout: float = 0.2) -> None:
-        super().__init__(sizes.context_width, learned_null)
+        super().__init__(sizes, learned_null, sizes.context_width)
         self.project = nn.Sequential(
             nn.Linear(sizes.token_width, hidden),
             nn.GELU(),
@@ -98,37 +99,42 @@ class PoseEncoder(ControlNetConditioningEmbedding):
         self.conv_out = nn.Identity()
 
 
-class PoseMap(Condition):
-    """FPDM's pose: a small strided CNN on the target's pose image, down to the latent's size."""
-
-    name, reads, kind, branch, per_frame = "pose_map", "target_pose", "spatial", "pose", True
+class _PoseCnn(Condition):
+    """A small strided CNN on a pose image, down to the latent's size."""
 
     def __init__(self, sizes: Sizes, learned_null: bool, channels: list[int]) -> None:
-        super().__init__(channels[-1], learned_null)
+        super().__init__(sizes, learned_null, channels[-1])
         stride = 2 ** (len(channels) - 1)
         if stride != sizes.factor:
-            raise ValueError(
-                f"{self.name}: {len(channels)} widths give stride {stride}, the image space {sizes.factor}"
-            )
+            raise ValueError(f"{self.name}: {len(channels)} widths give stride {stride}, not {sizes.factor}")
         self.encoder = PoseEncoder(channels)
 
     def forward(self, feature: torch.Tensor) -> torch.Tensor:
         return self.encoder(feature)
 
 
-class SourcePoseMap(PoseMap):
-    """The same CNN on the source's pose image: where the source's parts are."""
+class PoseMap(_PoseCnn):
+    """FPDM's pose: where the target's parts are to be."""
 
-    name, reads, kind, branch, per_frame = "source_pose_map", "source_pose", "spatial", "source", False
+    name, reads = "pose_map", "target_pose"
+    kind, branch, per_frame = "spatial", "pose", True
+
+
+class SourcePoseMap(_PoseCnn):
+    """Where the source's parts are."""
+
+    name, reads = "source_pose_map", "source_pose"
+    kind, branch, per_frame = "spatial", "source", False
 
 
 class SourceLatent(Condition):
     """The source in the image space, beside the noisy latent."""
 
-    name, reads, kind, branch, per_frame = "source_latent", "source_latent", "spatial", "source", False
+    name, reads = "source_latent", "source_latent"
+    kind, branch, per_frame = "spatial", "source", False
 
     def __init__(self, sizes: Sizes, learned_null: bool) -> None:
-        super().__init__(sizes.latent_channels, learned_null)
+        super().__init__(sizes, learned_null, sizes.latent_channels)
 
     def forward(self, feature: torch.Tensor) -> torch.Tensor:
         return feature
@@ -137,10 +143,11 @@ class SourceLatent(Condition):
 class FusionVector(Condition):
     """FPDM's fusion embedding: Linear GELU Dropout Linear to the time embedding's width."""
 
-    name, reads, kind, branch, per_frame = "fusion_vector", "fusion", "vector", "fusion", True
+    name, reads = "fusion_vector", "fusion"
+    kind, branch, per_frame = "vector", "fusion", True
 
     def __init__(self, sizes: Sizes, learned_null: bool, dropout: float = 0.2) -> None:
-        super().__init__(sizes.time_width, learned_null)
+        super().__init__(sizes, learned_null, sizes.time_width)
         width = sizes.fusion_width
         self.project = nn.Sequential(
             nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, sizes.time_width)

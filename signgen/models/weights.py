@@ -10,7 +10,7 @@ from signgen.errors import WeightsError
 
 
 def load_pretrained(model_class: Any, component: Component, **overrides: Any) -> Any:
-    """`model_class.from_pretrained(origin)`. Never downloads: a missing weight is named with the command that gets it."""
+    """`model_class.from_pretrained(origin)`. Never downloads: what is missing is named, with the command to get it."""
     origin = component.origin
     if origin is None:
         raise ValueError("load_pretrained needs an origin")

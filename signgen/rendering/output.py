@@ -60,9 +60,8 @@ def write_rendering(
     main, beside = outputs.paths(len(poses))
     height, width = source.frame.shape[:2]
     with ExitStack() as stack:
-        sinks: list[tuple[Callable[[np.ndarray], None], bool]] = [
-            (_sink(stack, main, width, height, outputs.fps), False)
-        ]
+        sinks: list[tuple[Callable[[np.ndarray], None], bool]] = []
+        sinks.append((_sink(stack, main, width, height, outputs.fps), False))
         if beside is not None:
             panels = 4 if truth is not None else 3
             sinks.append((_sink(stack, beside, width * panels, height, outputs.fps, (width, height)), True))

@@ -62,7 +62,7 @@ class Renderer:
         if poses.skeleton != self.card.skeleton:
             raise PoseError(
                 f"poses have the skeleton {poses.skeleton}",
-                expected=f"{self.card.skeleton}, which the model was trained on",
+                expected=f"{self.card.skeleton}, the model's",
             )
         points = self.canvas.fit_keypoints(poses.keypoints, poses.width, poses.height)
         size = (self.canvas.width, self.canvas.height)

@@ -36,7 +36,7 @@ class DiffusionTrainee(nn.Module):
 
     def forward(self, batch: Batch) -> Batch:
         """Loss of FPDM's stage 2: (weighted) MSE to the scheduler's target."""
-        clean, base, features = self._encode(batch)
+        clean, features = self._encode(batch)
         scheduler = self.pipeline.scheduler
         noise, timestep = batch["noise"], batch["timestep"]
         noisy = scheduler.add_noise(clean, noise, timestep)
@@ -49,8 +49,8 @@ class DiffusionTrainee(nn.Module):
         per_sample = (error * weight).mean((1, 2, 3)) * self._snr_weight(timestep)
         return {"loss": per_sample.mean()}
 
-    def _encode(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None, Features]:
-        """The diffused variable, its base, and the features; gradients only through a trainable source encoder."""
+    def _encode(self, batch: Batch) -> tuple[torch.Tensor, Features]:
+        """The diffused variable and the features; gradients only through a trainable source encoder."""
         pipeline, needs = self.pipeline, self.conditions.needs
         source, source_pose = signed_range(batch["source"]), unit_range(batch["source_pose"])
         target_pose = unit_range(batch["target_pose"])
@@ -64,7 +64,7 @@ class DiffusionTrainee(nn.Module):
                 tokens = pipeline.source_tokens(source)
         base = pipeline.base_of(source_latent)
         features = Features(tokens, source_latent, source_pose, target_pose, fused)
-        return pipeline.to_diffused(target_latent, base), base, features
+        return pipeline.to_diffused(target_latent, base), features
 
     def _target(self, clean: torch.Tensor, noise: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         """What the network is to output, by the scheduler's prediction type."""
@@ -107,7 +107,7 @@ class DiffusionStage:
         self.recipe, self.settings = recipe, recipe.training.diffusion
         self.pipeline, self.validation, self.device = pipeline, validation, device
         self._freeze()
-        self.trainee = DiffusionTrainee(pipeline, recipe.diffusion, recipe.source_encoder.trainable)
+        self.trainee: nn.Module = DiffusionTrainee(pipeline, recipe.diffusion, recipe.source_encoder.trainable)
         pipeline.unet.to(memory_format=torch.channels_last)
         self._latent_shape: tuple[int, int, int] = (
             pipeline.space.channels,
@@ -155,8 +155,8 @@ class DiffusionStage:
 
     @torch.no_grad()
     def validate(self, samples: Path, step: int) -> dict[str, float]:
-        """Scores on the canvas, whole frame, hands and face, of frames spread over the validation split, rendered with the recipe's
-        sampling; a picture of them (source | pose | output | truth)."""
+        """Scores on the canvas, whole frame, hands and face, of frames spread over the validation split, rendered
+        with the recipe's sampling; a picture of them (source | pose | output | truth)."""
         if self.validation is None:
             return {}
         sampling = self.recipe.sampling

@@ -41,7 +41,7 @@ class FusionStage:
     def __init__(self, recipe: Recipe, fusion: FusionModel, validation: TripleDataset | None) -> None:
         self.settings = recipe.training.fusion
         self.fusion = fusion
-        self.trainee = FusionTrainee(fusion, recipe.fusion.loss)
+        self.trainee: nn.Module = FusionTrainee(fusion, recipe.fusion.loss)
         self.validation = validation
 
     def draw(self, batch: Batch, seed: int) -> Batch:
@@ -64,7 +64,10 @@ def fusion_retrieval(fusion: FusionModel, dataset: TripleDataset, batch_size: in
     """Retrieval of `dataset`'s targets by fusion embedding; see `models.fusion.retrieval`."""
     device = next(fusion.parameters()).device
     rows = spread(len(dataset), GALLERY_QUERIES)
-    fused, gallery, truth, places = [], [], [], {}
+    fused: list[torch.Tensor] = []
+    gallery: list[torch.Tensor] = []
+    truth: list[int] = []
+    places: dict[int, int] = {}
     for start in range(0, len(rows), batch_size):
         items = [dataset[Sample(0, i)] for i in rows[start : start + batch_size]]
         source, pose, target = (

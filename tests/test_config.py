@@ -1,0 +1,70 @@
+"""Recipes: every shipped one loads; a mistake is named with the nearest right key."""
+
+from __future__ import annotations
+
+import pytest
+
+from signgen.config import load_recipe, parse_recipe, recipes_folder
+from signgen.errors import RecipeError
+
+SHIPPED = sorted(path.stem for path in recipes_folder().glob("*.yaml"))
+
+
+def test_the_recipes_are_there():
+    assert {"nano", "phoenix-256"} <= set(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_recipe_loads_and_survives_yaml(name, tmp_path):
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    path = tmp_path / "copy.yaml"
+    path.write_text(recipe.to_yaml())
+    assert load_recipe(str(path)) == recipe
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("traning.fusion.steps=3", ["traning", "training"]),
+        ("training.diffusion.step=3", ["training.diffusion.step", "steps"]),
+        ("fusion.loss.temprature=1", ["fusion.loss.temprature", "temperature"]),
+        ("conditions.1.optoins={}", ["conditions.1.optoins", "options"]),
+        ("training.fusion.steps=-3", ["training.fusion.steps", "-3"]),
+        ("canvas.width=130", ["130", "factor"]),
+        ("conditions.9.kind=x", ["conditions.9.kind"]),
+        ("steps", ["a.b=c"]),
+    ],
+)
+def test_a_bad_override_is_one_line_that_names_it(override, words):
+    with pytest.raises(RecipeError) as error:
+        load_recipe("nano", (override,))
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_an_unknown_recipe_names_the_nearest(tmp_path):
+    with pytest.raises(RecipeError, match="did you mean nano"):
+        load_recipe("nanno")
+    with pytest.raises(RecipeError, match="cannot be read"):
+        load_recipe(str(tmp_path / "none.yaml"))
+
+
+def test_overrides_reach_lists_and_types():
+    recipe = load_recipe("nano", ("seed=7", "conditions.1.null=learned", "training.diffusion.augmentation.shift=2.5"))
+    assert recipe.seed == 7
+    assert recipe.conditions[1].null == "learned"
+    assert recipe.training.diffusion.augmentation.shift == 2.5
+
+
+def test_without_stage_1_the_fusion_condition_is_off():
+    recipe = load_recipe("nano", ("fusion.enabled=false",))
+    assert "fusion_vector" not in [condition.kind for condition in recipe.active_conditions]
+
+
+def test_a_recipe_is_frozen():
+    recipe = load_recipe("nano")
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.seed = 3
+    assert parse_recipe(recipe.model_dump(), "x") == recipe
