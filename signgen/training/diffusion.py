@@ -17,7 +17,7 @@ from signgen.models.pipeline import SignerPipeline, evaluating
 from signgen.rendering.strips import save_strips, to_uint8
 from signgen.training.stages import Batch, sample_generators, signed_range, unit_range
 
-VALIDATION_FRAMES = 16
+VALIDATION_FRAMES = 32
 
 
 class DiffusionTrainee(nn.Module):
