@@ -6,7 +6,7 @@ import typer
 
 from signgen import __version__
 from signgen.cli import build_pairs, evaluate, render, train
-from signgen.cli.common import run
+from signgen.cli.common import help_of, run
 
 app = typer.Typer(
     name="signgen",
@@ -30,10 +30,13 @@ def _root(
     pass
 
 
-app.command("build-pairs", no_args_is_help=True)(build_pairs.build_pairs)
-app.command("train", no_args_is_help=True)(train.train)
-app.command("render", no_args_is_help=True)(render.render)
-app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
+for _name, _command in (
+    ("build-pairs", build_pairs.build_pairs),
+    ("train", train.train),
+    ("render", render.render),
+    ("evaluate", evaluate.evaluate),
+):
+    app.command(_name, help=help_of(_command), no_args_is_help=True)(_command)
 
 
 def main() -> None:

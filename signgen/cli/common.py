@@ -1,10 +1,12 @@
-"""What every command shares: the error boundary, --frames A:B, and the console. Imports no torch."""
+"""What every command shares: the error boundary, --frames A:B, quiet libraries, the console. Imports no torch."""
 
 from __future__ import annotations
 
 import errno
+import inspect
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -13,6 +15,11 @@ from signgen.errors import Interrupted, SigngenError
 
 console = Console(highlight=False, soft_wrap=True)
 
+# Typer carries a click of its own since 0.2x; its UsageError has no public name.
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
+
 
 def fail(error: SigngenError) -> None:
     """One line on stderr."""
@@ -20,27 +27,63 @@ def fail(error: SigngenError) -> None:
     print(f"signgen: {label}: {error}", file=sys.stderr, flush=True)
 
 
-def run(app: Callable[[], object]) -> None:
-    """Call the Typer app; turn every expected failure into one line and its exit code, without a traceback."""
+def run(app: Callable[..., object]) -> None:
+    """Call the Typer app and exit; every expected failure becomes one line and its exit code, without a traceback."""
     try:
-        app()
+        code = app(standalone_mode=False)
+        if code == Interrupted.exit_code:  # how Typer reports Ctrl-C; older versions raise Abort
+            raise KeyboardInterrupt
+        sys.exit(code if isinstance(code, int) else 0)
     except SigngenError as error:
-        fail(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        fail(Interrupted("Ctrl-C; nothing that was already written is lost"))
-        sys.exit(Interrupted.exit_code)
+        _end(error)
+    except (KeyboardInterrupt, typer.Abort):
+        _end(Interrupted("Ctrl-C; nothing that was already written is lost"))
+    except USAGE_ERROR as error:
+        _end(_usage(error))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+        refused = unwritable(error)
+        if refused is None:
             raise
-        place = f" at {error.filename}" if error.filename else ""
-        fail(
-            SigngenError(
-                f"cannot write{place}: {error.strerror}",
-                fix="free some space or choose another --out; files already written are whole",
-            )
-        )
+        _end(refused)
+
+
+def _end(error: SigngenError) -> None:
+    fail(error)
+    sys.exit(error.exit_code)
+
+
+def _usage(error: Any) -> SigngenError:
+    """What is wrong with the command line; a command without any argument has shown its help, which is enough."""
+    if type(error).__name__ == "NoArgsIsHelpError":
         sys.exit(SigngenError.exit_code)
+    command = error.ctx.command_path if error.ctx else "signgen"
+    return SigngenError(error.format_message().rstrip("."), fix=f"see {command} --help")
+
+
+def unwritable(error: OSError) -> SigngenError | None:
+    """The line for a full disk or a place that cannot be written; None for what would be a bug."""
+    place = f" {error.filename}" if error.filename else ""
+    found = f"cannot write{place}: {error.strerror or error}"
+    if error.errno in _FULL:
+        return SigngenError(found, fix="free some space or choose another --out; files already written are whole")
+    if error.errno in _REFUSED:
+        return SigngenError(found, fix="choose another --out; files already written are whole")
+    return None
+
+
+def help_of(command: Callable[..., object]) -> str:
+    """A command's docstring, each paragraph on one line: Typer keeps line breaks, which are the source's."""
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def quiet_libraries() -> None:
+    """Switch off the progress bars of diffusers, transformers and the Hub: they would run into signgen's own."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # and huggingface_hub's
 
 
 def frame_range(text: str | None, frames: int) -> slice:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from signgen.cli.common import console
+from signgen.cli.common import console, quiet_libraries
 
 RECIPE = "Recipe"
 MACHINE = "Machine"
@@ -63,6 +63,7 @@ def train(
     from signgen.training.run import TrainOptions, open_run
 
     options = TrainOptions(stage, resume, device, max_minutes, threads)
+    quiet_libraries()
     run = open_run(pairs, config, out, tuple(overrides), options, console)
     console.print(
         f"recipe [bold]{run.recipe.name}[/], {len(run.pairs.triples('train'))} training triples,"
