@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from signgen.cli.common import console, frame_range
+from signgen.cli.common import console, frame_range, quiet_libraries
 
 if TYPE_CHECKING:
     from signgen.config import SamplingSettings
@@ -112,6 +112,7 @@ def render(
     sampling = _sampling(card, steps, solver, w_c, w_f, dtype)
     scored = _scored(real, sequence, person, card, pairs, clip) if real is not None else None
 
+    quiet_libraries()
     pipeline, card = load_model(model)
     renderer = Renderer(pipeline, card, sampling, seed, _device(device, threads))
     outputs = Outputs(out, fps or sequence.fps or video.fps or 25.0, side_by_side, save_frames)
