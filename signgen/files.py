@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_full_is_oserror(folder: Path) -> Iterator[None]:
+    """Libraries report a full disk as a RuntimeError or an error of their own; inside this block it is OSError(ENOSPC)."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        if folder.exists() and shutil.disk_usage(folder).free < 1 << 20:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -100,6 +100,7 @@ def render(
     """
     from signgen.data.video import open_frames
     from signgen.models.card import load_model, read_card
+    from signgen.models.device import prepare_device
     from signgen.rendering.output import Outputs, write_rendering
     from signgen.rendering.renderer import Renderer
 
@@ -114,7 +115,7 @@ def render(
 
     quiet_libraries()
     pipeline, card = load_model(model)
-    renderer = Renderer(pipeline, card, sampling, seed, _device(device, threads))
+    renderer = Renderer(pipeline, card, sampling, seed, prepare_device(device, threads))
     outputs = Outputs(out, fps or sequence.fps or video.fps or 25.0, side_by_side, save_frames)
     wanted = sequence[part]
     with _progress() as progress:
@@ -232,14 +233,6 @@ def _scored(
     keypoints = poses.resized(real.width, real.height).keypoints
     scorer = make_scorer(real, keypoints, source.frame, known, clip or real.path.stem)
     return Truth(real, scorer)
-
-
-def _device(name: str, threads: int | None) -> Any:
-    import torch
-
-    if threads:
-        torch.set_num_threads(threads)
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
 def _progress() -> Any:

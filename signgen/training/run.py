@@ -11,14 +11,15 @@ import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 from rich.console import Console
 
-from signgen.config import Recipe, StageSettings, load_recipe
+from signgen.config import Augmentation, Recipe, StageSettings, load_recipe
 from signgen.data.canvas import Canvas
 from signgen.data.dataset import TripleDataset
 from signgen.data.pairset import PairSet
 from signgen.errors import ModelError, PairSetError
-from signgen.files import write_json, write_text
+from signgen.files import disk_full_is_oserror, write_json, write_text
 from signgen.models.card import ModelCard, palette_of, save_model
 from signgen.models.components import build_fusion, build_pipeline
+from signgen.models.device import prepare_device
 from signgen.models.fusion import FusionModel
 from signgen.models.pipeline import SignerPipeline
 from signgen.training.diffusion import DiffusionStage
@@ -47,10 +48,9 @@ class TrainingRun:
 
     def __init__(self, pairs: PairSet, recipe: Recipe, folder: Path, options: TrainOptions, console: Console) -> None:
         self.pairs, self.recipe, self.folder, self.options, self.console = pairs, recipe, folder, options, console
-        if options.threads:
-            torch.set_num_threads(options.threads)
+        device = prepare_device(options.device, options.threads)
         self.accelerator = Accelerator(
-            cpu=options.device == "cpu",
+            cpu=device.type == "cpu",
             mixed_precision=MIXED_PRECISION[recipe.training.precision],
             dataloader_config=DataLoaderConfiguration(split_batches=True),
         )
@@ -89,7 +89,9 @@ class TrainingRun:
         stage = FusionStage(self.recipe, fusion, self._validation())
         self._train_stage(stage, self._training(stage.settings))
         if self.accelerator.is_main_process:
-            stage.export(result)
+            result.mkdir(parents=True, exist_ok=True)
+            with disk_full_is_oserror(result):
+                stage.export(result)
         self.accelerator.wait_for_everyone()
         return fusion.eval()
 
@@ -127,8 +129,6 @@ class TrainingRun:
     def _validation(self) -> TripleDataset | None:
         if not len(self.pairs.triples("val")):
             return None
-        from signgen.config import Augmentation
-
         return TripleDataset(self.pairs, "val", self._canvas(), self.palette, Augmentation(), self.recipe.seed)
 
     def _canvas(self) -> Canvas:
