@@ -1,8 +1,8 @@
 """Lets torchvision's CUDA wheel import over a CPU-only torch; reads nothing, returns nothing.
 
 The wheel in the public index is built against CUDA. Over a CPU-only torch its `_C` library does not load, the operators
-that its `_meta_registrations.py` refers to do not exist, and `import torchvision` fails, taking diffusers, transformers,
-torchmetrics and lpips with it. Declaring those operators' names first is enough: `torchvision.models` and `.transforms`
+that its `_meta_registrations.py` refers to do not exist, and `import torchvision` fails, and with it diffusers,
+transformers, torchmetrics and lpips. Declaring those operators' names first is enough: `torchvision.models` and `.transforms`
 then work; the operators themselves (`nms`, `roi_*`) still do not, and nothing in signgen calls them.
 """
 

@@ -28,7 +28,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def disk_full_is_oserror(folder: Path) -> Iterator[None]:
-    """Libraries report a full disk as a RuntimeError or an error of their own; inside this block it is OSError(ENOSPC)."""
+    """Libraries report a full disk as a RuntimeError or an error of their own; in this block it is an OSError."""
     try:
         yield
     except OSError:

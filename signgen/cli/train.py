@@ -65,11 +65,14 @@ def train(
     options = TrainOptions(stage, resume, device, max_minutes, threads)
     quiet_libraries()
     run = open_run(pairs, config, out, tuple(overrides), options, console)
-    console.print(
-        f"recipe [bold]{run.recipe.name}[/], {len(run.pairs.triples('train'))} training triples,"
-        f" {len(run.pairs.triples('val'))} validation rows, device {run.accelerator.device}"
-    )
+    if run.accelerator.is_main_process:
+        console.print(
+            f"recipe [bold]{run.recipe.name}[/], {len(run.pairs.triples('train'))} training triples,"
+            f" {len(run.pairs.triples('val'))} validation rows, device {run.accelerator.device}"
+        )
     model = run.train()
+    if not run.accelerator.is_main_process:
+        return
     if model is None:
         console.print(f"stage 1: {out / 'fusion'}")
     else:
