@@ -2,8 +2,8 @@
 
 The wheel in the public index is built against CUDA. Over a CPU-only torch its `_C` library does not load, the operators
 that its `_meta_registrations.py` refers to do not exist, and `import torchvision` fails, and with it diffusers,
-transformers, torchmetrics and lpips. Declaring those operators' names first is enough: `torchvision.models` and `.transforms`
-then work; the operators themselves (`nms`, `roi_*`) still do not, and nothing in signgen calls them.
+transformers, torchmetrics and lpips. Declaring those operators' names first is enough: `torchvision.models` and
+`.transforms` then work; the operators themselves (`nms`, `roi_*`) still do not, and nothing in signgen calls them.
 """
 
 from __future__ import annotations
