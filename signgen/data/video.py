@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -161,27 +162,29 @@ def _probe(path: str, mtime_ns: int, size: int) -> _Probe:
 
 
 class _VideoFile(FrameSource):
-    """Readers are opened on the first read of each process: decord hangs when one is carried over a fork."""
+    """Readers are opened on the first read of each process and belong to it.
+
+    One carried over a fork must neither be used nor destroyed there: it would wait for threads that are gone.
+    """
 
     def __init__(self, path: Path, probe: _Probe) -> None:
         self.path, self._probe = path, probe
         self.num_frames, self.width, self.height, self.fps = probe.frames, probe.width, probe.height, probe.fps
-        self._reader: _Decord | _PyAV | None = None
-        self._pid = 0
+        self._readers: dict[int, _Decord | _PyAV] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_reader": None}
+        return {**self.__dict__, "_readers": {}}
 
     def _read(self, start: int, stop: int) -> np.ndarray:
-        if self._reader is None or self._pid != os.getpid():
-            self._reader = _Decord.open(self.path, self._probe) or _PyAV(self.path)
-            self._pid = os.getpid()
-        return self._reader.read(start, stop)
+        if (process := os.getpid()) not in self._readers:
+            self._readers[process] = _Decord.open(self.path, self._probe) or _PyAV(self.path)
+        return self._readers[process].read(start, stop)
 
 
 class _Decord:
     def __init__(self, reader: Any) -> None:
         self._reader = reader
+        _OPEN.add(self)
 
     @classmethod
     def open(cls, path: Path, probe: _Probe) -> _Decord | None:
@@ -203,6 +206,7 @@ class _PyAV:
     """Decodes forwards and starts again from the first frame when asked for an earlier one: exact, never a seek."""
 
     def __init__(self, path: Path) -> None:
+        _OPEN.add(self)
         self.path = path
         self._next = 0
         self._frames: Iterator[Any] = iter(())
@@ -228,3 +232,10 @@ class _PyAV:
                 out.append(self._reformatter.reformat(frame, format="rgb24").to_ndarray())
             self._next += 1
         return np.stack(out)
+
+
+_OPEN: weakref.WeakSet[_Decord | _PyAV] = weakref.WeakSet()
+_INHERITED: list[_Decord | _PyAV] = []  # keeps the parent's readers from being destroyed in a forked child
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _INHERITED.extend(_OPEN))

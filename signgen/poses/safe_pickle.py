@@ -142,7 +142,7 @@ class _Buffer:
 
     __slots__ = ()
 
-    def __call__(self, data: Any, dtype: np.dtype, shape: Any, order: str) -> np.ndarray:
+    def __call__(self, data: Any, dtype: np.dtype, shape: Any, order: Any) -> np.ndarray:
         return np.frombuffer(bytes(data), dtype).reshape(shape, order=order)  # NumPy refuses objects here
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -87,7 +88,7 @@ class PoseSequence:
                 fps = float(data["fps"])
                 width, height = (int(v) for v in data["size"])
                 return cls(data["keypoints"], width, height, None if np.isnan(fps) else fps, str(data["skeleton"]))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise PoseError(
                 f"{path}: not a signgen pose file ({error})", expected="a .poses.npz written by signgen"
             ) from error
