@@ -111,7 +111,7 @@ def render(
     real = _truth_frames(truth, video, sequence)
     person = _source(video, sequence, source_poses, real is video)
     sampling = _sampling(card, steps, solver, w_c, w_f, dtype)
-    scored = _scored(real, sequence, person, card, pairs, clip) if real is not None else None
+    scored = _scored(real, sequence, person, model, card, pairs, clip) if real is not None else None
 
     quiet_libraries()
     pipeline, card = load_model(model)
@@ -222,17 +222,35 @@ def _sampling(
 
 
 def _scored(
-    real: FrameSource, poses: PoseSequence, source: Source, card: ModelCard, pairs: Path | None, clip: str | None
+    real: FrameSource,
+    poses: PoseSequence,
+    source: Source,
+    model: Path,
+    card: ModelCard,
+    pairs: Path | None,
+    clip: str | None,
 ) -> Truth:
     """Truth and scorer, with copy-source always and nearest-pose where the training frames are at hand."""
     from signgen.cli.scoring import make_scorer
     from signgen.rendering.output import Truth
 
-    trained_on = Path(card.data["pairs"])
-    known = pairs or (trained_on if (trained_on / "meta.json").is_file() else None)
+    known = pairs or _trained_on(model, card)
     keypoints = poses.resized(real.width, real.height).keypoints
     scorer = make_scorer(real, keypoints, source.frame, known, clip or real.path.stem)
     return Truth(real, scorer)
+
+
+def _trained_on(model: Path, card: ModelCard) -> Path | None:
+    """The pair set of the run that the model folder lies in, if it is still the one the model was trained on."""
+    import json
+
+    run = model / ".." / "run.json"
+    if not run.is_file():
+        return None
+    pairs = Path(json.loads(run.read_text(encoding="utf-8"))["pairs"])
+    meta = pairs / "meta.json"
+    same = meta.is_file() and json.loads(meta.read_text(encoding="utf-8"))["fingerprint"] == card.data["fingerprint"]
+    return pairs if same else None
 
 
 def _progress() -> Any:

@@ -146,11 +146,11 @@ class TrainingRun:
             counts = {"fusion": fusion.step if fusion else 0, "diffusion": steps}
             data = {
                 "fingerprint": self.pairs.fingerprint,
-                "pairs": str(self.pairs.folder.resolve()),
                 "clips": [clip.name for clip in self.pairs.clips][:100],
             }
             save_model(pipeline, ModelCard.describe(self.recipe, data, counts, torch.get_num_threads()), folder)
-            write_json(self.folder / "run.json", {"steps": counts, "last_session_seconds": round(seconds, 1)})
+            pairs = str(self.pairs.folder.resolve())  # here and not in the model folder, which may be published
+            write_json(self.folder / "run.json", {"pairs": pairs, "steps": counts, "seconds": round(seconds, 1)})
         self.accelerator.wait_for_everyone()
         return folder
 

@@ -111,7 +111,7 @@ def test_the_residual_base_is_inverted_exactly(pipeline):
 @pytest.fixture
 def saved(pipeline, tmp_path):
     recipe = tiny_recipe()
-    card = ModelCard.describe(recipe, {"fingerprint": "x", "pairs": "nowhere", "clips": []}, {"diffusion": 0}, 1)
+    card = ModelCard.describe(recipe, {"fingerprint": "x", "clips": []}, {"diffusion": 0}, 1)
     save_model(pipeline, card, tmp_path / "model")
     return tmp_path / "model"
 
