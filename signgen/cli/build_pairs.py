@@ -57,8 +57,13 @@ def build_pairs(
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Training triples.", rich_help_panel=_TRIPLES)] = 100_000,
     min_gap: Annotated[
-        int, typer.Option(min=1, help="Least distance of source and target, in frames.", rich_help_panel=_TRIPLES)
-    ] = 1,
+        int,
+        typer.Option(
+            min=0,
+            help="Least distance of source and target, in frames; 0, the paper's, excludes only the same frame.",
+            rich_help_panel=_TRIPLES,
+        ),
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.", rich_help_panel=_TRIPLES)] = 0,
 ) -> None:
     """Pair videos with keypoints and write training triples (clip, source frame, target frame).
