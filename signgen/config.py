@@ -156,10 +156,15 @@ class TrainingSettings(Section):
 
 
 class SamplingSettings(Section):
-    """Rendering defaults; `signgen render` can override them. micro_batch is part of what makes pixels reproducible."""
+    """Rendering defaults; `signgen render` can override them. micro_batch is part of what makes pixels reproducible.
+
+    noise_scale: standard deviation of the noise that sampling starts from; 1 is what the model is trained for, 0 starts
+    from its mean, which suits a model that has too little data to predict more than the mean.
+    """
 
     solver: Literal["ddim", "unipc", "dpmpp"] = "unipc"
     steps: int = Field(20, gt=0)
+    noise_scale: float = Field(1.0, ge=0, le=1)
     w_c: float = 2.0
     w_f: float = 2.0
     micro_batch: int = Field(8, gt=0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from signgen.cli.common import console, frame_range, quiet_libraries
+from signgen.errors import PairSetError
 
 if TYPE_CHECKING:
     from signgen.config import SamplingSettings
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from signgen.rendering.output import Truth
     from signgen.rendering.renderer import Source
 
+TRUTHS = ("auto", "none")
 INPUT, OUTPUT, SAMPLING, MACHINE = "Input", "Output", "Sampling (default: the model's recipe)", "Machine"
 
 
@@ -85,6 +87,10 @@ def render(
     w_f: Annotated[
         float | None, typer.Option(help="Guidance of the fusion embedding.", rich_help_panel=SAMPLING)
     ] = None,
+    noise_scale: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Noise to start from: 1 full, 0 none.", rich_help_panel=SAMPLING),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the clip's noise.", rich_help_panel=SAMPLING)] = 0,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where.", rich_help_panel=MACHINE)] = "auto",
     dtype: Annotated[
@@ -108,16 +114,17 @@ def render(
     video = open_frames(source)
     sequence = _read_poses(poses, clip, video)
     part = frame_range(frames, len(sequence))
+    wanted = _filled(sequence, poses)[part]
+    outputs = Outputs(out, fps or sequence.fps or video.fps or 25.0, side_by_side, save_frames)
+    outputs.check(len(wanted), [source, poses, *([] if truth in TRUTHS else [Path(truth)])])
     real = _truth_frames(truth, video, sequence)
     person = _source(video, sequence, source_poses, real is video)
-    sampling = _sampling(card, steps, solver, w_c, w_f, dtype)
+    sampling = _sampling(card, steps=steps, solver=solver, w_c=w_c, w_f=w_f, noise_scale=noise_scale, precision=dtype)
     scored = _scored(real, sequence, person, model, card, pairs, clip) if real is not None else None
 
     quiet_libraries()
     pipeline, card = load_model(model)
     renderer = Renderer(pipeline, card, sampling, seed, prepare_device(device, threads))
-    outputs = Outputs(out, fps or sequence.fps or video.fps or 25.0, side_by_side, save_frames)
-    wanted = sequence[part]
     with _progress() as progress:
         task = progress.add_task("rendering", total=len(wanted))
         written = write_rendering(
@@ -136,14 +143,30 @@ def render(
 
 
 def _read_poses(path: Path, clip: str | None, video: FrameSource) -> PoseSequence:
-    """The whole sequence, frames without a person filled, each such frame named."""
+    """The whole sequence; says what the reader noted. Raises PoseError for points of a frame of another size."""
+    from signgen.errors import PoseError
     from signgen.poses.readers import read_poses
-    from signgen.rendering.renderer import hold_missing
+    from signgen.rendering.renderer import share_inside
 
     sequence = read_poses(path, clip=clip, size=(video.width, video.height), fps=video.fps)
+    for note in sequence.notes:
+        console.print(f"poses: {note}", markup=False)
+    if share_inside(sequence) < 0.5:
+        raise PoseError(
+            f"{path}: most points lie outside {sequence.width}x{sequence.height}",
+            expected="keypoints in pixels of a clip of the source's size",
+            fix="scale the source, or the keypoints, to one size",
+        )
+    return sequence
+
+
+def _filled(sequence: PoseSequence, path: Path) -> PoseSequence:
+    """Frames without a person filled, each such frame named."""
+    from signgen.rendering.renderer import hold_missing
+
     filled, missing = hold_missing(sequence)
     if missing:
-        console.print(f"no person in {_ranges(missing)} of {path}: the pose before is held there")
+        console.print(f"no person in {_ranges(missing)} of {path}: the pose before is held there", markup=False)
     return filled
 
 
@@ -181,15 +204,18 @@ def _truth_frames(truth: str, video: FrameSource, poses: PoseSequence) -> FrameS
         for name, ours, theirs in (
             ("frames", len(poses), video.num_frames),
             ("fps", poses.fps, video.fps),
-            ("size", (poses.width, poses.height), (video.width, video.height)),
+            ("size", f"{poses.width}x{poses.height}", f"{video.width}x{video.height}"),
         )
         if ours is not None and theirs is not None and ours != theirs and not _close(ours, theirs)
     ]
+    if video.num_frames == 1:
+        differences = ["it is a single image"]
     if differences:
-        console.print(f"truth: none; the poses are not the source's ({'; '.join(differences)})")
+        console.print(f"truth: none; {video.path} is not the poses' own clip ({'; '.join(differences)})", markup=False)
         return None
     console.print(
-        f"truth: the frames of {video.path} (count, fps and size agree with the poses); --truth none disables"
+        f"truth: the frames of {video.path} (count, fps and size agree with the poses); --truth none disables",
+        markup=False,
     )
     return video
 
@@ -205,19 +231,15 @@ def _source(video: FrameSource, poses: PoseSequence, source_poses: Path | None, 
 
     frame, name = video.read(0, 1)[0], video.path.stem
     if source_poses is not None:
-        pose = read_poses(source_poses, size=(video.width, video.height), fps=video.fps)[0:1]
-    elif same_clip:
-        pose = poses[0:1]
-    else:
-        console.print("the source's own pose is not known to the model; --source-poses gives it")
-        return Source(frame, None, name)
-    return Source(frame, pose if pose.has_person[0] else None, name)
+        poses = read_poses(source_poses, size=(video.width, video.height), fps=video.fps)
+    if (same_clip or source_poses is not None) and poses.has_person[0]:
+        return Source(frame, poses[0:1], name)
+    console.print("the source's own pose is not known to the model; --source-poses gives it")
+    return Source(frame, None, name)
 
 
-def _sampling(
-    card: ModelCard, steps: int | None, solver: str | None, w_c: float | None, w_f: float | None, dtype: str | None
-) -> SamplingSettings:
-    chosen = {"steps": steps, "solver": solver, "w_c": w_c, "w_f": w_f, "precision": dtype}
+def _sampling(card: ModelCard, **chosen: Any) -> SamplingSettings:
+    """The recipe's sampling with what the command line chose."""
     return card.parsed_recipe().sampling.model_copy(update={k: v for k, v in chosen.items() if v is not None})
 
 
@@ -244,13 +266,20 @@ def _trained_on(model: Path, card: ModelCard) -> Path | None:
     """The pair set of the run that the model folder lies in, if it is still the one the model was trained on."""
     import json
 
-    run = model / ".." / "run.json"
-    if not run.is_file():
+    from signgen.data.pairset import PairSet
+
+    try:
+        folder = Path(json.loads((model / ".." / "run.json").read_text(encoding="utf-8"))["pairs"])
+        pairs = PairSet.load(folder)
+    except (OSError, ValueError, KeyError, PairSetError):
         return None
-    pairs = Path(json.loads(run.read_text(encoding="utf-8"))["pairs"])
-    meta = pairs / "meta.json"
-    same = meta.is_file() and json.loads(meta.read_text(encoding="utf-8"))["fingerprint"] == card.data["fingerprint"]
-    return pairs if same else None
+    if pairs.fingerprint != card.data["fingerprint"]:
+        return None
+    gone = [clip.path for clip in pairs.clips if not clip.path.exists()]
+    if gone:
+        console.print(f"nearest-pose is left out: {gone[0]} of {folder} is not there any more", markup=False)
+        return None
+    return folder
 
 
 def _progress() -> Any:

@@ -167,6 +167,7 @@ class SignerPipeline(DiffusionPipeline):
         source_pose: torch.Tensor | None = None,
         seed: int = 0,
         clip: str = "",
+        noise_scale: float = 1.0,
         micro_batch: int = 8,
         **sampling: Any,
     ) -> torch.Tensor:
@@ -175,7 +176,7 @@ class SignerPipeline(DiffusionPipeline):
         Frames go through in padded micro-batches of one fixed size, so a frame does not depend on its neighbours.
         """
         state = self.encode_clip(source, source_pose)
-        noise = clip_noise(seed, clip, state.latent_shape).to(source.device)
+        noise = clip_noise(seed, clip, state.latent_shape, noise_scale).to(source.device)
         return torch.cat([*self.render_batches(state, target_pose, noise, micro_batch, **sampling)])
 
     def render_batches(
@@ -191,9 +192,9 @@ class SignerPipeline(DiffusionPipeline):
             yield self.sample(clip, values, shared, **sampling)[:count]
 
 
-def clip_noise(seed: int, clip: str, shape: tuple[int, int, int]) -> torch.Tensor:
-    """The one noise (1, *shape) of a clip, made on the CPU and keyed by (seed, clip name)."""
-    return torch.randn(1, *shape, generator=keyed_generator(seed, clip))
+def clip_noise(seed: int, clip: str, shape: tuple[int, int, int], scale: float = 1.0) -> torch.Tensor:
+    """The one noise (1, *shape) of a clip, made on the CPU and keyed by (seed, clip name); scale 1 is the model's."""
+    return scale * torch.randn(1, *shape, generator=keyed_generator(seed, clip))
 
 
 def keyed_generator(*key: int | str) -> torch.Generator:

@@ -76,7 +76,7 @@ class Renderer:
         sampling = self.sampling
         with self._autocast():
             clip = self.pipeline.encode_clip(image, source_pose)
-        noise = clip_noise(self.seed, source.name, clip.latent_shape).to(self.device)
+        noise = clip_noise(self.seed, source.name, clip.latent_shape, sampling.noise_scale).to(self.device)
         for start in range(0, len(poses), sampling.micro_batch):
             drawn = self._tensor(self.draw(poses[start : start + sampling.micro_batch]))
             with self._autocast():
@@ -101,6 +101,13 @@ class Renderer:
     def _autocast(self) -> torch.autocast:
         dtype = AUTOCAST[self.sampling.precision]
         return torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+
+def share_inside(poses: PoseSequence) -> float:
+    """The share of all points with coordinates that lie within their frame; 1 where there are none."""
+    xy = poses.keypoints[np.isfinite(poses.keypoints[..., 0]), :2]
+    inside = ((xy >= 0) & (xy <= (poses.width, poses.height))).all(-1)
+    return float(inside.mean()) if len(inside) else 1.0
 
 
 def hold_missing(poses: PoseSequence) -> tuple[PoseSequence, list[int]]:

@@ -168,6 +168,7 @@ class DiffusionStage:
                     signed_range(item["source"][None]).to(self.device),
                     unit_range(item["target_pose"][None]).to(self.device),
                     unit_range(item["source_pose"][None]).to(self.device),
+                    noise_scale=sampling.noise_scale,
                     micro_batch=1,
                     steps=sampling.steps,
                     w_c=sampling.w_c,
