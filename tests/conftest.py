@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import signgen  # noqa: F401  first, so that torchvision imports over a CPU-only torch
+from tests.line import Command, Line, make_line
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -18,3 +19,19 @@ def testdata() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real test data not found at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """One trained tiny model for all tests that need one; nothing in it may be changed."""
+    return make_line(tmp_path_factory.mktemp("line"))
+
+
+@pytest.fixture
+def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """A signgen command in this process, on one thread."""
+    import torch
+
+    monkeypatch.setenv("COLUMNS", "100")
+    torch.set_num_threads(1)
+    return Command(capfd, monkeypatch)

@@ -57,7 +57,8 @@ def _usage(error: Any) -> SigngenError:
     if type(error).__name__ == "NoArgsIsHelpError":
         sys.exit(SigngenError.exit_code)
     command = error.ctx.command_path if error.ctx else "signgen"
-    return SigngenError(error.format_message().rstrip("."), fix=f"see {command} --help")
+    found = error.message if getattr(error, "param", None) is None and error.message else error.format_message()
+    return SigngenError(found.rstrip("."), fix=f"see {command} --help")
 
 
 def unwritable(error: OSError) -> SigngenError | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from signgen.cli.common import console, frame_range, quiet_libraries
-from signgen.errors import PairSetError
+from signgen.errors import PairSetError, PoseError, VideoError
 
 if TYPE_CHECKING:
     from signgen.config import SamplingSettings
@@ -43,8 +43,8 @@ def render(
     source_poses: Annotated[
         Path | None,
         typer.Option(
-            help="Keypoints of the source, whose first frame is used. Default: the poses' own first frame, when they"
-            " belong to the source; otherwise the model is told that the source's pose is not known.",
+            help="Keypoints of the source; their first frame is used. Default: POSES, if their count, fps and size"
+            " agree with the source; else the model is told that the source's pose is not known.",
             rich_help_panel=INPUT,
         ),
     ] = None,
@@ -117,8 +117,9 @@ def render(
     wanted = _filled(sequence, poses)[part]
     outputs = Outputs(out, fps or sequence.fps or video.fps or 25.0, side_by_side, save_frames)
     outputs.check(len(wanted), [source, poses, *([] if truth in TRUTHS else [Path(truth)])])
-    real = _truth_frames(truth, video, sequence)
-    person = _source(video, sequence, source_poses, real is video)
+    differences = _differences(video, sequence)
+    real = _truth_frames(truth, video, sequence, differences)
+    person = _source(video, sequence, source_poses, not differences)
     sampling = _sampling(card, steps=steps, solver=solver, w_c=w_c, w_f=w_f, noise_scale=noise_scale, precision=dtype)
     scored = _scored(real, sequence, person, model, card, pairs, clip) if real is not None else None
 
@@ -144,7 +145,6 @@ def render(
 
 def _read_poses(path: Path, clip: str | None, video: FrameSource) -> PoseSequence:
     """The whole sequence; says what the reader noted. Raises PoseError for points of a frame of another size."""
-    from signgen.errors import PoseError
     from signgen.poses.readers import read_poses
     from signgen.rendering.renderer import share_inside
 
@@ -182,57 +182,58 @@ def _ranges(frames: list[int]) -> str:
     return f"frame{'s' if len(frames) > 1 else ''} {text}"
 
 
-def _truth_frames(truth: str, video: FrameSource, poses: PoseSequence) -> FrameSource | None:
+def _differences(video: FrameSource, poses: PoseSequence) -> str:
+    """Why the poses cannot be the source's own clip; empty when count, fps and size agree."""
+    if video.num_frames == 1:
+        return "it is a single image"
+    pairs = (
+        ("frames", len(poses), video.num_frames),
+        ("fps", poses.fps, video.fps),
+        ("size", f"{poses.width}x{poses.height}", f"{video.width}x{video.height}"),
+    )
+    return "; ".join(
+        f"{name} {ours} and {theirs}"
+        for name, ours, theirs in pairs
+        if ours is not None and theirs is not None and ours != theirs and not _close(ours, theirs)
+    )
+
+
+def _truth_frames(truth: str, video: FrameSource, poses: PoseSequence, differences: str) -> FrameSource | None:
     """The frames to score against, or None; says which and why."""
     from signgen.data.video import open_frames
-    from signgen.errors import VideoError
 
     if truth == "none":
         return None
-    if truth != "auto":
-        frames = open_frames(Path(truth))
-        if frames.num_frames < len(poses):
-            raise VideoError(f"{truth}: {frames.num_frames} frames", expected=f"one for each of {len(poses)} poses")
-        if (frames.width, frames.height) != (video.width, video.height):
-            raise VideoError(
-                f"{truth} is {frames.width}x{frames.height}",
-                expected=f"{video.width}x{video.height}, as the source",
-            )
-        return frames
-    differences = [
-        f"{name} {ours} and {theirs}"
-        for name, ours, theirs in (
-            ("frames", len(poses), video.num_frames),
-            ("fps", poses.fps, video.fps),
-            ("size", f"{poses.width}x{poses.height}", f"{video.width}x{video.height}"),
-        )
-        if ours is not None and theirs is not None and ours != theirs and not _close(ours, theirs)
-    ]
-    if video.num_frames == 1:
-        differences = ["it is a single image"]
-    if differences:
-        console.print(f"truth: none; {video.path} is not the poses' own clip ({'; '.join(differences)})", markup=False)
+    if truth == "auto" and differences:
+        console.print(f"truth: none; {video.path} is not the poses' own clip ({differences})", markup=False)
         return None
-    console.print(
-        f"truth: the frames of {video.path} (count, fps and size agree with the poses); --truth none disables",
-        markup=False,
-    )
-    return video
+    if truth == "auto":
+        agree = "count, fps and size agree with the poses"
+        console.print(f"truth: the frames of {video.path} ({agree}); --truth none disables", markup=False)
+        return video
+    frames = open_frames(Path(truth))
+    if frames.num_frames < len(poses):
+        raise VideoError(f"{truth}: {frames.num_frames} frames", expected=f"one for each of {len(poses)} poses")
+    if (frames.width, frames.height) != (video.width, video.height):
+        raise VideoError(
+            f"{truth} is {frames.width}x{frames.height}", expected=f"{video.width}x{video.height}, as the source"
+        )
+    return frames
 
 
 def _close(ours: Any, theirs: Any) -> bool:
     return isinstance(ours, float) and isinstance(theirs, float) and abs(ours - theirs) < 0.01
 
 
-def _source(video: FrameSource, poses: PoseSequence, source_poses: Path | None, same_clip: bool) -> Source:
-    """The first frame and, where known, its pose."""
+def _source(video: FrameSource, poses: PoseSequence, source_poses: Path | None, own: bool) -> Source:
+    """The first frame and, where known, its pose: from source_poses, or from `poses` if they are its own."""
     from signgen.poses.readers import read_poses
     from signgen.rendering.renderer import Source
 
     frame, name = video.read(0, 1)[0], video.path.stem
     if source_poses is not None:
         poses = read_poses(source_poses, size=(video.width, video.height), fps=video.fps)
-    if (same_clip or source_poses is not None) and poses.has_person[0]:
+    if (own or source_poses is not None) and poses.has_person[0]:
         return Source(frame, poses[0:1], name)
     console.print("the source's own pose is not known to the model; --source-poses gives it")
     return Source(frame, None, name)

@@ -12,6 +12,7 @@ import numpy as np
 
 from signgen.data.video import FrameSource, write_png
 from signgen.data.video_writer import VideoWriter, sample_aspect
+from signgen.errors import SigngenError
 from signgen.metrics.scoring import FrameScorer
 from signgen.poses.draw import Palette, draw_pose
 from signgen.poses.sequence import PoseSequence
@@ -33,6 +34,16 @@ class Outputs:
         suffix = ".png" if count == 1 else ".mp4"
         main = self.video.with_suffix(suffix)
         return main, main.with_name(f"{main.stem}.side-by-side{suffix}") if self.side_by_side else None
+
+    def check(self, count: int, inputs: Iterable[Path]) -> None:
+        """Raises SigngenError for a name that is not an mp4's (or, for one frame, a PNG's), and for an input's."""
+        suffixes = (".mp4", ".png") if count == 1 else (".mp4",)
+        if self.video.suffix not in suffixes:
+            raise SigngenError(f"--out {self.video}", expected=f"a file name that ends in {' or '.join(suffixes)}")
+        for given in inputs:
+            for path in self.paths(count):
+                if path is not None and path.exists() and given.exists() and path.samefile(given):
+                    raise SigngenError(f"{path} is an input, and would be overwritten", fix="choose another --out")
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,8 @@ class Renderer:
 def share_inside(poses: PoseSequence) -> float:
     """The share of all points with coordinates that lie within their frame; 1 where there are none."""
     xy = poses.keypoints[np.isfinite(poses.keypoints[..., 0]), :2]
-    inside = ((xy >= 0) & (xy <= (poses.width, poses.height))).all(-1)
-    return float(inside.mean()) if len(inside) else 1.0
+    inside = np.all((xy >= 0) & (xy <= (poses.width, poses.height)), axis=-1)
+    return float(inside.mean()) if len(xy) else 1.0
 
 
 def hold_missing(poses: PoseSequence) -> tuple[PoseSequence, list[int]]:
