@@ -30,7 +30,7 @@ def fail(error: SigngenError) -> None:
 def run(app: Callable[..., object]) -> None:
     """Call the Typer app and exit; every expected failure becomes one line and its exit code, without a traceback."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="signgen", standalone_mode=False)
         if code == Interrupted.exit_code:  # how Typer reports Ctrl-C; older versions raise Abort
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
