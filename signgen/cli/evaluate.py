@@ -22,8 +22,10 @@ _BASELINES_PANEL = "Baselines"
 
 
 def evaluate(
-    generated: Annotated[Path, typer.Argument(help="Generated video, GIF or folder of frames.", show_default=False)],
-    truth: Annotated[Path, typer.Argument(help="The real one, of the same size.", show_default=False)],
+    generated: Annotated[
+        Path, typer.Argument(metavar="GENERATED", help="Generated video, GIF or folder of frames.", show_default=False)
+    ],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="The real one, of the same size.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder for metrics.json and per_frame.csv.", show_default=False)],
     frames: Annotated[
         str | None,
@@ -125,6 +127,7 @@ def _keypoints(path: Path, clip: str | None, truth: FrameSource, notes: list[str
     from signgen.poses import read_poses
 
     sequence = read_poses(path, clip=clip, size=(truth.width, truth.height), fps=truth.fps)
+    notes.extend(sequence.notes)
     if len(sequence) < truth.num_frames:
         raise PoseError(
             f"{path}: keypoints for {len(sequence)} frames, {truth.path} has {truth.num_frames}",

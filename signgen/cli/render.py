@@ -24,16 +24,24 @@ INPUT, OUTPUT, SAMPLING, MACHINE = "Input", "Output", "Sampling (default: the mo
 
 def render(
     source: Annotated[
-        Path, typer.Argument(help="Who: a video or frame folder (its first frame), or an image.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="Who: a video or frame folder (its first frame), or an image.", show_default=False
+        ),
     ],
     poses: Annotated[
-        Path, typer.Argument(help="What: keypoints, any format, of one clip or a split pickle.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="POSES",
+            help="What: keypoints in any format, of one clip or of a split (--clip).",
+            show_default=False,
+        ),
     ],
     model: Annotated[Path, typer.Option(help="Model folder, e.g. RUN/model.", show_default=False)],
     out: Annotated[
         Path, typer.Option(help="mp4 to write (a single pose gives a PNG of that name).", show_default=False)
     ],
-    clip: Annotated[str | None, typer.Option(help="Clip of a split pickle.", rich_help_panel=INPUT)] = None,
+    clip: Annotated[str | None, typer.Option(help="The clip's name in a split pickle.", rich_help_panel=INPUT)] = None,
     frames: Annotated[
         str | None,
         typer.Option(
@@ -91,8 +99,12 @@ def render(
         float | None,
         typer.Option(min=0, max=1, help="Noise to start from: 1 full, 0 none.", rich_help_panel=SAMPLING),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the clip's noise.", rich_help_panel=SAMPLING)] = 0,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where.", rich_help_panel=MACHINE)] = "auto",
+    seed: Annotated[
+        int, typer.Option(help="Seed of the noise; with --noise-scale 0 there is none.", rich_help_panel=SAMPLING)
+    ] = 0,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to render.", rich_help_panel=MACHINE)
+    ] = "auto",
     dtype: Annotated[
         Literal["fp32", "bf16", "fp16"] | None, typer.Option(help="Precision.", rich_help_panel=MACHINE)
     ] = None,

@@ -14,7 +14,9 @@ MACHINE = "Machine"
 
 
 def train(
-    pairs: Annotated[Path, typer.Argument(help="Pair set written by build-pairs.", show_default=False)],
+    pairs: Annotated[
+        Path, typer.Argument(metavar="PAIRS", help="Pair set written by build-pairs.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
     config: Annotated[
         str | None,

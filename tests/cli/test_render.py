@@ -1,0 +1,87 @@
+"""`signgen render` with sources and poses that do not belong together, and help screens at 80 columns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from signgen.data.video import image_files, open_frames
+from tests.line import Command, Line, finish, start
+from tests.worlds import figure_poses, write_mmpose
+
+
+def words(line: Line, source: Path, poses: Path, out: Path) -> list[object]:
+    return ["render", source, poses, "--model", line.model, "--out", out]
+
+
+def test_the_sources_own_pose_matters_and_is_said_to_be_missing(line, command: Command, tmp_path):
+    """Poses of another clip: the model does not know the source's pose until --source-poses gives it."""
+    short = tmp_path / "short.json"
+    write_mmpose(figure_poses(3, phase=2.0), short)
+    output = command.works(*words(line, line.video, short, tmp_path / "a.mp4"), "--save-frames", tmp_path / "a")
+    assert "frames 3 and 16" in output
+    assert "--source-poses" in output
+    assert open_frames(tmp_path / "a.mp4").num_frames == 3
+    given = (*words(line, line.video, short, tmp_path / "b.mp4"), "--save-frames", tmp_path / "b")
+    assert "--source-poses" not in command.works(*given, "--source-poses", line.poses)
+    frames = [open_frames(tmp_path / name).read() for name in "ab"]
+    assert not np.array_equal(*frames)
+
+
+def test_truth_decides_no_pixel(line, command: Command, tmp_path):
+    for truth in ("auto", "none", line.videos / "clip1.mp4"):
+        options = ("--frames", "2:4", "--truth", truth, "--save-frames", tmp_path / Path(str(truth)).stem)
+        command.works(*words(line, line.video, line.poses, tmp_path / "out.mp4"), *options)
+    auto, none, other = (open_frames(tmp_path / name).read() for name in ("auto", "none", "clip1"))
+    assert np.array_equal(auto, none)
+    assert np.array_equal(auto, other)
+
+
+def test_a_truth_that_does_not_fit(line, command: Command, tmp_path):
+    long = tmp_path / "long.json"
+    write_mmpose(figure_poses(20), long)
+    call = words(line, line.video, long, tmp_path / "out.mp4")
+    assert "one for each of 20 poses" in command.refuses(*call, "--truth", line.video)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_several_people_are_followed_and_named(line, command: Command, tmp_path):
+    write_mmpose(figure_poses(4), tmp_path / "one.json")
+    crowd = json.loads((tmp_path / "one.json").read_text())
+    for record in crowd["instance_info"]:
+        far = {"keypoints": [[1.0, 1.0]] * 133, "keypoint_scores": [0.1] * 133}
+        record["instances"].append(far)
+    (tmp_path / "two.json").write_text(json.dumps(crowd))
+    outputs = []
+    for name in ("one", "two"):
+        call = words(line, line.video, tmp_path / f"{name}.json", tmp_path / "out.mp4")
+        outputs.append(command.works(*call, "--save-frames", tmp_path / name))
+    assert "several people in 4 of 4 frames" in outputs[1]
+    assert "several people" not in outputs[0]
+    assert np.array_equal(*(open_frames(tmp_path / name).read() for name in ("one", "two")))
+
+
+def test_real_poses_on_a_real_source_of_another_size(testdata, line, command: Command, tmp_path):
+    """A Phoenix frame folder driven by a split pickle, and by poses of a larger clip, which are refused."""
+    miniature = testdata / "phoenix" / "PHOENIX-2014-T-release-v3" / "PHOENIX-2014-T"
+    source = next(p for p in sorted(miniature.glob("features/fullFrame-210x260px/test/*")) if image_files(p))
+    split = testdata / "phoenix" / "keypoints" / "Phoenix-2014T.test"
+    call = [*words(line, source, split, tmp_path / "out.mp4"), "--frames", "0:2"]
+    assert source.name in command.refuses(*call, "--clip", "another")
+    assert f"truth: the frames of {source}" in command.works(*call, "--clip", source.name).replace("\n", "")
+    video = open_frames(tmp_path / "out.mp4")
+    assert (video.num_frames, video.width, video.height) == (2, 210, 260)
+    football = testdata / "signers" / "football.mmpose133.json"
+    assert "outside 210x260" in command.refuses(*words(line, source, football, tmp_path / "b.mp4"))
+
+
+@pytest.mark.parametrize("name", [[], ["build-pairs"], ["train"], ["render"], ["evaluate"]])
+def test_help_fits_80_columns(name, monkeypatch):
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    called = finish(start(*name, "--help"))
+    assert called.code == 0
+    assert "…" not in called.out
+    assert max(map(len, called.out.splitlines())) <= 80
