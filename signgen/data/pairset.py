@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -142,21 +143,25 @@ def write_pair_set(
     triples: dict[str, np.ndarray],
     meta: dict[str, Any],
 ) -> None:
-    """Write every part atomically, meta.json last; poses of clips that are no longer in the set are removed.
+    """Write every part beside `folder`, then move them in, meta.json last: a set that is there stays until then.
 
     meta needs seed, rule, root and fingerprint; it goes into the Parquet metadata as well.
     """
-    meta_path = folder / "meta.json"
-    meta_path.unlink(missing_ok=True)
-    for clip in clips:
-        poses[clip.name].save(folder / "poses" / f"{clip.name}{FILE_SUFFIX}")
-    current = {f"{clip.name}{FILE_SUFFIX}" for clip in clips}
-    for path in (folder / "poses").glob(f"*{FILE_SUFFIX}"):
-        if path.name not in current:
-            path.unlink()
-    _write_table(folder / "clips.parquet", _clips_columns(clips, Path(meta["root"])), meta)
-    _write_table(folder / "triples.parquet", _triples_columns(clips, triples), meta)
-    write_json(meta_path, {"format": FORMAT, **meta})
+    fresh = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        for clip in clips:
+            poses[clip.name].save(fresh / "poses" / f"{clip.name}{FILE_SUFFIX}")
+        _write_table(fresh / "clips.parquet", _clips_columns(clips, Path(meta["root"])), meta)
+        _write_table(fresh / "triples.parquet", _triples_columns(clips, triples), meta)
+        write_json(fresh / "meta.json", {"format": FORMAT, **meta})
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "meta.json").unlink(missing_ok=True)  # from here on only renames
+        shutil.rmtree(folder / "poses", ignore_errors=True)
+        for part in ("poses", "clips.parquet", "triples.parquet", "meta.json"):
+            (fresh / part).replace(folder / part)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _clips_columns(clips: list[ClipRecord], root: Path) -> dict[str, Any]:

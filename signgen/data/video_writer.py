@@ -46,7 +46,7 @@ class VideoWriter:
         self.path, self.width, self.height = Path(path), width, height
         self.rate, self.sample_aspect = exact_rate(fps), sample_aspect
         self.partial_path = self.path.with_name(f"{self.path.stem}.partial.mp4")
-        self.frames = 0
+        self.frames, self._broken = 0, False
         if self.rate <= 0:
             raise VideoError(f"{path}: {fps} frames per second", expected="a rate above 0")
 
@@ -92,6 +92,7 @@ class VideoWriter:
         try:
             self._container.mux(self._stream.encode(picture))
         except av.FFmpegError as error:
+            self._broken = True  # encoding or closing after a failed write crashes inside FFmpeg
             raise self._failed(error) from error
 
     def _failed(self, error: Any) -> OSError:
@@ -116,10 +117,10 @@ class VideoWriter:
                 self._finish()
             return
         try:
-            if self.frames:
+            if self.frames and not self._broken:
                 self._finish()
                 self._temporary.replace(self.partial_path)
-            else:
+            elif not self._broken:
                 self._container.close()
         except OSError:
             self.frames = 0  # The disk is full: not even the part can be kept; the first error is the one to report.

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
+from safetensors import safe_open
 
 from signgen import __version__
 from signgen.config import Recipe, parse_recipe
@@ -88,7 +92,8 @@ def load_model(folder: Path) -> tuple[SignerPipeline, ModelCard]:
         pipeline = SignerPipeline.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         raise ModelError(f"{folder}: cannot be loaded ({str(error).splitlines()[0][:160]})") from error
-    for network in pipeline.networks().values():
+    for name, network in pipeline.networks().items():
+        check_weights(network, folder / name)
         network.eval()
     return pipeline, card
 
@@ -119,6 +124,24 @@ def check_parts(folder: Path) -> None:
             f"{folder}: the model lacks {', '.join(missing)}",
             expected=f"the parts {', '.join(parts)}",
             fix="copy the whole folder, or run `signgen train ... --resume`, which writes it again",
+        )
+
+
+def check_weights(network: torch.nn.Module, part: Path) -> None:
+    """Refuse a part whose files hold fewer numbers than the network: the libraries would make them up and only warn.
+
+    Numbers are counted, not names compared, since transformers renames weights when it loads and saves them.
+    """
+    saved = 0
+    for path in part.glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            saved += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+    wanted = sum(tensor.numel() for tensor in network.state_dict().values())
+    if saved != wanted:
+        raise ModelError(
+            f"{part}: holds {saved} weights",
+            expected=f"{wanted}",
+            fix="the model was written by another version of signgen: train again, or install that version",
         )
 
 

@@ -46,15 +46,15 @@ class RunLog:
 
 
 def progress_bar(console: Console, disable: bool) -> Progress:
-    """Bar with steps, rate, loss, elapsed and remaining time."""
+    """Bar with steps, rate, loss, elapsed and remaining time; fits 80 columns."""
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
-        TextColumn("remaining"),
         TimeRemainingColumn(),
+        expand=True,
         console=console,
         disable=disable,
     )

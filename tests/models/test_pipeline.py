@@ -140,6 +140,17 @@ def test_a_missing_part_is_named(saved, part):
         load_model(saved)
 
 
+def test_a_part_without_some_of_its_weights_is_refused(saved):
+    from safetensors.torch import load_file, save_file
+
+    path = next((saved / "unet").glob("*.safetensors"))
+    weights = load_file(path)
+    weights.pop("conv_in.weight")
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="unet: holds"):
+        load_model(saved)
+
+
 def test_another_palette_is_refused(saved):
     import json
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(pairs, tmp_path, monkeyp
 
     def interrupted(self, batches):
         if self.stage.name == "diffusion" and self.at.step == 5:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return step(self, batches)
 
     monkeypatch.setattr(Loop, "_step", interrupted)
@@ -73,7 +74,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(pairs, tmp_path, monkeyp
     assert not (tmp_path / "cut" / "model").exists()
     progress = read_progress(tmp_path / "cut", "diffusion")
     assert progress is not None
-    assert progress.step == 5
+    assert progress.step == 6  # the step that Ctrl-C came in was finished
     monkeypatch.setattr(Loop, "_step", step)
     train(pairs, tmp_path / "cut", resume=True)
     whole, cut = (list(weights(tmp_path / name / "model").values()) for name in ("whole", "cut"))
@@ -158,6 +159,7 @@ PINNED = (
     "training.fusion.steps=30",
     "training.diffusion.steps=30",
     "diffusion.timestep_power=3",
+    "diffusion.base=source",
     "diffusion.condition_dropout={pose: 0.1, source: 0.1, fusion: 0.1}",
     "diffusion.region_weights={hands: 2, face: 1.5}",
     "training.fusion.augmentation={shift: 2}",
