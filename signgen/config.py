@@ -235,7 +235,7 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
         raise RecipeError(f"{path}: holds a {type(values).__name__}", expected="a YAML mapping, see configs/nano.yaml")
     for override in overrides:
         _apply_override(values, override)
-    return parse_recipe(values, str(path))
+    return parse_recipe(values, f"{name_or_path} with --set" if overrides else name_or_path)
 
 
 def parse_recipe(values: dict[str, Any], where: str) -> Recipe:

@@ -51,8 +51,9 @@ def render(
     source_poses: Annotated[
         Path | None,
         typer.Option(
-            help="Keypoints of the source; their first frame is used. Default: POSES, if their count, fps and size"
-            " agree with the source; else the model is told that the source's pose is not known.",
+            help="Keypoints of the source, whose first frame is used (of a split pickle, the clip of the source's"
+            " name). Default: POSES, if their count, fps and size agree with the source; else the model is told that"
+            " the source's pose is not known.",
             rich_help_panel=INPUT,
         ),
     ] = None,
@@ -238,13 +239,18 @@ def _close(ours: Any, theirs: Any) -> bool:
 
 
 def _source(video: FrameSource, poses: PoseSequence, source_poses: Path | None, own: bool) -> Source:
-    """The first frame and, where known, its pose: from source_poses, or from `poses` if they are its own."""
-    from signgen.poses.readers import read_poses
+    """The first frame and, where known, its pose: from source_poses, or from `poses` if they are its own.
+
+    Of a file with several clips, source_poses is the one with the source's name.
+    """
+    from signgen.poses.readers import identify, read_poses
     from signgen.rendering.renderer import Source
 
     frame, name = video.read(0, 1)[0], video.path.stem
     if source_poses is not None:
-        poses = read_poses(source_poses, size=(video.width, video.height), fps=video.fps)
+        found = identify(source_poses)
+        clip = name if found is not None and len(found.clips) > 1 else None
+        poses = read_poses(source_poses, clip=clip, size=(video.width, video.height), fps=video.fps)
     if (own or source_poses is not None) and poses.has_person[0]:
         return Source(frame, poses[0:1], name)
     console.print("the source's own pose is not known to the model; --source-poses gives it")

@@ -209,6 +209,8 @@ def _write_table(path: Path, columns: dict[str, Any], meta: dict[str, Any]) -> N
 def _load_meta(path: Path) -> dict[str, Any]:
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PairSetError(f"{path.parent}: incomplete: meta.json is missing", fix=REBUILD) from None
     except (OSError, ValueError) as error:
         raise PairSetError(f"{path.parent}: incomplete: meta.json cannot be read ({error})", fix=REBUILD) from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT or not {"root", "fingerprint"} <= meta.keys():

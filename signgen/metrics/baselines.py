@@ -89,7 +89,9 @@ def nearest_pose(pairs: PairSet, clip: str, size: tuple[int, int], path: Path | 
         if (pairs.clip(name).width, pairs.clip(name).height) == size
         and (record is None or pairs.clip(name).signer == record.signer)
     }
-    whose = "all signers (the clip is not in the pair set)" if record is None else f"signer {record.signer}"
+    whose = (
+        "all signers (the clip is not in the pair set)" if record is None else f"signer {record.signer or '(unnamed)'}"
+    )
     if not frames:
         summary = f"0 training frames of {whose} at {size[0]}x{size[1]}"
         return NearestPose(np.empty((0, 1, 3)), [], pairs.frames, summary)
