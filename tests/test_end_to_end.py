@@ -186,6 +186,16 @@ def test_a_clip_of_a_split_pickle(line, rendered, command: Command, tmp_path):
     assert "--clip" in command.refuses(*words)
 
 
+def test_source_poses_of_a_split_pickle_are_the_clip_of_the_sources_name(line, command: Command, tmp_path):
+    clips = {f"clip{i}": read_poses(line.videos / f"clip{i}.mmpose.json", size=(SIZE, SIZE)) for i in range(2)}
+    split = write_mska(tmp_path / "Own.test", {name: poses.keypoints for name, poses in clips.items()})
+    words = ("render", line.video, line.poses, "--model", line.model, "--truth", "none", "--frames", "0:2")
+    for name, source_poses in (("one", line.poses), ("split", split)):
+        out = ("--out", tmp_path / f"{name}.mp4", "--save-frames", tmp_path / name)
+        command.works(*words, *out, "--source-poses", source_poses)
+    assert np.array_equal(pixels(tmp_path / "one"), pixels(tmp_path / "split"))
+
+
 def test_truth_is_what_is_asked_for(line, rendered, command: Command, tmp_path):
     metrics = tmp_path / "out.metrics.json"
     words = ("render", line.video, line.poses, "--model", line.model, "--out", tmp_path / "out.mp4", "--side-by-side")
