@@ -74,7 +74,8 @@ def main() -> None:
     fps = {name: median(values[1:]) for name, values in rates.items()}
     agreement = min(psnr(a, b) for a, b in zip(our_frames, plain_frames, strict=True))
     print(
-        f"{len(poses)} frames of {video.width}x{video.height}, {sampling.steps} steps, {torch.get_num_threads()} threads"
+        f"{len(poses)} frames of {video.width}x{video.height}, solver steps {sampling.steps},"
+        f" threads {torch.get_num_threads()}"
     )
     print(f"plain   {fps['plain']:6.1f} frames/s\nsigngen {fps['signgen']:6.1f} frames/s")
     print(f"ratio {fps['signgen'] / fps['plain']:.2f}, lowest PSNR between the two {agreement:.1f} dB")
