@@ -91,14 +91,16 @@ def measure(data: Path, name: str, seed: int, minutes: float, out: Path, extra: 
     poses = pairs.pose_path(clip.name)
     native = pairs.clip(clip.name).path
     small, small_poses = canvas_copy(pairs, clip.name, Canvas(128, 128), folder / "canvas")
+    signgen("build-pairs", folder / "canvas", "--out", folder / "canvas-pairs", "--holdout-tail", 0.25)
     rows: list[dict[str, object]] = []
-    for size, source, keypoints in (("native", native, poses), ("canvas", small, small_poses)):
+    for size, source, keypoints, known in (
+        ("native", native, poses, folder / "pairs"),
+        ("canvas", small, small_poses, folder / "canvas-pairs"),
+    ):
         video = folder / f"{size}.mp4"
         part = held_out(pairs, clip.name)
-        signgen(
-            "render", source, keypoints, "--model", run / "model", "--out", video, "--frames", part,
-            "--pairs", folder / "pairs", "--side-by-side", "--save-frames", folder / f"{size}-frames",
-        )  # fmt: skip
+        options = ("--model", run / "model", "--frames", part, "--pairs", known, "--side-by-side")
+        signgen("render", source, keypoints, "--out", video, "--save-frames", folder / f"{size}-frames", *options)
         result = json.loads((folder / f"{size}.metrics.json").read_text())
         rows.append({"clip": name, "seed": seed, "size": size, "seconds": round(seconds), "frames": part, **result})
     steps = json.loads((run / "run.json").read_text())["steps"]

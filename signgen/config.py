@@ -102,6 +102,8 @@ class DiffusionSettings(Section):
 
     timestep_power p: t = T (1 - u^p), u uniform in (0, 1); 1 is uniform, more puts t nearer to pure noise.
     base: what the prediction is a residual to. base_std: the residual is scaled to this standard deviation.
+    gate: the network has one more output, the share (0 to 1, per latent pixel) that is taken from the source instead of
+    the prediction, learned with the rest; it needs a scheduler that predicts the sample itself.
     """
 
     scheduler: Component = Component()
@@ -110,6 +112,7 @@ class DiffusionSettings(Section):
     min_snr_gamma: float | None = None
     base: Literal["none", "source"] = "none"
     base_std: float = Field(0.5, gt=0)
+    gate: bool = False
     condition_dropout: BranchDropout = BranchDropout()
     region_weights: RegionWeights = RegionWeights()
 

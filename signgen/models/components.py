@@ -9,8 +9,9 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPVisionModelWithProjection, Dinov2Config, Dinov2Model
 
 from signgen.config import Component, Recipe
+from signgen.errors import RecipeError
 from signgen.models.conditions import ConditionSet
-from signgen.models.denoiser import widen_conv_in
+from signgen.models.denoiser import widen_conv_in, widen_conv_out
 from signgen.models.fusion import FusionModel
 from signgen.models.image_space import PixelUnshuffleSpace, as_image_space
 from signgen.models.pipeline import SignerPipeline
@@ -29,6 +30,11 @@ def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerP
         image_space = _build_image_space(recipe)
         source_encoder = _build_source_encoder(recipe)
         scheduler = _build_scheduler(recipe.diffusion.scheduler)
+        if recipe.diffusion.gate and scheduler.config.prediction_type != "sample":
+            raise RecipeError(
+                f"diffusion.gate with a scheduler that predicts {scheduler.config.prediction_type}",
+                expected="prediction_type: sample",
+            )
         space = as_image_space(image_space)
         entries = [c.model_dump() for c in recipe.active_conditions]
         unet = _build_unet(recipe.unet, space.channels, any(e["kind"] == "fusion_vector" for e in entries))
@@ -42,6 +48,7 @@ def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerP
         }
         conditions = ConditionSet(entries, sizes)
         widen_conv_in(unet, conditions.spatial_channels)
+        widen_conv_out(unet, int(recipe.diffusion.gate))
     pipeline = SignerPipeline(
         image_space=image_space,
         source_encoder=source_encoder,
@@ -51,6 +58,7 @@ def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerP
         fusion=fusion,
         source_side=recipe.source_encoder.side,
         base=recipe.diffusion.base,
+        gate=recipe.diffusion.gate,
         solver=recipe.sampling.solver,
     )
     for network in pipeline.networks().values():

@@ -35,6 +35,37 @@ def widen_conv_in(unet: UNet2DConditionModel, extra_channels: int) -> None:
     unet.register_to_config(in_channels=new.in_channels)
 
 
+def widen_conv_out(unet: UNet2DConditionModel, extra_channels: int) -> None:
+    """Give `conv_out` zero-initialised weights for `extra_channels` more outputs, in place; the others stay."""
+    if extra_channels == 0:
+        return
+    old = unet.conv_out
+    new = nn.Conv2d(
+        old.in_channels,
+        old.out_channels + extra_channels,
+        old.kernel_size,
+        old.stride,
+        old.padding,
+        device=old.weight.device,
+        dtype=old.weight.dtype,
+    )
+    with torch.no_grad():
+        for fresh, kept in zip(new.parameters(), old.parameters(), strict=True):
+            fresh.zero_()
+            fresh[: old.out_channels] = kept
+    unet.conv_out = new
+    unet.register_to_config(out_channels=new.out_channels)
+
+
+def gated(output: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
+    """output (B, C + 1, h, w): a predicted sample and the logit of its gate g; anchor (B or 1, C, h, w): the source.
+
+    Returns (1 - g) prediction + g anchor, (B, C, h, w): what does not move need not be drawn again.
+    """
+    prediction, gate = output[:, :-1], torch.sigmoid(output[:, -1:])
+    return prediction + gate * (anchor - prediction)
+
+
 def denoise(
     unet: UNet2DConditionModel, noisy: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning
 ) -> torch.Tensor:

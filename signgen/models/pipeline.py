@@ -19,8 +19,8 @@ from diffusers import (
 from torch.nn import functional as F
 from transformers import Dinov2Model
 
-from signgen.models.conditions import ConditionSet, Features, Values
-from signgen.models.denoiser import denoise
+from signgen.models.conditions import Conditioning, ConditionSet, Features, Values
+from signgen.models.denoiser import denoise, gated
 from signgen.models.fusion import FusionModel
 from signgen.models.guidance import branch_weights, combine, keep_masks
 from signgen.models.image_space import ImageSpace, as_image_space
@@ -35,11 +35,13 @@ class ClipState:
     """What depends on the source only; computed once per clip, batch 1.
 
     base: what the prediction is a residual to, in the image space; None = nothing.
+    anchor: the source as the diffused variable, which a gated prediction falls back on; None without a gate.
     source_embedding: stage 1's embedding of the source, not normalised; None without stage 1.
     """
 
     values: Values
     base: torch.Tensor | None
+    anchor: torch.Tensor | None
     source_embedding: torch.Tensor | None
     latent_shape: tuple[int, int, int]
 
@@ -60,6 +62,7 @@ class SignerPipeline(DiffusionPipeline):
         source_side: int = 224,
         base: str = "none",
         base_scale: float = 1.0,
+        gate: bool = False,
         solver: str = "unipc",
     ) -> None:
         super().__init__()
@@ -71,7 +74,7 @@ class SignerPipeline(DiffusionPipeline):
             scheduler=scheduler,
             fusion=fusion,
         )
-        self.register_to_config(source_side=source_side, base=base, base_scale=base_scale, solver=solver)
+        self.register_to_config(source_side=source_side, base=base, base_scale=base_scale, gate=gate, solver=solver)
 
     @property
     def space(self) -> ImageSpace:
@@ -102,6 +105,17 @@ class SignerPipeline(DiffusionPipeline):
         """Image-space latent -> the variable that is diffused: (latent - base) * base_scale."""
         return latent if base is None else (latent - base) * self.config.base_scale
 
+    def anchor_of(self, source_latent: torch.Tensor) -> torch.Tensor | None:
+        """The source as the diffused variable, where predictions are gated."""
+        return self.to_diffused(source_latent, self.base_of(source_latent)) if self.config.gate else None
+
+    def predict(
+        self, noisy: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, anchor: torch.Tensor | None
+    ) -> torch.Tensor:
+        """noisy (B, C, h, w), timestep (B,) or () -> the network's prediction (B, C, h, w), float32, gated if asked."""
+        output = denoise(self.unet, noisy, timestep, conditioning).float()
+        return output if anchor is None else gated(output, anchor)
+
     def from_diffused(self, value: torch.Tensor, base: torch.Tensor | None) -> torch.Tensor:
         """The inverse of `to_diffused`."""
         return value if base is None else value / self.config.base_scale + base
@@ -120,7 +134,8 @@ class SignerPipeline(DiffusionPipeline):
         )
         embedding = self.fusion.embed((source + 1) / 2) if self.fusion is not None else None
         shape = (latent.shape[1], latent.shape[2], latent.shape[3])
-        return ClipState(self.conditions.values(features, per_frame=False), self.base_of(latent), embedding, shape)
+        values = self.conditions.values(features, per_frame=False)
+        return ClipState(values, self.base_of(latent), self.anchor_of(latent), embedding, shape)
 
     @torch.no_grad()
     def encode_frames(self, clip: ClipState, target_pose: torch.Tensor) -> Values:
@@ -154,8 +169,8 @@ class SignerPipeline(DiffusionPipeline):
         latent = noise * scheduler.init_noise_sigma
         for timestep in scheduler.timesteps:
             scaled = scheduler.scale_model_input(latent, timestep).repeat(branches, 1, 1, 1)
-            output = denoise(self.unet, scaled, timestep, conditioning)
-            guided = combine(output, list(weights.values())).float()
+            output = self.predict(scaled, timestep, conditioning, clip.anchor)
+            guided = combine(output, list(weights.values()))
             latent = scheduler.step(guided, timestep, latent, return_dict=False)[0]
         return self.space.decode(self.from_diffused(latent, clip.base))
 

@@ -12,7 +12,6 @@ from signgen.config import DiffusionSettings, Recipe
 from signgen.data.dataset import Sample, TripleDataset, spread
 from signgen.metrics.scoring import Regions, mean_row, score_frame
 from signgen.models.conditions import BRANCHES, Features
-from signgen.models.denoiser import denoise
 from signgen.models.pipeline import SignerPipeline, evaluating
 from signgen.rendering.strips import save_strips, to_uint8
 from signgen.training.stages import Batch, sample_generators, signed_range, unit_range
@@ -37,13 +36,14 @@ class DiffusionTrainee(nn.Module):
     def forward(self, batch: Batch) -> Batch:
         """Loss of FPDM's stage 2: (weighted) MSE to the scheduler's target."""
         clean, features = self._encode(batch)
+        anchor = self.pipeline.anchor_of(features.source_latent) if features.source_latent is not None else None
         scheduler = self.pipeline.scheduler
         noise, timestep = batch["noise"], batch["timestep"]
         noisy = scheduler.add_noise(clean, noise, timestep)
         keep = {name: batch[f"keep_{name}"] for name in BRANCHES}
         conditioning = self.conditions.merge(self.conditions.values(features), keep, noisy)
         channels_last = noisy.contiguous(memory_format=torch.channels_last)
-        output = denoise(self.unet, channels_last, timestep, conditioning).float()
+        output = self.pipeline.predict(channels_last, timestep, conditioning, anchor)
         error = (output - self._target(clean, noise, timestep)) ** 2
         weight = self._region_weight(batch["regions"], error.shape[-2:])
         per_sample = (error * weight).mean((1, 2, 3)) * self._snr_weight(timestep)

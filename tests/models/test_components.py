@@ -8,10 +8,10 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, Dinov2Config, Dinov2Model
 
 from signgen.config import load_recipe
-from signgen.errors import WeightsError
+from signgen.errors import RecipeError, WeightsError
 from signgen.models.components import build_pipeline
 from signgen.models.conditions import Conditioning
-from signgen.models.denoiser import denoise, widen_conv_in
+from signgen.models.denoiser import denoise, gated, widen_conv_in, widen_conv_out
 from tests.tiny import tiny_recipe
 
 NO_ORIGINS = tuple(
@@ -35,6 +35,29 @@ def test_the_widened_unet_equals_the_base_unet_at_step_0():
         after = denoise(unet, sample, torch.tensor(7), Conditioning(context, spatial, None))
     assert unet.config.in_channels == 7
     assert torch.allclose(before, after, atol=1e-6)
+
+
+def test_a_gate_is_one_more_output_and_leaves_the_others():
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(**tiny_recipe().unet.config, in_channels=4, out_channels=4).eval()
+    sample, context = torch.randn(2, 4, 8, 8), torch.randn(2, 5, 16)
+    with torch.no_grad():
+        before = unet(sample, 7, encoder_hidden_states=context).sample
+        widen_conv_out(unet, 1)
+        after = unet(sample, 7, encoder_hidden_states=context).sample
+    assert unet.config.out_channels == 5
+    assert torch.allclose(before, after[:, :4], atol=1e-6)
+    anchor = torch.randn(2, 4, 8, 8)
+    assert torch.allclose(gated(after, anchor), (before + anchor) / 2, atol=1e-6)  # logit 0: half and half
+    after[:, 4] = 50.0
+    assert torch.allclose(gated(after, anchor), anchor, atol=1e-6)
+    after[:, 4] = -50.0
+    assert torch.allclose(gated(after, anchor), before, atol=1e-6)
+
+
+def test_a_gate_needs_a_predicted_sample():
+    with pytest.raises(RecipeError, match="prediction_type: sample"):
+        build_pipeline(tiny_recipe("diffusion.gate=true", "diffusion.scheduler.config.prediction_type=v_prediction"))
 
 
 def test_phoenix_256_has_the_parameter_counts_of_the_paper():

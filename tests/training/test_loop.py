@@ -160,6 +160,7 @@ PINNED = (
     "training.diffusion.steps=30",
     "diffusion.timestep_power=3",
     "diffusion.base=source",
+    "diffusion.gate=false",
     "diffusion.condition_dropout={pose: 0.1, source: 0.1, fusion: 0.1}",
     "diffusion.region_weights={hands: 2, face: 1.5}",
     "training.fusion.augmentation={shift: 2}",
