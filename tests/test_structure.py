@@ -16,11 +16,12 @@ import pytest
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "signgen"
-BASE = {"config", "errors", "files", "_torchvision", "__init__"}
+BASE = {"config", "errors", "files", "interrupts", "_torchvision", "__init__"}
 BELOW = {
     "config": {"errors", "files"},
     "errors": set(),
     "files": {"errors"},
+    "interrupts": set(),
     "_torchvision": set(),
     "__init__": {"_torchvision"},
     "poses": BASE,

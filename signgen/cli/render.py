@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from signgen.cli.common import console, frame_range, quiet_libraries
-from signgen.errors import PairSetError, PoseError, VideoError
+from signgen.errors import Interrupted, PairSetError, PoseError, VideoError
+from signgen.interrupts import deferred_interrupt
 
 if TYPE_CHECKING:
     from signgen.config import SamplingSettings
@@ -139,8 +140,14 @@ def render(
     quiet_libraries()
     pipeline, card = load_model(model)
     renderer = Renderer(pipeline, card, sampling, seed, prepare_device(device, threads))
-    with _progress() as progress:
+    with deferred_interrupt() as interrupt, _progress() as progress:
         task = progress.add_task("rendering", total=len(wanted))
+
+        def frame_done() -> None:
+            progress.advance(task)
+            if interrupt.is_set():
+                raise Interrupted("Ctrl-C; nothing that was already written is lost")
+
         written = write_rendering(
             renderer.frames(person, wanted),
             person,
@@ -149,7 +156,7 @@ def render(
             renderer.palette,
             outputs,
             scored,
-            lambda: progress.advance(task),
+            frame_done,
         )
     console.print("wrote " + ", ".join(map(str, written)))
     if scored is not None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from signgen.config import StageSettings
 from signgen.data.dataset import StepBatches, TripleDataset
 from signgen.errors import Interrupted, ModelError
 from signgen.files import disk_full_is_oserror, write_json
+from signgen.interrupts import deferred_interrupt
 from signgen.training.logs import RunLog
 from signgen.training.stages import Stage
 
@@ -244,29 +243,6 @@ class Loop:
 def attention_kernels(device: torch.device) -> AbstractContextManager[object]:
     """On CPUs the plain formula: the fused kernel's backward takes 2.5 times as long in bf16 at nano's 64 tokens."""
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
-
-
-@contextmanager
-def deferred_interrupt() -> Iterator[threading.Event]:
-    """Ctrl-C sets the event, so that a step (or a validation, which swaps weights) is never cut in two.
-
-    A second Ctrl-C interrupts at once, and then the last saved state is what remains.
-    """
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def first(*_unused: object) -> None:
-        event.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    signal.signal(signal.SIGINT, first)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def read_progress(run: Path, stage: str) -> Progressed | None:

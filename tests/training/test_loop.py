@@ -166,6 +166,9 @@ PINNED = (
     "training.fusion.augmentation={shift: 2}",
     "training.diffusion.augmentation={shift: 2, scale: 0.05, rotate: 5, pose_jitter: 0.5, first_source: 0.5}",
     "training.fusion.learning_rate=0.001",
+    "training.fusion.warmup=30",
+    "training.diffusion.warmup=30",
+    "fusion.dropout=0.1",
     "training.diffusion.learning_rate=0.001",
     "training.diffusion.ema=0.99",
 )
