@@ -15,46 +15,34 @@ def widen_conv_in(unet: UNet2DConditionModel, extra_channels: int) -> None:
     FPDM adds a zero-initialised convolution of the pose features to conv_in's output. A convolution of a concatenation
     is the sum of convolutions, so this is the same function, and at step 0 it equals the base UNet.
     """
-    if extra_channels == 0:
-        return
-    old = unet.conv_in
-    new = nn.Conv2d(
-        old.in_channels + extra_channels,
-        old.out_channels,
-        old.kernel_size,
-        old.stride,
-        old.padding,
-        device=old.weight.device,
-        dtype=old.weight.dtype,
-    )
-    with torch.no_grad():
-        new.weight.zero_()
-        new.weight[:, : old.in_channels] = old.weight
-        new.bias = old.bias
-    unet.conv_in = new
-    unet.register_to_config(in_channels=new.in_channels)
+    if extra_channels:
+        unet.conv_in = _widened(unet.conv_in, extra_in=extra_channels)
+        unet.register_to_config(in_channels=unet.conv_in.in_channels)
 
 
 def widen_conv_out(unet: UNet2DConditionModel, extra_channels: int) -> None:
     """Give `conv_out` zero-initialised weights for `extra_channels` more outputs, in place; the others stay."""
-    if extra_channels == 0:
-        return
-    old = unet.conv_out
+    if extra_channels:
+        unet.conv_out = _widened(unet.conv_out, extra_out=extra_channels)
+        unet.register_to_config(out_channels=unet.conv_out.out_channels)
+
+
+def _widened(old: nn.Conv2d, extra_in: int = 0, extra_out: int = 0) -> nn.Conv2d:
+    """A convolution with more channels, whose first ones have the old weights and whose others are zero."""
     new = nn.Conv2d(
-        old.in_channels,
-        old.out_channels + extra_channels,
-        old.kernel_size,
-        old.stride,
-        old.padding,
+        old.in_channels + extra_in,
+        old.out_channels + extra_out,
+        old.kernel_size,  # type: ignore[arg-type]
+        old.stride,  # type: ignore[arg-type]
+        old.padding,  # type: ignore[arg-type]
         device=old.weight.device,
         dtype=old.weight.dtype,
     )
     with torch.no_grad():
         for fresh, kept in zip(new.parameters(), old.parameters(), strict=True):
             fresh.zero_()
-            fresh[: old.out_channels] = kept
-    unet.conv_out = new
-    unet.register_to_config(out_channels=new.out_channels)
+            fresh[tuple(slice(0, size) for size in kept.shape)] = kept
+    return new
 
 
 def gated(output: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
