@@ -61,7 +61,9 @@ class TrainingRun:
         if self.palette.skeleton != (found := self.pairs.poses(self.pairs.clips[0].name).skeleton):
             raise PairSetError(f"the pair set's poses are {found}", expected=f"{self.palette.skeleton}, the recipe's")
         if not len(self.pairs.triples("train")):
-            raise PairSetError("the pair set has no training triples", fix="give it longer clips or a smaller --holdout-tail")
+            raise PairSetError(
+                "the pair set has no training triples", fix="give it longer clips or a smaller --holdout-tail"
+            )
 
     def train(self) -> Path | None:
         """Train the stages that are asked for and not finished; returns the model folder, None if there is none yet."""
