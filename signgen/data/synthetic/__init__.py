@@ -1,0 +1,24 @@
+"""Drawn people who sign: seeds in, frames with exact COCO-WholeBody keypoints out.
+
+`Identity` says who, `Motion` what they do; any identity performs any motion. `render_clip` draws one clip,
+`write_phoenix` and `write_videos` write many the way the corpus and MMPose's users have them.
+"""
+
+from signgen.data.synthetic.clip import SyntheticClip, render_clip
+from signgen.data.synthetic.corpus import Take, plan_takes, render_takes, write_phoenix, write_videos
+from signgen.data.synthetic.identity import Identity
+from signgen.data.synthetic.motion import Motion
+from signgen.data.synthetic.observe import Observation
+
+__all__ = [
+    "Identity",
+    "Motion",
+    "Observation",
+    "SyntheticClip",
+    "Take",
+    "plan_takes",
+    "render_clip",
+    "render_takes",
+    "write_phoenix",
+    "write_videos",
+]
