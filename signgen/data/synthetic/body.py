@@ -23,18 +23,19 @@ _TORSO = np.array(
         (-0.04, 0.575, 0.22),
         (0.06, 0.585, 0.24),
         (0.20, 0.560, 0.27),
-        (0.45, 0.530, 0.29),
-        (0.80, 0.490, 0.27),
-        (1.10, 0.490, 0.27),
-        (1.60, 0.530, 0.28),
+        (0.45, 0.545, 0.29),
+        (0.80, 0.525, 0.27),
+        (1.10, 0.530, 0.27),
+        (2.40, 0.600, 0.28),
     ]
 )
 _FRONT = np.array([0, 0, 0.25])  # of the chest, where buttons are
-_INSET = np.array([0, 0.035, -0.07])  # from the shoulder joint to where the sleeve begins, within the torso
+_INSET = np.array([0, 0.04, -0.09])  # from the shoulder joint to where the sleeve begins, within the torso
 _FINGER = (0.060, 0.054, 0.049, 0.040)  # radii from knuckle to tip
 _FINGER_SIZE = (1.0, 1.03, 0.98, 0.86)
 _THUMB = (0.080, 0.066, 0.058, 0.046)
 _SKIN = Surface(Material.SKIN)
+_FINGERS = Surface(Material.SKIN, relief=0.85)
 
 
 def draw_torso(pen: Pen, skeleton: Skeleton) -> None:
@@ -49,7 +50,7 @@ def draw_torso(pen: Pen, skeleton: Skeleton) -> None:
 
 @lru_cache(maxsize=64)
 def _torso(identity: Identity, unit: float) -> Baked:
-    heights = np.linspace(_TORSO[0, 0], _TORSO[-1, 0], 260)
+    heights = np.linspace(_TORSO[0, 0], _TORSO[-1, 0], 360)
     width, depth = (np.interp(heights, _TORSO[:, 0], _TORSO[:, i]) for i in (1, 2))
     soft = np.hanning(15) / np.hanning(15).sum()
     width[7:-7], depth[7:-7] = np.convolve(width, soft, "valid"), np.convolve(depth, soft, "valid")
@@ -102,7 +103,7 @@ def draw_arms(pen: Pen, skeleton: Skeleton) -> None:
     girth, cover = pen.identity.girth, pen.identity.sleeve
     for side in range(2):
         shoulder, elbow, wrist = (joint[:, side] for joint in (skeleton.shoulders, skeleton.elbows, skeleton.wrists))
-        upper = Surface(Material.CLOTH, ripple=Ripple(0.05, along=1.3, across=0.7, phase=1.0 + 2 * side))
+        upper = Surface(Material.CLOTH, relief=0.9, ripple=Ripple(0.05, along=1.3, across=0.7, phase=1.0 + 2 * side))
         lower = Surface(Material.CLOTH, ripple=Ripple(0.07, along=2.2, across=-0.5, phase=3.0 - side))
         inset = shoulder + _INSET
         bare = (0.104 * girth, 0.068)
@@ -125,10 +126,10 @@ def draw_hands(pen: Pen, skeleton: Skeleton) -> None:
     for side in range(2):
         points = skeleton.hands[:, side]
         _palm(pen, points, pen.identity.hand)
-        pen.chain(points[:, 1:5], np.array(_THUMB) * size, _SKIN)
+        pen.chain(points[:, 1:5], np.array(_THUMB) * size, _FINGERS)
         for finger in range(4):
             first = 5 + 4 * finger
-            pen.chain(points[:, first : first + 4], np.array(_FINGER) * size * _FINGER_SIZE[finger], _SKIN)
+            pen.chain(points[:, first : first + 4], np.array(_FINGER) * size * _FINGER_SIZE[finger], _FINGERS)
 
 
 def _palm(pen: Pen, points: np.ndarray, size: float) -> None:
@@ -139,6 +140,6 @@ def _palm(pen: Pen, points: np.ndarray, size: float) -> None:
         root = wrist + 0.14 * (points[:, knuckle] - points[:, 9])
         pen.cone(root, points[:, knuckle], (0.085 * size, 0.068 * size), bone)
     for a, b in ((5, 9), (13, 17)):
-        pen.cone(wrist, (points[:, a] + points[:, b]) / 2, (0.095 * size, 0.064 * size), flesh)
+        pen.cone(wrist, (points[:, a] + points[:, b]) / 2, (0.105 * size, 0.064 * size), flesh)
     web = points[:, 5] + 0.35 * (wrist - points[:, 5])
     pen.cone(points[:, 1], web, (0.090 * size, 0.066 * size), flesh)

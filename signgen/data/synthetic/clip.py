@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from signgen.data.synthetic.body import draw_arms, draw_hands, draw_torso
@@ -14,7 +15,7 @@ from signgen.data.synthetic.motion import FPS, Motion
 from signgen.data.synthetic.observe import Observation, observe
 from signgen.data.synthetic.pen import Pen
 from signgen.data.synthetic.raster import Light, Raster
-from signgen.data.synthetic.skeleton import Camera, Skeleton, keypoints, pose
+from signgen.data.synthetic.skeleton import PHOENIX_SHOULDERS, Camera, Skeleton, keypoints, pose
 from signgen.poses.sequence import PoseSequence
 from signgen.poses.skeletons import COCO_WHOLEBODY_133 as LAYOUT
 
@@ -74,6 +75,8 @@ def _frame(
     draw_hands(pen, skeleton)
     pen.finish()
     picture = raster.picture(ramps(identity), background(identity, camera.width, camera.height))
+    soft = identity.softness * camera.unit / PHOENIX_SHOULDERS
+    picture = cv2.GaussianBlur(picture, (0, 0), soft, borderType=cv2.BORDER_REPLICATE)
     return picture, _visible(raster, camera, skeleton, points[frame])
 
 

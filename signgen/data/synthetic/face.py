@@ -87,7 +87,7 @@ def _nose(identity: Identity, samples: int) -> np.ndarray:
 
 def _eyes(identity: Identity, shut: np.ndarray) -> np.ndarray:
     """Six points an eye: corner, two of the upper lid, corner, two of the lower lid."""
-    half, lid = 0.052 * identity.eye, 0.026 * identity.eye
+    half, lid = 0.050 * identity.eye, 0.022 * identity.eye
     x = np.array([-1, -0.4, 0.4, 1, 0.4, -0.4]) * half
     upper = np.array([0, 1, 1, 0, 0, 0]) * (1 - 1.6 * shut) * lid
     lower = np.array([0, 0, 0, 0, 1, 1]) * lid * 0.75

@@ -63,10 +63,11 @@ def _complexion(identity: Identity, unit: float, angles: np.ndarray) -> Paint:
         hair = height < line + 0.014 * strands
         socket = np.clip(1 - ((side - 0.43) / 0.24) ** 2 - ((height + 0.06) / 0.065) ** 2, 0, 1)
         under_lip = np.clip(1 - (theta / 0.5) ** 2 - ((height - 0.335) / 0.03) ** 2, 0, 1)
-        factor = np.where(hair, 0.93 + 0.13 * strands, 1 - 0.16 * socket - 0.08 * under_lip)
+        factor = np.where(hair, (0.93 + 0.13 * strands) * (1 + 0.4 * u * u), 1 - 0.16 * socket - 0.08 * under_lip)
         material = np.where(hair, np.uint16(Material.HAIR), np.uint16(Material.SKIN))
         if identity.beard:
-            around_mouth = (height > 0.165) & (np.abs(theta) < 0.75) & (np.abs(height - 0.245) > 0.03)
+            around_mouth = (side < 0.6) & (height > 0.172 + 0.15 * side**2)
+            around_mouth &= (side > 0.36) | (np.abs(height - 0.255) > 0.032)
             jaw = height > 0.30 - 0.20 * np.clip(side - 0.5, 0, 1.2)
             material[(around_mouth | jaw) & ~hair] = Material.BEARD
         return material, factor
@@ -166,8 +167,8 @@ def _nose(pen: Pen, skeleton: Skeleton) -> None:
     size = pen.identity.head * pen.identity.nose
     bridge, base = skeleton.face[:, 27:31], skeleton.face[:, 31:36]
     inwards = np.array([0, 0, 0.045])
-    radii = np.array([0.032, 0.036, 0.044, 0.054]) * size
-    pen.chain(bridge - inwards, radii, Surface(Material.SKIN, relief=0.85), 0.012)
+    ridge = np.stack([bridge[:, 0], bridge[:, 3]], 1) - inwards
+    pen.chain(ridge, np.array([0.030, 0.054]) * size, Surface(Material.SKIN, relief=0.8), 0.010)
     for index in (0, 4):
         wing = base[:, index] * 0.7 + base[:, 2] * 0.3 - inwards
         pen.ball(wing, 0.030 * size, _SKIN, 0.02)

@@ -51,7 +51,7 @@ class Identity:
     cloth: Colour
     stripe: Colour | None
     # build
-    size: float  # shoulder width as a fraction of Phoenix's 88 px of 210x260
+    size: float  # shoulder width as a fraction of Phoenix's 86 px at 210x260
     centre: tuple[float, float]  # the middle of the shoulders, as a fraction of the frame
     head: float  # factor on the head's height
     head_width: float  # factor on its width
@@ -80,6 +80,7 @@ class Identity:
     light: tuple[float, float, float]  # unit vector to the light; x right, y down, z to the camera
     ambient: float
     backdrop: tuple[Colour, Colour, Colour]  # top, middle, bottom
+    softness: float  # of the lens, pixels at Phoenix's size
     ledge: bool  # the light strip at the bottom of Phoenix's studio
 
     @classmethod
@@ -103,13 +104,13 @@ class Identity:
             stripe=_mix(cloth, (225, 225, 225), 0.3) if rng.random() < 0.15 else None,
             size=rng.uniform(0.88, 1.04),
             centre=(0.5 + rng.uniform(-0.05, 0.05), 0.505 + rng.uniform(-0.02, 0.03)),
-            head=rng.uniform(0.94, 1.08),
-            head_width=rng.uniform(0.94, 1.06),
+            head=rng.uniform(1.0, 1.12),
+            head_width=rng.uniform(0.97, 1.09),
             jaw=rng.uniform(0.88, 1.1),
-            neck=rng.uniform(0.9, 1.15),
+            neck=rng.uniform(0.92, 1.15),
             upper_arm=rng.uniform(0.95, 1.06),
             forearm=rng.uniform(0.8, 0.88),
-            hand=rng.uniform(0.56, 0.64),
+            hand=rng.uniform(0.58, 0.66),
             fingers=rng.uniform(0.88, 1.15),
             girth=rng.uniform(0.88, 1.14),
             eye=rng.uniform(0.9, 1.15),
@@ -127,6 +128,7 @@ class Identity:
             light=tuple((light / np.linalg.norm(light)).tolist()),
             ambient=rng.uniform(0.12, 0.32),
             backdrop=_backdrop(rng),
+            softness=rng.uniform(0.3, 0.6),
             ledge=bool(rng.random() < 0.4),
         )
 

@@ -49,6 +49,7 @@ PLACES: dict[str, tuple[float, float, float]] = {
     "forehead": (0.30, -0.62, 0.56),
     "above": (0.50, -0.50, 0.50),
 }
+_APART = 0.22  # of a hand's wrist from the middle, so that two hands meet but do not pass through each other
 _PLACE_ODDS = (0.2, 0.1, 0.24, 0.08, 0.08, 0.06, 0.06, 0.06, 0.05, 0.04, 0.03)
 
 # Elevation, azimuth, roll.
@@ -106,12 +107,14 @@ def _sign(word: str, rng: np.random.Generator) -> Sign:
         angles[1] = angles[0] + rng.normal(0, 12, 3)
     first = np.concatenate([home - reach / 2, angles[0], shapes[0]])
     last = np.concatenate([home + reach / 2, angles[1], shapes[1]])
-    turns = [first, last] * int(rng.choice([1, 1, 2, 3]))
+    turns = [first, last] * int(rng.choice([1, 1, 1, 2, 2, 3]))
     dominant = np.stack(turns)
+    if kind in ("mirrored", "alternating"):
+        dominant[:, 0] = np.maximum(dominant[:, 0], _APART)
     other = _other_hand(kind, dominant, rng)
     keys = np.stack([dominant, other], 1)
     arc = (float(rng.normal(0, 0.05)), float(rng.normal(0, 0.05)))
-    return Sign(word, keys, arc, float(rng.uniform(0.8, 1.3)), int(rng.integers(2, 9)))
+    return Sign(word, keys, arc, float(rng.uniform(0.8, 1.2)), int(rng.integers(1, 7)))
 
 
 def _other_hand(kind: str, dominant: np.ndarray, rng: np.random.Generator) -> np.ndarray:

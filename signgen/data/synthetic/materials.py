@@ -43,7 +43,7 @@ def ramps(identity: Identity) -> np.ndarray:
         Material.LIPS: _ramp(identity.lips, (0.5, 0.35, 0.35), 0.25),
         Material.MOUTH: _ramp((72, 26, 28), (0.4, 0.3, 0.3), 0.0),
         Material.TEETH: _ramp((218, 208, 196), (0.5, 0.4, 0.4), 0.1),
-        Material.EYE: _ramp((214, 206, 200), (0.5, 0.42, 0.4), 0.1),
+        Material.EYE: _ramp((196, 184, 178), (0.5, 0.42, 0.4), 0.1),
         Material.IRIS: _ramp(identity.iris, (0.3, 0.3, 0.3), 0.1),
         Material.LASHES: _ramp(_blend(skin, (24, 18, 18), 0.78), (0.4, 0.4, 0.4), 0.1),
         Material.BROW: _ramp(_blend(skin, _blend(hair, (20, 16, 14), 0.35), 0.72), (0.4, 0.4, 0.4), 0.15),

@@ -20,7 +20,7 @@ TORSO = slice(39, 43)  # shift in x in shoulder widths, roll and yaw in degrees,
 FACE = slice(43, 51)  # brows raised, brows drawn together, eyes closed, gaze x and y, mouth open, wide, corners up
 CHANNELS = 51
 
-_SPEED = 0.047  # shoulder widths a frame; about 4 px at Phoenix's size
+_SPEED = 0.062  # shoulder widths a frame; about 5 px at Phoenix's size
 _LEAST_WINDOW = 75
 
 
@@ -86,7 +86,7 @@ def _sign_keys(
 ) -> list[tuple[float, np.ndarray]]:
     """A sign's keys after `previous`, each performance a little different; strokes bow, the last key is held."""
     time, pose = previous
-    pace = sign.pace * rng.uniform(0.85, 1.2) * (1.7 if rng.random() < 0.15 else 1.0)
+    pace = sign.pace * rng.uniform(0.85, 1.15) * (1.4 if rng.random() < 0.15 else 1.0)
     drop = REST_HAND if rng.random() < 0.5 else None
     keys = []
     for index, target in enumerate(sign.keys):
@@ -110,7 +110,7 @@ def _travel(start: np.ndarray, end: np.ndarray, pace: float) -> float:
     """Frames between two poses of the hands (2, 18), by the distance of the wrists and the turn of the hands."""
     distance = np.linalg.norm(end[:, :2] - start[:, :2], axis=1).max()
     turn = np.abs(end[:, 3:] - start[:, 3:]).max()
-    return float(max(distance / (_SPEED * pace), turn / (16 * pace), 3.5))
+    return float(max(distance / (_SPEED * pace), turn / (22 * pace), 3.0))
 
 
 def _hands(keys: list[tuple[float, np.ndarray]], length: int, rng: np.random.Generator) -> np.ndarray:

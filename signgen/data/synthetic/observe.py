@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from signgen.data.synthetic.skeleton import PHOENIX_SHOULDERS
 from signgen.poses.sequence import PoseSequence
 from signgen.poses.skeletons import COCO_WHOLEBODY_133 as LAYOUT
 
@@ -34,7 +35,8 @@ def observe(
         scale[hand] = 1.0
     noise = gaussian_filter1d(rng.normal(0, 1, (*keypoints.shape[:2], 2)), 0.6, axis=0, mode="nearest") * 1.5
     hidden = np.where(visible, 1.0, 2.2)
-    keypoints[..., :2] += (noise * (observation.jitter * unit / 86 * scale * hidden)[..., None]).astype(np.float32)
+    amount = observation.jitter * unit / PHOENIX_SHOULDERS * scale * hidden
+    keypoints[..., :2] += (noise * amount[..., None]).astype(np.float32)
     certainty = rng.uniform(0.72, 1.0, keypoints.shape[:2]) * np.where(visible, 1, 0.75)
     keypoints[..., 2] *= certainty.astype(np.float32)
     for hand in hands:

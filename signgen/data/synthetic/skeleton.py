@@ -18,7 +18,7 @@ SIDES = np.array([-1.0, 1.0])  # the signer's right hand is on the picture's lef
 PELVIS = 1.5
 _CAMERA = 8.0  # shoulder widths from the camera to the shoulders
 _PHOENIX = (210, 260)
-_PHOENIX_SHOULDERS = 86.0  # px
+PHOENIX_SHOULDERS = 86.0  # px
 _WRIST_BEND = np.radians(62)
 
 # In hand lengths: across the palm towards the thumb, along it. Index to little finger.
@@ -61,7 +61,7 @@ class Camera:
     def unit(self) -> float:
         """Pixels a shoulder width."""
         fit = min(self.width / _PHOENIX[0], self.height / _PHOENIX[1])
-        return fit * _PHOENIX_SHOULDERS * self.identity.size
+        return fit * PHOENIX_SHOULDERS * self.identity.size
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """(..., 3) in space -> x, y and depth in pixels."""
@@ -92,7 +92,7 @@ def pose(identity: Identity, values: np.ndarray) -> Skeleton:
     head_angles = np.radians(values[:, HEAD]) + np.radians(np.stack([yaw * 0.5, 0 * yaw, roll], 1))
     head_rotation = _rotation(*head_angles.T)
     neck = torso - rotation[:, :, 1] * 0.26
-    lift = np.array([0, -0.16 - 0.38 * identity.head, 0.07])
+    lift = np.array([0, -0.085 - 0.41 * identity.head, 0.07])
     head = neck + np.einsum("sij,j->si", head_rotation, lift)
     face = head[:, None] + np.einsum("sij,skj->ski", head_rotation, landmarks(identity, values[:, FACE]))
     legs = pelvis + shift[:, None, None] * (1, 0, 0) + _LEGS[None]
@@ -117,7 +117,7 @@ def reach(
     upper, fore = identity.upper_arm, identity.forearm
     gap = targets - shoulders
     length = np.linalg.norm(gap, axis=-1, keepdims=True)
-    direction = gap / np.maximum(length, 1e-6)
+    direction = np.where(length > 1e-6, gap / np.maximum(length, 1e-6), (0, 0, 1))
     distance = np.clip(length, 0.45 * upper, 0.985 * (upper + fore))
     along = (upper**2 - fore**2 + distance**2) / (2 * distance)
     aside = np.sqrt(np.maximum(upper**2 - along**2, 0))

@@ -1,0 +1,117 @@
+"""Synthetic clips on disk: the readers of the real corpus and of videos take them as they are."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from signgen.data.pairset import PairSet
+from signgen.data.synthetic import Observation, SyntheticClip, plan_takes, render_takes, write_phoenix, write_videos
+from signgen.data.video import open_frames
+from signgen.errors import PairSetError
+from signgen.poses import identify, read_poses
+from tests.conftest import ROOT
+from tests.line import Command
+
+FRAMES = 10
+
+
+@pytest.fixture(scope="module")
+def clips() -> dict[str, list[SyntheticClip]]:
+    """Two signers with one training clip each, dev and test, and a third signer in test."""
+    plan = plan_takes(3, signers=2, clips=1, frames=FRAMES, observation=Observation(gaps=2))
+    return {split: list(render_takes(takes)) for split, takes in plan.items()}
+
+
+@pytest.fixture(scope="module")
+def corpus(clips: dict[str, list[SyntheticClip]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("corpus")
+    write_phoenix(root, clips)
+    return root
+
+
+def test_build_pairs_reads_the_corpus_as_phoenix(
+    corpus: Path, clips: dict[str, list[SyntheticClip]], command: Command, tmp_path: Path
+) -> None:
+    out = command.works("build-pairs", corpus, "--keypoints", corpus / "keypoints", "--out", tmp_path / "pairs")
+    assert "7 clips" in out
+    pairs = PairSet.load(tmp_path / "pairs")
+    assert pairs.meta["kind"] == "phoenix"
+    assert pairs.meta["left_out"] == []
+    assert pairs.meta["triples"] == {"train": 2 * FRAMES * (FRAMES - 1), "val": 2 * FRAMES, "test": 3 * FRAMES}
+    made = {clip.name: clip for members in clips.values() for clip in members}
+    for record in pairs.clips:
+        clip = made[record.name]
+        assert (record.signer, record.num_frames, record.fps) == (clip.signer, FRAMES, 25)
+        assert np.array_equal(pairs.frames(record.name).read(0, FRAMES), clip.frames)
+        poses = pairs.poses(record.name)
+        assert np.array_equal(poses.keypoints, clip.observed.keypoints, equal_nan=True)
+
+
+def test_the_exact_keypoints_are_beside_the_observed_ones(corpus: Path, clips: dict[str, list[SyntheticClip]]) -> None:
+    for clip in clips["train"]:
+        path = corpus / "keypoints_exact" / "Phoenix-2014T.train"
+        poses = read_poses(path, clip=clip.name, size=(210, 260), fps=25)
+        assert np.array_equal(poses.keypoints, clip.poses.keypoints)
+    observed = identify(corpus / "keypoints" / "Phoenix-2014T.train")
+    assert observed is not None
+    assert (observed.format, observed.points) == ("mska", 133)
+    missing = [~clip.observed.present.all() for members in clips.values() for clip in members]
+    assert any(missing)
+
+
+def test_signers_and_splits(clips: dict[str, list[SyntheticClip]]) -> None:
+    signers = {split: {clip.signer for clip in members} for split, members in clips.items()}
+    assert signers["train"] == signers["dev"] == {"Signer01", "Signer02"}
+    assert signers["test"] == {"Signer01", "Signer02", "Signer03"}
+    names = [clip.name for members in clips.values() for clip in members]
+    assert len(set(names)) == len(names) == 7
+    first = [clip.poses.keypoints.tobytes() for members in clips.values() for clip in members]
+    assert len(set(first)) == 7
+
+
+def test_a_corpus_is_never_written_over_another(corpus: Path, clips: dict[str, list[SyntheticClip]]) -> None:
+    with pytest.raises(PairSetError, match="a corpus is there"):
+        write_phoenix(corpus, clips)
+    with pytest.raises(PairSetError, match="split training"):
+        write_phoenix(corpus / "new", {"training": []})
+
+
+def test_videos_with_mmpose_json_are_paired(
+    clips: dict[str, list[SyntheticClip]], command: Command, tmp_path: Path
+) -> None:
+    videos = write_videos(tmp_path / "videos", clips["train"])
+    assert "2 clips" in command.works("build-pairs", tmp_path / "videos", "--out", tmp_path / "pairs")
+    for video, clip in zip(videos, clips["train"], strict=True):
+        decoded = open_frames(video).read()
+        assert decoded.shape == clip.frames.shape
+        assert np.abs(decoded.astype(int) - clip.frames).mean() < 3
+        poses = read_poses(video.with_suffix(".mmpose.json"), size=(210, 260), fps=25)
+        assert np.abs(poses.keypoints - clip.poses.keypoints).max() < 1e-3
+
+
+def test_observed_keypoints_in_videos_keep_their_gaps(clips: dict[str, list[SyntheticClip]], tmp_path: Path) -> None:
+    members = [clip for clip in clips["train"] + clips["test"] if not clip.observed.present.all()]
+    write_videos(tmp_path, members, exact=False)
+    for clip in members:
+        poses = read_poses(tmp_path / f"{clip.name}.mmpose.json", size=(210, 260), fps=25)
+        assert np.array_equal(poses.present, clip.observed.present)
+
+
+@pytest.mark.parametrize("videos", [False, True])
+def test_the_script_writes_what_it_says(videos: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ["--signers", "1", "--clips", "1", "--frames", "2", "--size", "64", "80", "--processes", "1"]
+    arguments = ["synthetic_corpus.py", str(tmp_path / "out"), *options, *(["--videos"] if videos else [])]
+    monkeypatch.setattr(sys, "argv", arguments)
+    runpy.run_path(str(ROOT / "data_tools" / "synthetic_corpus.py"), run_name="__main__")
+    if videos:
+        assert len(list((tmp_path / "out" / "test").glob("*.mp4"))) == 2
+        record = json.loads(next((tmp_path / "out" / "train").glob("*.mmpose.json")).read_text())
+        assert len(record["instance_info"]) == 2
+    else:
+        assert len(list((tmp_path / "out").glob("*/*/features/*/train/*/images000[12].png"))) == 2
