@@ -35,7 +35,7 @@ _FINGER = (0.060, 0.054, 0.049, 0.040)  # radii from knuckle to tip
 _FINGER_SIZE = (1.0, 1.03, 0.98, 0.86)
 _THUMB = (0.080, 0.066, 0.058, 0.046)
 _SKIN = Surface(Material.SKIN)
-_FINGERS = Surface(Material.SKIN, relief=0.85)
+_FINGERS = Surface(Material.SKIN, relief=0.75)
 
 
 def draw_torso(pen: Pen, skeleton: Skeleton) -> None:
@@ -50,12 +50,12 @@ def draw_torso(pen: Pen, skeleton: Skeleton) -> None:
 
 @lru_cache(maxsize=64)
 def _torso(identity: Identity, unit: float) -> Baked:
-    heights = np.linspace(_TORSO[0, 0], _TORSO[-1, 0], 360)
+    heights = np.linspace(_TORSO[0, 0], _TORSO[-1, 0], 270)
     width, depth = (np.interp(heights, _TORSO[:, 0], _TORSO[:, i]) for i in (1, 2))
     soft = np.hanning(15) / np.hanning(15).sum()
     width[7:-7], depth[7:-7] = np.convolve(width, soft, "valid"), np.convolve(depth, soft, "valid")
     width *= 1 + (identity.girth - 1) * np.clip(heights / 0.4, 0, 1)
-    shape = Lathe(heights[0] * unit, (heights[1] - heights[0]) * unit, width * unit, depth * unit)
+    shape = Lathe(heights[0] * unit, (heights[1] - heights[0]) * unit, width * unit, depth * unit, columns=256)
     return shape.bake(Light(identity.light, identity.ambient), 0.0, _shirt(identity, unit))
 
 

@@ -74,7 +74,7 @@ def render_takes(takes: Iterable[Take], processes: int = 1) -> Iterator[Syntheti
         return
     remaining = iter(takes)
     context = multiprocessing.get_context("spawn")  # a fork would inherit other libraries' threads
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with ProcessPoolExecutor(processes, context, cv2.setNumThreads, (1,)) as pool:
         pending = [pool.submit(take.render) for take in islice(remaining, _AHEAD * processes)]
         while pending:
             yield pending.pop(0).result()

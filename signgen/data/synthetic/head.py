@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from signgen.data.synthetic.face import head_profile
+from signgen.data.synthetic.face import head_profile, jaw_drop
 from signgen.data.synthetic.identity import Identity
 from signgen.data.synthetic.materials import Material
 from signgen.data.synthetic.pen import Pen
@@ -27,7 +27,8 @@ def draw_head(pen: Pen, skeleton: Skeleton) -> None:
     _neck(pen, skeleton)
     _hair(pen, skeleton)
     angles = skeleton.head_angles
-    skull, paint = _skull(identity, pen.camera.unit), _complexion(identity, pen.camera.unit, angles.mean(0))
+    skull = _skull(identity, pen.camera.unit, float(skeleton.opened.mean()))
+    paint = _complexion(identity, pen.camera.unit, angles.mean(0))
     pen.lathe(skeleton.head, angles[:, 2], skull.bake(light, float(angles[:, 2].mean()), paint))
     if identity.hair_style not in _HANGS:
         _ears(pen, skeleton)
@@ -41,10 +42,14 @@ def _local(skeleton: Skeleton, size: float, *place: float) -> np.ndarray:
     return skeleton.head + skeleton.head_rotation @ (size * np.array(place))
 
 
-@lru_cache(maxsize=64)
-def _skull(identity: Identity, unit: float) -> Lathe:
+def _skull(identity: Identity, unit: float, opened: float) -> Lathe:
+    """The head in pixels, its chin dropped as far as the mouth is open."""
     heights, widths, depths = head_profile(identity)
-    return Lathe(heights[0] * unit, (heights[1] - heights[0]) * unit, widths * unit, depths * unit)
+    size = identity.head
+    dropped = heights + jaw_drop(heights / size, opened) * size
+    even = np.linspace(heights[0], dropped[-1], len(heights))
+    width, depth = np.interp(even, dropped, widths), np.interp(even, dropped, depths)
+    return Lathe(even[0] * unit, (even[1] - even[0]) * unit, width * unit, depth * unit)
 
 
 def _complexion(identity: Identity, unit: float, angles: np.ndarray) -> Paint:
@@ -183,12 +188,15 @@ def _mouth(pen: Pen, skeleton: Skeleton) -> None:
     lower = np.stack([face[:, 48], *((face[:, 58 - i] + face[:, 67 - i]) / 2 for i in range(3)), face[:, 54]], 1)
     gap = np.linalg.norm(face[:, 66] - face[:, 62], axis=1) / 2
     middle = (face[:, 62] + face[:, 66]) / 2
-    half = 0.55 * (face[:, 64] - face[:, 60]) / 2
-    inside = Surface(Material.MOUTH, relief=0.2, brightness=0.9)
+    across = (face[:, 64] - face[:, 60]) / 2
+    width = np.linalg.norm(across, axis=1)
+    half = across * (np.maximum(0.95 * width - gap, 0.3 * width) / width)[:, None]
+    inside = Surface(Material.MOUTH, relief=0.2, brightness=0.9, depth=0.1)
     pen.cone(middle - half, middle + half, (gap, gap), inside, _LIFT - 0.01)
     if gap.max() > 0.012 * size:
         teeth = face[:, 62] + skeleton.head_rotation[:, :, 1] * 0.010 * size
-        pen.cone(teeth - half * 0.9, teeth + half * 0.9, (0.010 * size,) * 2, Surface(Material.TEETH), _LIFT - 0.005)
+        white = Surface(Material.TEETH, depth=0.3)
+        pen.cone(teeth - 0.9 * half, teeth + 0.9 * half, (0.010 * size, 0.010 * size), white, _LIFT - 0.005)
     lips = Surface(Material.LIPS, relief=0.8)
     pen.chain(upper, np.array([0.007, 0.014, 0.014, 0.014, 0.007]) * size, lips, _LIFT)
     pen.chain(lower, np.array([0.007, 0.016, 0.018, 0.016, 0.007]) * size, lips, _LIFT)

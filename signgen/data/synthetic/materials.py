@@ -49,7 +49,7 @@ def ramps(identity: Identity) -> np.ndarray:
         Material.BROW: _ramp(_blend(skin, _blend(hair, (20, 16, 14), 0.35), 0.72), (0.4, 0.4, 0.4), 0.15),
         Material.HAIR: _ramp(hair, (0.30, 0.28, 0.30), 0.30),
         Material.BEARD: _ramp(beard, (0.42, 0.34, 0.32), 0.2),
-        Material.CLOTH: _ramp(identity.cloth, (0.34, 0.34, 0.38), 0.16),
+        Material.CLOTH: _ramp(identity.cloth, (0.34, 0.34, 0.38), 0.08),
         Material.STRIPE: _ramp(identity.stripe or identity.cloth, (0.34, 0.34, 0.38), 0.16),
         Material.BUTTON: _ramp(_blend(identity.cloth, (190, 190, 190), 0.4), (0.3, 0.3, 0.3), 0.3),
     }

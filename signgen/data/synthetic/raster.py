@@ -14,7 +14,6 @@ import numpy as np
 
 _FAR = -1e6
 _EPS = 1e-6
-_COLUMNS = 192  # of a baked surface, from its left rim to its right
 
 # Of places on a lathed surface: x, x / half-width and height in; their material and a factor on brightness out.
 Paint = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray | int, np.ndarray | float]]
@@ -27,15 +26,15 @@ class Light:
     direction: tuple[float, float, float]
     ambient: float
 
-    def shade(self, nx: np.ndarray, ny: np.ndarray, nz: np.ndarray) -> np.ndarray:
-        """Brightness 0..1 of float32 normals: half-Lambert, and darker where the surface turns away.
+    def shade(self, nx: np.ndarray, ny: np.ndarray, nz: np.ndarray, rim: float = 0.38) -> np.ndarray:
+        """Brightness 0..1 of float32 normals: half-Lambert, and darker by `rim` where the surface turns away.
 
         The latter outlines fingers before a palm.
         """
         lx, ly, lz = (np.float32(0.5 * part * (1 - self.ambient)) for part in self.direction)
         lit = nx * lx + ny * ly + nz * lz
         lit += np.float32(self.ambient + 0.5 * (1 - self.ambient))
-        return lit * (np.float32(0.62) + np.float32(0.38) * nz)
+        return lit * (np.float32(1 - rim) + np.float32(rim) * nz)
 
 
 @dataclass(frozen=True)
@@ -64,16 +63,20 @@ class Surface:
 
 @dataclass(frozen=True)
 class Lathe:
-    """A surface of half-width `width` and depth `depth` (pixels) at heights first, first + step, ... of its axis."""
+    """A surface of half-width `width` and depth `depth` (pixels) at heights first, first + step, ... of its axis.
+
+    columns: of its tables when it is baked, from its left rim to its right.
+    """
 
     first: float
     step: float
     width: np.ndarray
     depth: np.ndarray
+    columns: int = 128
 
     def bake(self, light: Light, roll: float, paint: Paint) -> Baked:
         """Its depth and brightness as tables over (height, x / half-width), lit as it stands when turned by `roll`."""
-        u = ((np.arange(_COLUMNS, dtype=np.float32) + 0.5) * 2 / _COLUMNS - 1)[None]
+        u = ((np.arange(self.columns, dtype=np.float32) + 0.5) * 2 / self.columns - 1)[None]
         v = (self.first + self.step * np.arange(len(self.width), dtype=np.float32))[:, None]
         width = np.maximum(self.width, 1e-3).astype(np.float32)[:, None]
         depth = self.depth.astype(np.float32)[:, None]
@@ -135,7 +138,7 @@ class Raster:
         inverse = 1 / np.maximum(radius, _EPS)
         height *= inverse
         inverse_relief = inverse * np.float32(surface.relief)
-        shade = self.light.shade(ex * inverse_relief, ey * inverse_relief, height)
+        shade = self.light.shade(ex * inverse_relief, ey * inverse_relief, height, 0.38 * surface.relief)
         if surface.ripple is not None:
             ripple = surface.ripple
             offset = (ex * ly - ey * lx) * inverse / np.sqrt(lx * lx + ly * ly + _EPS)
@@ -164,11 +167,11 @@ class Raster:
         row = ((y * cos - x * sin - np.float32(shape.first)) * np.float32(1 / shape.step)).astype(np.int32)
         inside = (row >= 0) & (row < len(shape.width))
         np.clip(row, 0, len(shape.width) - 1, out=row)
-        scale = (0.5 * _COLUMNS / np.maximum(shape.width, 1e-3)).astype(np.float32)
-        column = (x * cos + y * sin) * scale.take(row) + np.float32(0.5 * _COLUMNS)
-        inside &= (column >= 0) & (column < _COLUMNS)
-        np.clip(column, 0, _COLUMNS - 1, out=column)
-        row *= _COLUMNS
+        scale = (0.5 * shape.columns / np.maximum(shape.width, 1e-3)).astype(np.float32)
+        column = (x * cos + y * sin) * scale.take(row) + np.float32(0.5 * shape.columns)
+        inside &= (column >= 0) & (column < shape.columns)
+        np.clip(column, 0, shape.columns - 1, out=column)
+        row *= shape.columns
         row += column.astype(np.int32)
         z = baked.depth.take(row) + oz
         self._put((slice(top, bottom), slice(left, right)), inside, z, baked.ramp.take(row))
