@@ -68,7 +68,7 @@ def plan_takes(
 
 
 def render_takes(takes: Iterable[Take], processes: int = 1) -> Iterator[SyntheticClip]:
-    """Clips in the order of the takes; at most a few are held in memory."""
+    """Clips in the order of the takes; at most a few are held in memory. The processes are spawned, not forked."""
     if processes <= 1:
         yield from (take.render() for take in takes)
         return

@@ -47,9 +47,11 @@ def _skull(identity: Identity, unit: float, opened: float) -> Lathe:
     heights, widths, depths = head_profile(identity)
     size = identity.head
     dropped = heights + jaw_drop(heights / size, opened) * size
-    even = np.linspace(heights[0], dropped[-1], len(heights))
+    step = heights[1] - heights[0]
+    # The rows above the mouth stay where they are, so that nothing shimmers there.
+    even = heights[0] + step * np.arange(round((dropped[-1] - heights[0]) / step) + 1)
     width, depth = np.interp(even, dropped, widths), np.interp(even, dropped, depths)
-    return Lathe(even[0] * unit, (even[1] - even[0]) * unit, width * unit, depth * unit)
+    return Lathe(even[0] * unit, step * unit, width * unit, depth * unit)
 
 
 def _complexion(identity: Identity, unit: float, angles: np.ndarray) -> Paint:

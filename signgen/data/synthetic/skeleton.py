@@ -141,11 +141,6 @@ def keypoints(skeleton: Skeleton, camera: Camera) -> np.ndarray:
     return np.concatenate([flat, scores[..., None]], -1).astype(np.float32)
 
 
-def keypoint_depths(skeleton: Skeleton) -> np.ndarray:
-    """(S, 42): depth in space of the points of the left, then the right hand."""
-    return skeleton.hands[:, ::-1, :, 2].reshape(len(skeleton.hands), -1)
-
-
 def _hand_axes(angles: np.ndarray, torso: np.ndarray) -> np.ndarray:
     """(S, 2, 3, 3): columns thumb side, along the fingers, out of the palm; angles (S, 2, 3), see `lexicon`."""
     elevation, azimuth, roll = (np.radians(angles[..., i]) for i in range(3))
