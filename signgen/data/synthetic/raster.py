@@ -178,13 +178,20 @@ class Raster:
 
     def picture(self, ramps: np.ndarray, background: np.ndarray) -> np.ndarray:
         """uint8 (H, W, 3): the mean of the instants. ramps: float32 (materials * 256, 3); background (H, W, 3)."""
-        colours = np.zeros((self.height, self.width, 3), np.float32)
-        for ramp in self.ramp:
-            colours += ramps.take(ramp, axis=0)
-        colours *= 1 / len(self.ramp)
-        colours += background * (self.ramp == 0).mean(0, dtype=np.float32)[..., None]
-        colours += 0.5
-        return np.clip(colours, 0, 255, out=colours).astype(np.uint8)
+        drawn = self.ramp.max(0) > 0
+        rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
+        picture = background.copy()
+        if len(rows):
+            box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+            ramp = self.ramp[:, box[0], box[1]]
+            colours = ramps.take(ramp[0], axis=0)
+            for instant in ramp[1:]:
+                colours += ramps.take(instant, axis=0)
+            colours *= 1 / len(ramp)
+            picture[box] *= (ramp == 0).mean(0, dtype=np.float32)[..., None]
+            picture[box] += colours
+        picture += 0.5
+        return np.clip(picture, 0, 255, out=picture).astype(np.uint8)
 
     def _boxes(self, starts: np.ndarray, ends: np.ndarray, radii: np.ndarray) -> np.ndarray:
         """int (N, 4): left, top, right, bottom (exclusive) of what holds each shape at all instants, in the picture."""
