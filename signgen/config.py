@@ -97,13 +97,23 @@ class RegionWeights(Section):
     face: float = Field(1.0, gt=0)
 
 
+class CopySettings(Section):
+    """What of the sample is copied from the source instead of drawn, learned with the rest (signgen.models.layers).
+
+    layers: how many copies of the source, each with a share and an appearance flow of its own, are blended into the
+    prediction; 0: none. reach: pixels of the canvas that an output of 1 moves a copy; 0: copies stay where they are.
+    """
+
+    layers: int = Field(0, ge=0)
+    reach: float = Field(0.0, ge=0)
+
+
 class DiffusionSettings(Section):
     """Stage 2's forward process and loss. The prediction type is the scheduler configuration's.
 
     timestep_power p: t = T (1 - u^p), u uniform in (0, 1); 1 is uniform, more puts t nearer to pure noise.
     base: what the prediction is a residual to. base_std: the residual is scaled to this standard deviation.
-    gate: the network has one more output, the share (0 to 1, per latent pixel) that is taken from the source instead of
-    the prediction, learned with the rest; it needs a scheduler that predicts the sample itself.
+    copies: see CopySettings; it needs a scheduler that predicts the sample itself.
     """
 
     scheduler: Component = Component()
@@ -112,7 +122,7 @@ class DiffusionSettings(Section):
     min_snr_gamma: float | None = None
     base: Literal["none", "source"] = "none"
     base_std: float = Field(0.5, gt=0)
-    gate: bool = False
+    copies: CopySettings = CopySettings()
     condition_dropout: BranchDropout = BranchDropout()
     region_weights: RegionWeights = RegionWeights()
 

@@ -20,15 +20,16 @@ def widen_conv_in(unet: UNet2DConditionModel, extra_channels: int) -> None:
         unet.register_to_config(in_channels=unet.conv_in.in_channels)
 
 
-def widen_conv_out(unet: UNet2DConditionModel, extra_channels: int) -> None:
-    """Give `conv_out` zero-initialised weights for `extra_channels` more outputs, in place; the others stay."""
+def widen_conv_out(unet: UNet2DConditionModel, extra_channels: int, std: float = 0.0) -> None:
+    """Give `conv_out` `extra_channels` more outputs, with normal weights of that `std`, in place; the others stay."""
     if extra_channels:
-        unet.conv_out = _widened(unet.conv_out, extra_out=extra_channels)
+        unet.conv_out = _widened(unet.conv_out, extra_out=extra_channels, std=std)
         unet.register_to_config(out_channels=unet.conv_out.out_channels)
 
 
-def _widened(old: nn.Conv2d, extra_in: int = 0, extra_out: int = 0) -> nn.Conv2d:
-    """A convolution with more channels, whose first ones have the old weights and whose others are zero."""
+def _widened(old: nn.Conv2d, extra_in: int = 0, extra_out: int = 0, std: float = 0.0) -> nn.Conv2d:
+    """A convolution with more channels: the first ones keep their weights, the others get zero biases and normal
+    weights of standard deviation `std`."""
     new = nn.Conv2d(
         old.in_channels + extra_in,
         old.out_channels + extra_out,
@@ -40,18 +41,9 @@ def _widened(old: nn.Conv2d, extra_in: int = 0, extra_out: int = 0) -> nn.Conv2d
     )
     with torch.no_grad():
         for fresh, kept in zip(new.parameters(), old.parameters(), strict=True):
-            fresh.zero_()
+            fresh.normal_(0, std) if std and fresh.dim() > 1 else fresh.zero_()
             fresh[tuple(slice(0, size) for size in kept.shape)] = kept
     return new
-
-
-def gated(output: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
-    """output (B, C + 1, h, w): a predicted sample and the logit of its gate g; anchor (B or 1, C, h, w): the source.
-
-    Returns (1 - g) prediction + g anchor, (B, C, h, w): what does not move need not be drawn again.
-    """
-    prediction, gate = output[:, :-1], torch.sigmoid(output[:, -1:])
-    return prediction + gate * (anchor - prediction)
 
 
 def denoise(

@@ -9,6 +9,8 @@ from diffusers import AutoencoderKL, ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch.nn import functional as F
 
+from signgen.models.layers import flow_sample
+
 
 class ImageSpace(Protocol):
     """What the pipeline needs of an image space."""
@@ -21,6 +23,10 @@ class ImageSpace(Protocol):
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """The inverse, clamped to [-1, 1]."""
+
+    def move(self, latents: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        """latents (B, C, h, w) of images that are resampled by flow (B, 2, h, w), in pixels of the image: see
+        `flow_sample`."""
 
 
 class PixelUnshuffleSpace(ModelMixin, ConfigMixin):
@@ -40,6 +46,9 @@ class PixelUnshuffleSpace(ModelMixin, ConfigMixin):
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         return F.pixel_shuffle(latents / self.scaling_factor, self.factor).clamp(-1, 1)
 
+    def move(self, latents: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        return F.pixel_unshuffle(flow_sample(F.pixel_shuffle(latents, self.factor), flow), self.factor)
+
 
 class VaeSpace:
     """A Stable Diffusion VAE. Latents are the posterior mean times its scaling factor, cached or not."""
@@ -54,6 +63,9 @@ class VaeSpace:
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         return self.vae.decode(latents / self.vae.config.scaling_factor).sample.clamp(-1, 1)
+
+    def move(self, latents: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        return flow_sample(latents, flow / self.factor)
 
 
 def as_image_space(component: Any) -> ImageSpace:

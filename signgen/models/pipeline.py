@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +20,11 @@ from torch.nn import functional as F
 from transformers import Dinov2Model
 
 from signgen.models.conditions import Conditioning, ConditionSet, Features, Values
-from signgen.models.denoiser import denoise, gated
+from signgen.models.denoiser import denoise
 from signgen.models.fusion import FusionModel
 from signgen.models.guidance import branch_weights, combine, keep_masks
 from signgen.models.image_space import ImageSpace, as_image_space
+from signgen.models.layers import blend, split_layers
 
 SOLVERS = {"ddim": DDIMScheduler, "unipc": UniPCMultistepScheduler, "dpmpp": DPMSolverMultistepScheduler}
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -34,16 +35,13 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class ClipState:
     """What depends on the source only; computed once per clip, batch 1.
 
-    base: what the prediction is a residual to, in the image space; None = nothing.
-    anchor: the source as the diffused variable, which a gated prediction falls back on; None without a gate.
+    latent: the source in the image space, (1, C, h, w).
     source_embedding: stage 1's embedding of the source, not normalised; None without stage 1.
     """
 
     values: Values
-    base: torch.Tensor | None
-    anchor: torch.Tensor | None
+    latent: torch.Tensor
     source_embedding: torch.Tensor | None
-    latent_shape: tuple[int, int, int]
 
 
 class SignerPipeline(DiffusionPipeline):
@@ -62,7 +60,8 @@ class SignerPipeline(DiffusionPipeline):
         source_side: int = 224,
         base: str = "none",
         base_scale: float = 1.0,
-        gate: bool = False,
+        copies: int = 0,
+        reach: float = 0.0,
         solver: str = "unipc",
     ) -> None:
         super().__init__()
@@ -74,7 +73,9 @@ class SignerPipeline(DiffusionPipeline):
             scheduler=scheduler,
             fusion=fusion,
         )
-        self.register_to_config(source_side=source_side, base=base, base_scale=base_scale, gate=gate, solver=solver)
+        self.register_to_config(
+            source_side=source_side, base=base, base_scale=base_scale, copies=copies, reach=reach, solver=solver
+        )
 
     @property
     def space(self) -> ImageSpace:
@@ -105,16 +106,19 @@ class SignerPipeline(DiffusionPipeline):
         """Image-space latent -> the variable that is diffused: (latent - base) * base_scale."""
         return latent if base is None else (latent - base) * self.config.base_scale
 
-    def anchor_of(self, source_latent: torch.Tensor) -> torch.Tensor | None:
-        """The source as the diffused variable, where predictions are gated."""
-        return self.to_diffused(source_latent, self.base_of(source_latent)) if self.config.gate else None
-
     def predict(
-        self, noisy: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, anchor: torch.Tensor | None
+        self, noisy: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, source_latent: torch.Tensor
     ) -> torch.Tensor:
-        """noisy (B, C, h, w), timestep (B,) or () -> the network's prediction (B, C, h, w), float32, gated if asked."""
+        """noisy (B, C, h, w), timestep (B,) or (), source_latent (B or 1, C, h, w) -> the network's prediction
+        (B, C, h, w), float32, with moved copies of the source blended in where the recipe says so."""
         output = denoise(self.unet, noisy, timestep, conditioning).float()
-        return output if anchor is None else gated(output, anchor)
+        if not self.config.copies:
+            return output
+        source = source_latent.float().expand(len(output), -1, -1, -1)
+        prediction, logits, flows = split_layers(output, self.config.copies)
+        moved = [self.space.move(source, flow * self.config.reach) for flow in flows.unbind(1)]
+        base = self.base_of(source)
+        return blend(prediction, torch.stack([self.to_diffused(copy, base) for copy in moved], 1), logits)
 
     def from_diffused(self, value: torch.Tensor, base: torch.Tensor | None) -> torch.Tensor:
         """The inverse of `to_diffused`."""
@@ -133,9 +137,7 @@ class SignerPipeline(DiffusionPipeline):
             source_pose=source_pose,
         )
         embedding = self.fusion.embed((source + 1) / 2) if self.fusion is not None else None
-        shape = (latent.shape[1], latent.shape[2], latent.shape[3])
-        values = self.conditions.values(features, per_frame=False)
-        return ClipState(values, self.base_of(latent), self.anchor_of(latent), embedding, shape)
+        return ClipState(self.conditions.values(features, per_frame=False), latent, embedding)
 
     @torch.no_grad()
     def encode_frames(self, clip: ClipState, target_pose: torch.Tensor) -> Values:
@@ -169,10 +171,10 @@ class SignerPipeline(DiffusionPipeline):
         latent = noise * scheduler.init_noise_sigma
         for timestep in scheduler.timesteps:
             scaled = scheduler.scale_model_input(latent, timestep).repeat(branches, 1, 1, 1)
-            output = self.predict(scaled, timestep, conditioning, clip.anchor)
+            output = self.predict(scaled, timestep, conditioning, clip.latent)
             guided = combine(output, list(weights.values()))
             latent = scheduler.step(guided, timestep, latent, return_dict=False)[0]
-        return self.space.decode(self.from_diffused(latent, clip.base))
+        return self.space.decode(self.from_diffused(latent, self.base_of(clip.latent)))
 
     @torch.no_grad()
     def __call__(
@@ -191,7 +193,7 @@ class SignerPipeline(DiffusionPipeline):
         Frames go through in padded micro-batches of one fixed size, so a frame does not depend on its neighbours.
         """
         state = self.encode_clip(source, source_pose)
-        noise = clip_noise(seed, clip, state.latent_shape, noise_scale).to(source.device)
+        noise = clip_noise(seed, clip, state.latent.shape[1:], noise_scale).to(source.device)
         return torch.cat([*self.render_batches(state, target_pose, noise, micro_batch, **sampling)])
 
     def render_batches(
@@ -207,7 +209,7 @@ class SignerPipeline(DiffusionPipeline):
             yield self.sample(clip, values, shared, **sampling)[:count]
 
 
-def clip_noise(seed: int, clip: str, shape: tuple[int, int, int], scale: float = 1.0) -> torch.Tensor:
+def clip_noise(seed: int, clip: str, shape: Sequence[int], scale: float = 1.0) -> torch.Tensor:
     """The one noise (1, *shape) of a clip, made on the CPU and keyed by (seed, clip name); scale 1 is the model's."""
     return scale * torch.randn(1, *shape, generator=keyed_generator(seed, clip))
 

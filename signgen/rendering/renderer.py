@@ -76,7 +76,7 @@ class Renderer:
         sampling = self.sampling
         with self._autocast():
             clip = self.pipeline.encode_clip(image, source_pose)
-        noise = clip_noise(self.seed, source.name, clip.latent_shape, sampling.noise_scale).to(self.device)
+        noise = clip_noise(self.seed, source.name, clip.latent.shape[1:], sampling.noise_scale).to(self.device)
         for start in range(0, len(poses), sampling.micro_batch):
             drawn = self._tensor(self.draw(poses[start : start + sampling.micro_batch]))
             with self._autocast():

@@ -35,22 +35,24 @@ class DiffusionTrainee(nn.Module):
 
     def forward(self, batch: Batch) -> Batch:
         """Loss of FPDM's stage 2: (weighted) MSE to the scheduler's target."""
-        clean, features = self._encode(batch)
-        anchor = self.pipeline.anchor_of(features.source_latent) if features.source_latent is not None else None
+        clean, source_latent, features = self._encode(batch)
         scheduler = self.pipeline.scheduler
         noise, timestep = batch["noise"], batch["timestep"]
         noisy = scheduler.add_noise(clean, noise, timestep)
         keep = {name: batch[f"keep_{name}"] for name in BRANCHES}
         conditioning = self.conditions.merge(self.conditions.values(features), keep, noisy)
         channels_last = noisy.contiguous(memory_format=torch.channels_last)
-        output = self.pipeline.predict(channels_last, timestep, conditioning, anchor)
+        output = self.pipeline.predict(channels_last, timestep, conditioning, source_latent)
         error = (output - self._target(clean, noise, timestep)) ** 2
         weight = self._region_weight(batch["regions"], error.shape[-2:])
         per_sample = (error * weight).mean((1, 2, 3)) * self._snr_weight(timestep)
         return {"loss": per_sample.mean()}
 
-    def _encode(self, batch: Batch) -> tuple[torch.Tensor, Features]:
-        """The diffused variable and the features; gradients only through a trainable source encoder."""
+    def _encode(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, Features]:
+        """The diffused variable, the source in the image space, and the features.
+
+        Gradients only through a trainable source encoder.
+        """
         pipeline, needs = self.pipeline, self.conditions.needs
         source, source_pose = signed_range(batch["source"]), unit_range(batch["source_pose"])
         target_pose = unit_range(batch["target_pose"])
@@ -64,7 +66,7 @@ class DiffusionTrainee(nn.Module):
                 tokens = pipeline.source_tokens(source)
         base = pipeline.base_of(source_latent)
         features = Features(tokens, source_latent, source_pose, target_pose, fused)
-        return pipeline.to_diffused(target_latent, base), features
+        return pipeline.to_diffused(target_latent, base), source_latent, features
 
     def _target(self, clean: torch.Tensor, noise: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         """What the network is to output, by the scheduler's prediction type."""

@@ -137,19 +137,23 @@ class Loop:
             batch = {name: value.to(self.accelerator.device) for name, value in batch.items()}
             with attention_kernels(self.accelerator.device):
                 loss = self.trainee(batch)["loss"] / self.settings.accumulation
+            total += self._finite(loss.item())
             self.accelerator.backward(loss)
-            total += loss.item()
-        if not math.isfinite(total):
-            raise ModelError(
-                f"stage {self.stage.name}: loss is {total} at step {self.at.step}",
-                fix=f"lower training.{self.stage.name}.learning_rate, or --dtype fp32; the last state is kept",
-            )
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema:
             self.ema.step(self.parameters)
         return {"loss": total, "learning_rate": rate, "gradient_norm": float(norm)}
+
+    def _finite(self, loss: float) -> float:
+        """The loss, or ModelError. Asked before the backward pass, which can crash where coordinates are NaN."""
+        if not math.isfinite(loss):
+            raise ModelError(
+                f"stage {self.stage.name}: loss is {loss} at step {self.at.step}",
+                fix=f"lower training.{self.stage.name}.learning_rate, or --dtype fp32; the last state is kept",
+            )
+        return loss
 
     def _loader(self, workers: int) -> DataLoader:
         per_step = self.settings.accumulation

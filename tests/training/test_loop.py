@@ -107,16 +107,19 @@ def test_a_finished_run_resumes_to_nothing_and_a_begun_one_is_not_overwritten(pa
     assert progress.step == progress.steps == 8
 
 
+SHORT_WARMUP = ("training.fusion.warmup=5", "training.diffusion.warmup=5")  # the budget may end after 21 steps
+
+
 def test_the_budget_fixes_the_steps_and_resume_keeps_them(pairs, tmp_path, monkeypatch):
     monkeypatch.setattr("signgen.training.loop.SAVE_EVERY_SECONDS", 0.0)
-    train(pairs, tmp_path / "run", max_minutes=0.05)
+    train(pairs, tmp_path / "run", *SHORT_WARMUP, max_minutes=0.05)
     decided = {stage: read_progress(tmp_path / "run", stage) for stage in ("fusion", "diffusion")}
     for progress in decided.values():
         assert progress is not None
         assert progress.step == progress.steps > 20
     rates = column(tmp_path / "run" / "logs" / "diffusion-train.csv", "learning_rate")
     assert rates[-1] < 0.05 * max(rates)  # the decay completed
-    train(pairs, tmp_path / "run", resume=True)
+    train(pairs, tmp_path / "run", *SHORT_WARMUP, resume=True)
     assert {stage: read_progress(tmp_path / "run", stage) for stage in decided} == decided
 
 
@@ -160,7 +163,7 @@ PINNED = (
     "training.diffusion.steps=30",
     "diffusion.timestep_power=3",
     "diffusion.base=source",
-    "diffusion.gate=false",
+    "diffusion.copies.layers=0",
     "diffusion.condition_dropout={pose: 0.1, source: 0.1, fusion: 0.1}",
     "diffusion.region_weights={hands: 2, face: 1.5}",
     "training.fusion.augmentation={shift: 2}",

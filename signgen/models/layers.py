@@ -1,0 +1,39 @@
+"""The network's output composed with its source: a prediction and moved copies of the source in, the sample out.
+
+x = m_0 p + sum_k m_k W(s, f_k), with m the softmax over (0, l_1 ... l_K) at every latent pixel: p is the prediction, s
+the source, W(s, f) the source sampled where the appearance flow f points (Zhou et al. 2016, "View Synthesis by
+Appearance Flow"). What stands still or only moves is then copied, not drawn again. l and f are outputs of the denoiser.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+CHANNELS_PER_LAYER = 3  # one logit, two of flow
+
+
+def split_layers(output: torch.Tensor, layers: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """output (B, C + 3 K, h, w) -> prediction (B, C, h, w), logits (B, K, h, w), flows (B, K, 2, h, w)."""
+    prediction, logits, flows = output.split([output.shape[1] - CHANNELS_PER_LAYER * layers, layers, 2 * layers], 1)
+    return prediction, logits, flows.unflatten(1, (layers, 2))
+
+
+def blend(prediction: torch.Tensor, copies: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """prediction (B, C, h, w), copies (B, K, C, h, w), logits (B, K, h, w) -> their mixture (B, C, h, w)."""
+    shares = torch.cat([torch.zeros_like(logits[:, :1]), logits], 1).softmax(1)
+    return (torch.cat([prediction[:, None], copies], 1) * shares[:, :, None]).sum(1)
+
+
+def flow_sample(image: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """image (B, C, H, W); flow (B, 2, h, w): x and y displacement in pixels of `image`, enlarged to H x W.
+
+    Returns the image with pixel (x, y) taken from (x, y) + flow, bilinear, edges repeated.
+    """
+    height, width = image.shape[-2:]
+    flow = F.interpolate(flow, (height, width), mode="bilinear", align_corners=False)
+    y, x = torch.meshgrid(
+        torch.arange(height, device=flow.device) + 0.5, torch.arange(width, device=flow.device) + 0.5, indexing="ij"
+    )
+    grid = torch.stack([(x + flow[:, 0]) * 2 / width, (y + flow[:, 1]) * 2 / height], -1) - 1
+    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
