@@ -1,10 +1,10 @@
-# make test: everything it needs goes into .venv; nothing is installed elsewhere.
+# make test, make demo: everything they need goes into .venv; nothing is installed elsewhere.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE := 1
 
-.PHONY: install test test-all lint
+.PHONY: install test test-all lint demo
 
 install: $(VENV)/.installed
 
@@ -23,3 +23,6 @@ test: install lint
 
 test-all: install lint
 	$(BIN)/python -m pytest -m "slow or not slow"
+
+demo: install
+	$(BIN)/signgen demo --out demo

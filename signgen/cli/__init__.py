@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from signgen import __version__
-from signgen.cli import build_pairs, evaluate, render, train
+from signgen.cli import build_pairs, demo, evaluate, render, synthesize, train
 from signgen.cli.common import help_of, run
 
 app = typer.Typer(
@@ -35,6 +35,8 @@ for _name, _command in (
     ("train", train.train),
     ("render", render.render),
     ("evaluate", evaluate.evaluate),
+    ("synthesize", synthesize.synthesize),
+    ("demo", demo.demo),
 ):
     app.command(_name, help=help_of(_command), no_args_is_help=True)(_command)
 

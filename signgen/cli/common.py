@@ -6,12 +6,15 @@ import errno
 import inspect
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
 from signgen.errors import Interrupted, SigngenError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -85,6 +88,21 @@ def quiet_libraries() -> None:
 
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()  # and huggingface_hub's
+
+
+def rate_progress(**options: Any) -> Progress:
+    """A progress bar with count, rate and remaining time; options: rich's."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True)
+    return Progress(*columns, TextColumn("remaining"), TimeRemainingColumn(), console=console, **options)
 
 
 def frame_range(text: str | None, frames: int) -> slice:

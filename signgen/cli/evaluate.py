@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from signgen.cli.common import console, frame_range
+from signgen.cli.common import console, frame_range, rate_progress
 from signgen.errors import PairSetError, PoseError, VideoError
 
 if TYPE_CHECKING:
@@ -158,12 +158,9 @@ def _score(
     scorer: FrameScorer, generated: FrameSource, first_generated: int, truth: FrameSource, selection: slice
 ) -> None:
     """Feed the frames, a few at a time, under a progress bar (on a terminal; a log would get an empty line of it)."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     shift = first_generated - selection.start
-    columns = TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=selection.stop - selection.start)
+    with rate_progress(transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("scoring", total=selection.stop - selection.start)
         for start in range(selection.start, selection.stop, CHUNK):
             stop = min(start + CHUNK, selection.stop)
             ours, theirs = generated.read(start + shift, stop + shift), truth.read(start, stop)

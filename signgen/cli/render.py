@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from signgen.cli.common import console, frame_range, quiet_libraries
+from signgen.cli.common import console, frame_range, quiet_libraries, rate_progress
 from signgen.errors import Interrupted, PairSetError, PoseError, VideoError
 from signgen.interrupts import deferred_interrupt
 
@@ -140,7 +140,7 @@ def render(
     quiet_libraries()
     pipeline, card = load_model(model)
     renderer = Renderer(pipeline, card, sampling, seed, prepare_device(device, threads))
-    with deferred_interrupt() as interrupt, _progress() as progress:
+    with deferred_interrupt() as interrupt, rate_progress() as progress:
         task = progress.add_task("rendering", total=len(wanted))
 
         def frame_done() -> None:
@@ -306,20 +306,6 @@ def _trained_on(model: Path, card: ModelCard) -> Path | None:
         console.print(f"nearest-pose is left out: {gone[0]} of {folder} is not there any more", markup=False)
         return None
     return folder
-
-
-def _progress() -> Any:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True)
-    return Progress(*columns, TextColumn("remaining"), TimeRemainingColumn(), console=console)
 
 
 def _report(truth: Truth, main: Path, settings: dict[str, Any]) -> None:

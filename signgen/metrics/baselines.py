@@ -79,19 +79,24 @@ class NearestPose:
 def nearest_pose(pairs: PairSet, clip: str, size: tuple[int, int], path: Path | None = None) -> NearestPose:
     """Nearest pose among the frames of `pairs` that occur in its training triples and have `size` (width, height).
 
-    They are the same signer's where the target clip is in the pair set, by its name `clip` or by its `path`; otherwise
-    everybody's, and `summary` says so. Where there are none it answers None for every pose.
+    They are the same signer's where the target clip is in the pair set, by its name `clip` or by its `path`, and that
+    signer was trained on; otherwise everybody's, and `summary` says so. Where there are none it answers None for every
+    pose.
     """
     record = _find(pairs, clip, path)
-    frames = {
+    everybody = {
         name: numbers
         for name, numbers in training_frames(pairs).items()
         if (pairs.clip(name).width, pairs.clip(name).height) == size
-        and (record is None or pairs.clip(name).signer == record.signer)
     }
-    whose = (
-        "all signers (the clip is not in the pair set)" if record is None else f"signer {record.signer or '(unnamed)'}"
-    )
+    own = {n: numbers for n, numbers in everybody.items() if record and pairs.clip(n).signer == record.signer}
+    frames = own or everybody
+    if record is None:
+        whose = "all signers (the clip is not in the pair set)"
+    elif own or not everybody:
+        whose = f"signer {record.signer or '(unnamed)'}"
+    else:
+        whose = f"all signers (there are none of signer {record.signer or '(unnamed)'})"
     if not frames:
         summary = f"0 training frames of {whose} at {size[0]}x{size[1]}"
         return NearestPose(np.empty((0, 1, 3)), [], pairs.frames, summary)

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from signgen.data.pairset import PairSet
-from signgen.data.synthetic import Observation, SyntheticClip, plan_takes, render_takes, write_phoenix, write_videos
+from signgen.data.synthetic import (
+    Observation,
+    SyntheticClip,
+    frame_folders,
+    plan_cross,
+    plan_takes,
+    render_takes,
+    write_phoenix,
+    write_videos,
+)
 from signgen.data.video import open_frames
 from signgen.errors import PairSetError
 from signgen.poses import identify, read_poses
@@ -103,15 +112,37 @@ def test_observed_keypoints_in_videos_keep_their_gaps(clips: dict[str, list[Synt
         assert np.array_equal(poses.present, clip.observed.present)
 
 
-@pytest.mark.parametrize("videos", [False, True])
-def test_the_script_writes_what_it_says(videos: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = ["--signers", "1", "--clips", "1", "--frames", "2", "--size", "64", "80", "--processes", "1"]
-    arguments = ["synthetic_corpus.py", str(tmp_path / "out"), *options, *(["--videos"] if videos else [])]
-    monkeypatch.setattr(sys, "argv", arguments)
-    runpy.run_path(str(ROOT / "data_tools" / "synthetic_corpus.py"), run_name="__main__")
-    if videos:
-        assert len(list((tmp_path / "out" / "test").glob("*.mp4"))) == 2
-        record = json.loads(next((tmp_path / "out" / "train").glob("*.mmpose.json")).read_text())
-        assert len(record["instance_info"]) == 2
-    else:
-        assert len(list((tmp_path / "out").glob("*/*/features/*/train/*/images000[12].png"))) == 2
+SMALL = ("--signers", "1", "--clips", "1", "--frames", "2", "--width", "64", "--height", "80", "--processes", "1")
+
+
+def test_the_command_writes_videos(command: Command, tmp_path: Path) -> None:
+    result = command("synthesize", tmp_path / "out", *SMALL, "--layout", "videos")
+    assert result.code == 0, result.err
+    assert len(list((tmp_path / "out" / "test").glob("*.mp4"))) == 2
+    record = json.loads(next((tmp_path / "out" / "train").glob("*.mmpose.json")).read_text())
+    assert len(record["instance_info"]) == 2
+
+
+def test_the_script_is_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["synthetic_corpus.py", str(tmp_path / "out"), *SMALL])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "data_tools" / "synthetic_corpus.py"), run_name="__main__")
+    assert ended.value.code == 0
+    assert [path.name for path in frame_folders(tmp_path / "out", "train")] == ["synthetic_0_Signer01-0000"]
+    assert len(list(frame_folders(tmp_path / "out", "train")[0].glob("images000[12].png"))) == 2
+
+
+def test_a_corpus_is_not_written_over(command: Command, tmp_path: Path) -> None:
+    assert command("synthesize", tmp_path / "out", *SMALL).code == 0
+    result = command("synthesize", tmp_path / "out", *SMALL)
+    assert result.code == 2
+    assert "a corpus is there" in result.err
+
+
+def test_crossed_takes_are_the_next_signers_with_the_same_motion() -> None:
+    takes = plan_takes(3, signers=2, clips=1, frames=FRAMES)["test"]
+    crossed = plan_cross(takes)
+    assert [take.motion for take in crossed] == [take.motion for take in takes]
+    assert [take.identity.name for take in takes] == ["Signer01", "Signer02", "Signer03"]
+    assert [take.identity.name for take in crossed] == ["Signer02", "Signer03", "Signer01"]
+    assert crossed[0].name == f"{takes[0].name}_by_Signer02"

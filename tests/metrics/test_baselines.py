@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,12 @@ def test_only_the_signers_own_training_frames_of_this_size(pairs: PairSet, clip:
 def test_an_unknown_clip_gets_everybodys_frames_and_says_so(pairs: PairSet) -> None:
     baseline = nearest_pose(pairs, "unknown", SIZE)
     assert baseline.summary == "6 training frames of all signers (the clip is not in the pair set) in 2 clips"
+
+
+def test_a_signer_who_was_not_trained_on_gets_everybodys_frames(pairs: PairSet, tmp_path: Path) -> None:
+    pairs.clips[2] = replace(pairs.clip("c"), signer="3")
+    baseline = nearest_pose(pairs, "c", SIZE)
+    assert baseline.summary == "6 training frames of all signers (there are none of signer 3) in 2 clips"
 
 
 def test_without_a_training_frame_of_this_size_there_is_no_answer(pairs: PairSet) -> None:

@@ -5,7 +5,15 @@
 """
 
 from signgen.data.synthetic.clip import SyntheticClip, render_clip
-from signgen.data.synthetic.corpus import Take, plan_takes, render_takes, write_phoenix, write_videos
+from signgen.data.synthetic.corpus import (
+    Take,
+    frame_folders,
+    plan_cross,
+    plan_takes,
+    render_takes,
+    write_phoenix,
+    write_videos,
+)
 from signgen.data.synthetic.identity import Identity
 from signgen.data.synthetic.motion import Motion
 from signgen.data.synthetic.observe import Observation
@@ -16,6 +24,8 @@ __all__ = [
     "Observation",
     "SyntheticClip",
     "Take",
+    "frame_folders",
+    "plan_cross",
     "plan_takes",
     "render_clip",
     "render_takes",

@@ -7,7 +7,7 @@ import pickle
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,17 @@ def plan_takes(
     return takes
 
 
+def plan_cross(takes: list[Take]) -> list[Take]:
+    """Every take once more, performed by the next signer of the list: the truth of driving one with another's poses."""
+    identities = {take.identity.name: take.identity for take in takes}
+    following = dict(zip(identities, [*list(identities)[1:], *list(identities)[:1]], strict=True))
+    performers = [identities[following[take.identity.name]] for take in takes]
+    return [
+        replace(take, name=f"{take.name}_by_{performer.name}", identity=performer)
+        for take, performer in zip(takes, performers, strict=True)
+    ]
+
+
 def render_takes(takes: Iterable[Take], processes: int = 1) -> Iterator[SyntheticClip]:
     """Clips in the order of the takes; at most a few are held in memory. The processes are spawned, not forked."""
     if processes <= 1:
@@ -109,6 +120,11 @@ def write_phoenix(folder: Path, clips: Mapping[str, Iterable[SyntheticClip]]) ->
                 temporary.write_bytes(pickle.dumps(records, protocol=4))
         write_text(root / "annotations" / "manual" / f"PHOENIX-2014-T.{split}.corpus.csv", "\n".join(lines) + "\n")
     return folder / RELEASE.parts[0]
+
+
+def frame_folders(folder: Path, split: str) -> list[Path]:
+    """The clips of a split that `write_phoenix` wrote into `folder`: their folders of frames, sorted by name."""
+    return sorted(path for path in (folder / RELEASE / FRAMES / split).iterdir() if path.is_dir())
 
 
 def write_videos(folder: Path, clips: Iterable[SyntheticClip], *, exact: bool = True) -> list[Path]:
