@@ -120,7 +120,10 @@ def heavy_modules_after(*arguments: str) -> list[str]:
     return done.stdout.splitlines()[-1].split()[1:]
 
 
-@pytest.mark.parametrize("command", [(), ("build-pairs",), ("train",), ("render",), ("evaluate",)])
+COMMANDS = ("build-pairs", "train", "render", "evaluate", "synthesize", "demo")
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
 def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
     assert heavy_modules_after(*command, "--help") == []
 
@@ -128,7 +131,7 @@ def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
 def test_every_command_of_the_help_is_checked_above() -> None:
     from signgen.cli import app
 
-    assert {command.name for command in app.registered_commands} == {"build-pairs", "train", "render", "evaluate"}
+    assert {command.name for command in app.registered_commands} == set(COMMANDS)
 
 
 @pytest.fixture(scope="session")
