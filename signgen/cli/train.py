@@ -41,6 +41,10 @@ def train(
             " fixed, stored, and kept by --resume.",
         ),
     ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="Start from the weights of this model folder, of the same recipe, instead of random ones."),
+    ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.", rich_help_panel=MACHINE)
     ] = "auto",
@@ -64,7 +68,7 @@ def train(
         overrides.append(f"training.precision={dtype}")
     from signgen.training.run import TrainOptions, open_run
 
-    options = TrainOptions(stage, resume, device, max_minutes, threads)
+    options = TrainOptions(stage, resume, device, max_minutes, threads, init)
     quiet_libraries()
     run = open_run(pairs, config, out, tuple(overrides), options, console)
     if run.accelerator.is_main_process:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
@@ -27,6 +28,7 @@ from signgen.training.fusion import FusionStage
 from signgen.training.logs import progress_bar
 from signgen.training.loop import Loop, Plan, read_progress
 from signgen.training.stages import Stage
+from signgen.training.start import Start
 
 BUDGET_FOR_STEPS = 0.97  # of --max-minutes; the rest is validation and saving
 MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -34,13 +36,17 @@ MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What the command line adds to a recipe. stage: fusion, diffusion, or None for both."""
+    """What the command line adds to a recipe.
+
+    stage: fusion, diffusion, or None for both. init: a model folder whose weights the run starts from.
+    """
 
     stage: str | None = None
     resume: bool = False
     device: str = "auto"
     max_minutes: float | None = None
     threads: int | None = None
+    init: Path | None = None
 
 
 class TrainingRun:
@@ -56,6 +62,7 @@ class TrainingRun:
         )
         self.palette = palette_of(recipe)
         self._check_data()
+        self.start = Start(options.init, recipe) if options.init else None
 
     def _check_data(self) -> None:
         if self.palette.skeleton != (found := self.pairs.poses(self.pairs.clips[0].name).skeleton):
@@ -74,6 +81,9 @@ class TrainingRun:
         if wanted == "fusion":
             return None
         pipeline = build_pipeline(self.recipe, fusion)
+        if self.start:
+            for name in ("unet", "conditions", "source_encoder"):
+                self.start.fill(name, pipeline.components[name])
         self._to_device(pipeline)
         steps = self._diffusion_stage(pipeline)
         return self._save(pipeline, steps, time.monotonic() - began)
@@ -88,6 +98,8 @@ class TrainingRun:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.recipe.seed)
             fusion = build_fusion(self.recipe)
+        if self.start:
+            self.start.fill("fusion", fusion)
         stage = FusionStage(self.recipe, fusion, self._validation())
         self._train_stage(stage, self._training(stage.settings))
         if self.accelerator.is_main_process:
@@ -146,10 +158,12 @@ class TrainingRun:
         if self.accelerator.is_main_process:
             fusion = read_progress(self.folder, "fusion")
             counts = {"fusion": fusion.step if fusion else 0, "diffusion": steps}
-            data = {
+            data: dict[str, Any] = {
                 "fingerprint": self.pairs.fingerprint,
                 "clips": [clip.name for clip in self.pairs.clips][:100],
             }
+            if self.start:
+                data["started_from"] = self.start.data
             save_model(pipeline, ModelCard.describe(self.recipe, data, counts, torch.get_num_threads()), folder)
             pairs = str(self.pairs.folder.resolve())  # here and not in the model folder, which may be published
             write_json(self.folder / "run.json", {"pairs": pairs, "steps": counts, "seconds": round(seconds, 1)})
@@ -165,7 +179,7 @@ def open_run(
     options: TrainOptions,
     console: Console,
 ) -> TrainingRun:
-    """Begin a run, or go on with one: a resumed run keeps its own recipe, pair set and --max-minutes."""
+    """Begin a run, or go on with one: a resumed run keeps its own recipe, pair set, --max-minutes and --init."""
     stored, settings = folder / "recipe.yaml", folder / "settings.json"
     pairs = PairSet.load(pairs_folder)
     if stored.exists() and not options.resume and options.stage is None:
@@ -180,9 +194,11 @@ def open_run(
                 f"{stored} differs from the recipe asked for",
                 fix="leave --config and --set out, or choose another --out",
             )
-        options = TrainOptions(options.stage, options.resume, options.device, kept["max_minutes"], options.threads)
+        init = Path(kept["init"]) if kept.get("init") else None
+        options = replace(options, max_minutes=kept["max_minutes"], init=init)
         return TrainingRun(pairs, recipe, folder, options, console)
     recipe = load_recipe(config or "nano", overrides)
     run = TrainingRun(pairs, recipe, folder, options, console)
-    write_json(settings, {"fingerprint": pairs.fingerprint, "max_minutes": options.max_minutes})
+    begun_from = str(options.init.resolve()) if options.init else None
+    write_json(settings, {"fingerprint": pairs.fingerprint, "max_minutes": options.max_minutes, "init": begun_from})
     return run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import signal
 from pathlib import Path
 
@@ -214,3 +215,29 @@ def test_items_have_the_documented_shapes(pairs):
     assert item["source_id"] != item["target_id"]
     again = run._training(run.recipe.training.diffusion)[Sample(0, 3)]
     assert np.array_equal(item["target"], again["target"])
+
+
+def test_a_run_can_start_from_a_trained_model(pairs, tmp_path):
+    train(pairs, tmp_path / "first")
+    train(pairs, tmp_path / "second", *STILL, init=tmp_path / "first" / "model")
+    for part in ("unet", "fusion"):
+        first, second = (list(weights(tmp_path / run / "model" / part).values()) for run in ("first", "second"))
+        assert first
+        assert all(map(torch.equal, first, second))
+    card = json.loads((tmp_path / "second" / "model" / "signgen.json").read_text())
+    assert card["data"]["started_from"]["fingerprint"] == card["data"]["fingerprint"]
+
+
+def test_a_start_of_other_sizes_is_refused(pairs, tmp_path):
+    train(pairs, tmp_path / "first")
+    with pytest.raises(ModelError, match="unet differs from the recipe's"):
+        train(pairs, tmp_path / "second", "unet.config.block_out_channels=[16, 16]", init=tmp_path / "first" / "model")
+
+
+# A rate that moves nothing: what comes out is what the run started from.
+STILL = (
+    "training.fusion.learning_rate=1e-30",
+    "training.diffusion.learning_rate=1e-30",
+    "training.fusion.steps=1",
+    "training.diffusion.steps=1",
+)
