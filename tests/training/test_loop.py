@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers.training_utils import EMAModel
 from rich.console import Console
 
 from signgen.cli.build_pairs import build_pairs
@@ -17,7 +18,7 @@ from signgen.config import load_recipe
 from signgen.data.dataset import Sample, StepBatches
 from signgen.data.pairset import PairSet
 from signgen.errors import Interrupted, ModelError, PairSetError
-from signgen.training.loop import Loop, learning_rate, read_progress
+from signgen.training.loop import Loop, OnePassEMA, learning_rate, read_progress
 from signgen.training.run import TrainingRun, TrainOptions, open_run
 from signgen.training.stages import sample_generators
 from tests.tiny import TINY, tiny_recipe
@@ -241,3 +242,17 @@ STILL = (
     "training.fusion.steps=1",
     "training.diffusion.steps=1",
 )
+
+
+def test_the_moving_average_is_diffusers():
+    torch.manual_seed(0)
+    parameters = [torch.nn.Parameter(torch.randn(3, 4)), torch.nn.Parameter(torch.randn(5))]
+    averages = [kind(parameters, decay=0.9, use_ema_warmup=True) for kind in (OnePassEMA, EMAModel)]
+    for _ in range(5):
+        for parameter in parameters:
+            parameter.data += torch.randn_like(parameter)
+        for average in averages:
+            average.step(parameters)
+    ours, theirs = (average.shadow_params for average in averages)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(ours, theirs, strict=True))
+    assert not torch.allclose(ours[0], parameters[0])
