@@ -1,4 +1,4 @@
-"""The README's pictures from a finished demo: `python docs/make_pictures.py demo` writes strip.png and seen.gif beside it.
+"""The README's pictures from a finished demo: `python docs/make_pictures.py demo` writes strip.png and seen.gif here.
 
 Only drawn signers are shown: no picture of a real person is part of the project.
 """
