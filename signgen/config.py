@@ -132,7 +132,6 @@ class Augmentation(Section):
 
     shift: pixels of the canvas, all images of a triple moved alike; scale, rotate (degrees): likewise.
     pose_jitter: standard deviation, in canvas pixels, of noise added to the target keypoints.
-    drop_hands: probability, for each hand, that its points are left out of the target's pose, as estimators lose them.
     first_source: probability that the triple's source is replaced by the clip's first frame, rendering's source.
     """
 
@@ -140,7 +139,6 @@ class Augmentation(Section):
     scale: float = Field(0.0, ge=0, lt=1)
     rotate: float = Field(0.0, ge=0)
     pose_jitter: float = Field(0.0, ge=0)
-    drop_hands: float = Field(0.0, ge=0, le=1)
     first_source: float = Field(0.0, ge=0, le=1)
 
 

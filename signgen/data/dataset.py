@@ -16,7 +16,6 @@ from signgen.data.canvas import Canvas
 from signgen.data.pairset import PairSet
 from signgen.poses.draw import Palette, draw_pose
 from signgen.poses.parts import part_boxes
-from signgen.poses.skeletons import COCO_WHOLEBODY_133
 
 CACHE_BYTES = 2 << 30
 
@@ -82,7 +81,7 @@ class TripleDataset(Dataset):
         source_points, target_points = (self._points(name)[frame] for frame in (source, target))
         source_points, target_points = move_points(source_points, warp), move_points(target_points, warp)
         jitter = rng.normal(0, self.augmentation.pose_jitter, target_points[:, :2].shape).astype(np.float32)
-        drawn_points = drop_hands(target_points + np.pad(jitter, ((0, 0), (0, 1))), self.augmentation.drop_hands, rng)
+        drawn_points = target_points + np.pad(jitter, ((0, 0), (0, 1)))
         return {
             "source": _chw(move_frame(self.frames(name, source), warp)),
             "target": _chw(move_frame(self.frames(name, target), warp)),
@@ -158,17 +157,6 @@ def move_points(points: np.ndarray, warp: np.ndarray | None) -> np.ndarray:
     if warp is None:
         return points
     return np.concatenate([points[:, :2] @ warp[:, :2].T + warp[:, 2], points[:, 2:]], 1).astype(np.float32)
-
-
-def drop_hands(points: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
-    """(K, 3) with the points of each hand missing (NaN, score 0) with `probability`; wrists stay."""
-    if not probability:
-        return points
-    points = points.copy()
-    for hand in (COCO_WHOLEBODY_133.left_hand, COCO_WHOLEBODY_133.right_hand):
-        if rng.random() < probability:
-            points[list(hand)] = (np.nan, np.nan, 0)
-    return points
 
 
 def region_masks(points: np.ndarray, canvas: Canvas) -> np.ndarray:
