@@ -2,9 +2,9 @@
 
     python benchmarks/nano.py --out runs/nano --steps 600 --seeds 0 --testdata TESTDATA
 
-Synthetic signers: test clips of signers seen in training, and of one never seen. With --testdata also the held-out last
-quarter of clip_b and football, each trained alone: from scratch, and from a model of synthetic signers. Every step is a
-`signgen` command, printed before it runs; scores are taken at native size.
+Synthetic signers: test clips of signers seen in training, and of three whom no variant has seen. With --testdata also
+the held-out last quarter of clip_b and football, each trained alone: from scratch, and from a model of synthetic
+signers. Every step is a `signgen` command, printed before it runs; scores are taken at native size.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -53,10 +54,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Step:
-    """A command, and the file that shows that it is done."""
+    """A command, and the file that shows that it is done. partial: what an interrupted one leaves and cannot use."""
 
     words: tuple[object, ...]
     result: Path
+    partial: Path | None = None
 
 
 def demo(
@@ -102,9 +104,9 @@ def _preparation(out: Path, size: Size, seed: int) -> list[Step]:
     drawn = ("--signers", size.signers, "--clips", size.clips, "--frames", size.frames, "--seed", seed, "--gaps", 0.3)
     train = ("train", pairs, "--config", "nano", "--out", run, "--max-minutes", size.minutes)
     return [
-        Step(("synthesize", corpus, *drawn, "--cross"), corpus / "cross" / "keypoints" / "Phoenix-2014T.test"),
+        Step(("synthesize", corpus, *drawn, "--cross"), corpus / "cross" / "keypoints" / "Phoenix-2014T.test", corpus),
         Step(("build-pairs", corpus, "--keypoints", corpus / "keypoints", "--out", pairs), pairs / "meta.json"),
-        Step((*train, *(("--resume",) if (run / "state").exists() else ())), run / "model" / "signgen.json"),
+        Step((*train, *(("--resume",) if (run / "recipe.yaml").exists() else ())), run / "model" / "signgen.json"),
     ]
 
 
@@ -143,7 +145,14 @@ def _run(step: Step) -> None:
     if step.result.exists():
         console.print("is done")
         return
-    code = subprocess.run([sys.executable, "-m", "signgen.cli", *words], check=False).returncode
+    if step.partial is not None:
+        shutil.rmtree(step.partial, ignore_errors=True)
+    process = subprocess.Popen([sys.executable, "-m", "signgen.cli", *words])
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:  # the command has had the same Ctrl-C, and saves what it has
+        process.wait()
+        code = Interrupted.exit_code
     if code == Interrupted.exit_code:
         raise Interrupted("the demo is not finished", fix="the same command goes on from there")
     if code or not step.result.exists():

@@ -59,7 +59,7 @@ def learning_rate(settings: StageSettings, step: int, steps: int | None) -> floa
 
 
 class OnePassEMA(EMAModel):
-    """diffusers' moving average, updated in one pass over memory in place of three: half the time on a CPU."""
+    """diffusers' moving average, updated in one pass over memory in place of three."""
 
     @torch.no_grad()
     def step(self, parameters: Iterable[torch.nn.Parameter]) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from signgen.cli.demo import Step, _run
+from signgen.errors import SigngenError
 from tests.line import Command
 
 CASES = ("seen", "unseen", "crossed")
@@ -50,3 +52,17 @@ def test_a_demo_with_other_settings_is_refused(command: Command, place: Path) ->
     result = command("demo", "--quick", "--seed", "1", "--out", place)
     assert result.code == 2
     assert "other settings" in result.err
+
+
+SMALL = ("--signers", 1, "--clips", 1, "--frames", 2, "--width", 64, "--height", 80, "--processes", 1)
+
+
+def test_a_half_written_corpus_is_drawn_again(tmp_path: Path) -> None:
+    """What an interrupted `synthesize` leaves is refused by the next one; the demo clears it away."""
+    corpus = tmp_path / "corpus"
+    result = corpus / "keypoints" / "Phoenix-2014T.test"
+    (corpus / "PHOENIX-2014-T-release-v3" / "PHOENIX-2014-T").mkdir(parents=True)
+    with pytest.raises(SigngenError, match="exit code 2"):
+        _run(Step(("synthesize", corpus, *SMALL), result))
+    _run(Step(("synthesize", corpus, *SMALL), result, partial=corpus))
+    assert result.stat().st_size > 0

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
+import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +28,7 @@ from signgen.data.video import open_frames
 from signgen.errors import PairSetError
 from signgen.poses import identify, read_poses
 from tests.conftest import ROOT
-from tests.line import Command
+from tests.line import Command, start
 
 FRAMES = 10
 
@@ -146,3 +149,14 @@ def test_crossed_takes_are_the_next_signers_with_the_same_motion() -> None:
     assert [take.identity.name for take in takes] == ["Signer01", "Signer02", "Signer03"]
     assert [take.identity.name for take in crossed] == ["Signer02", "Signer03", "Signer01"]
     assert crossed[0].name == f"{takes[0].name}_by_Signer02"
+
+
+def test_ctrl_c_ends_in_one_line(tmp_path: Path) -> None:
+    """A terminal sends it to the command and to every process that it has begun."""
+    process = start("synthesize", tmp_path / "out", "--frames", "200", "--processes", "2")
+    time.sleep(3)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.count("\n") == 1
+    assert errors.startswith("signgen: interrupted:")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import shutil
+import signal
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -86,10 +89,28 @@ def render_takes(takes: Iterable[Take], processes: int = 1) -> Iterator[Syntheti
     remaining = iter(takes)
     context = multiprocessing.get_context("spawn")  # a fork would inherit other libraries' threads
     with ProcessPoolExecutor(processes, context, cv2.setNumThreads, (1,)) as pool:
-        pending = [pool.submit(take.render) for take in islice(remaining, _AHEAD * processes)]
-        while pending:
-            yield pending.pop(0).result()
-            pending += [pool.submit(take.render) for take in islice(remaining, 1)]
+        try:
+            with _ctrl_c_ignored():  # the processes begin here and inherit it: Ctrl-C is this process's to answer
+                pending = [pool.submit(take.render) for take in islice(remaining, _AHEAD * processes)]
+            while pending:
+                yield pending.pop(0).result()
+                pending += [pool.submit(take.render) for take in islice(remaining, 1)]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """For the moment it takes to begin processes; only the main thread may change it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def write_phoenix(folder: Path, clips: Mapping[str, Iterable[SyntheticClip]]) -> Path:
