@@ -1,0 +1,141 @@
+"""PoseSequence in, PoseSequence out: short gaps filled, jitter smoothed without lag, parts of the body left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from signgen.errors import PoseError, nearest
+from signgen.poses.sequence import PoseSequence
+from signgen.poses.skeletons import Skeleton
+
+LONGEST_GAP = 5  # frames
+BODY_WINDOW, HAND_WINDOW = 7, 5  # wider windows erase changes of the handshape
+ORDER = 2
+_LEAST_WEIGHT = 1e-3  # of the highest score: keeps a frame whose neighbours score 0 well defined
+
+PARTS: dict[str, Callable[[Skeleton], Iterable[int]]] = {
+    "legs": lambda layout: layout.legs,
+    "feet": lambda layout: layout.feet,
+    "face": lambda layout: layout.face,
+    "left_hand": lambda layout: layout.left_hand,
+    "right_hand": lambda layout: layout.right_hand,
+    "hands": lambda layout: [*layout.left_hand, *layout.right_hand],
+    "body": lambda layout: layout.body,
+}
+
+
+def mask(poses: PoseSequence, parts: Iterable[str]) -> PoseSequence:
+    """The same poses without these parts (names of PARTS): their points are missing, (NaN, NaN, 0)."""
+    keypoints = poses.keypoints.copy()
+    for part in parts:
+        if part not in PARTS:
+            meant = nearest(part, list(PARTS))
+            raise PoseError(
+                f"unknown part of the body {part!r}",
+                expected=f"one of {', '.join(PARTS)}",
+                fix=f"did you mean {meant}?" if meant else None,
+            )
+        keypoints[:, list(PARTS[part](poses.layout))] = (np.nan, np.nan, 0)
+    return replace(poses, keypoints=keypoints)
+
+
+def drop_doubtful(poses: PoseSequence, score: float) -> PoseSequence:
+    """The same poses; points that score less are missing. HRNet gives every point a place, however little it saw."""
+    keypoints = poses.keypoints.copy()
+    keypoints[~(keypoints[..., 2] >= score)] = (np.nan, np.nan, 0)
+    return replace(poses, keypoints=keypoints)
+
+
+def fill_gaps(poses: PoseSequence, longest: int = LONGEST_GAP) -> PoseSequence:
+    """Points missing for at most `longest` frames between two that are there, on the straight line between them.
+
+    A filled point scores what the lower of the two ends does. Longer gaps, and those at the start or the end of the
+    clip, stay missing as a whole: nothing is invented.
+    """
+    present = poses.present
+    frame = np.arange(len(poses))[:, None]
+    before = np.maximum.accumulate(np.where(present, frame, -1), 0)
+    after = np.minimum.accumulate(np.where(present, frame, len(poses))[::-1], 0)[::-1]
+    fillable = ~present & (before >= 0) & (after < len(poses)) & (after - before - 1 <= longest)
+    row, point = np.nonzero(fillable)
+    left, right = before[row, point], after[row, point]
+    start, end = poses.keypoints[left, point], poses.keypoints[right, point]
+    share = ((row - left) / (right - left))[:, None]
+    keypoints = poses.keypoints.copy()
+    keypoints[row, point, :2] = start[:, :2] * (1 - share) + end[:, :2] * share
+    keypoints[row, point, 2] = np.minimum(start[:, 2], end[:, 2])
+    return replace(poses, keypoints=keypoints)
+
+
+def smooth(poses: PoseSequence, window: int = BODY_WINDOW, hand_window: int = HAND_WINDOW) -> PoseSequence:
+    """Savitzky-Golay of order 2 along time, each frame weighted by its score; scores stay as they are.
+
+    window, hand_window: frames, odd; 1 leaves the points alone. The window is centred, so nothing lags; at the ends
+    of a run of frames in which a point is there, it is the first or last full one. It never reaches across missing
+    frames, and a run shorter than the window is one parabola.
+    """
+    for frames in (window, hand_window):
+        if frames < 1 or frames % 2 == 0:
+            raise PoseError(f"a window of {frames} frames", expected="an odd number from 1, e.g. 5 or 7")
+    hands = np.zeros(poses.layout.points, bool)
+    hands[[*poses.layout.left_hand, *poses.layout.right_hand]] = True
+    keypoints = poses.keypoints.copy()
+    for part, frames in ((hands, hand_window), (~hands, window)):
+        if part.any() and frames > ORDER + 1:
+            keypoints[:, part, :2] = _savgol(poses.keypoints[:, part], poses.present[:, part], frames)
+    return replace(poses, keypoints=keypoints)
+
+
+def clean(
+    poses: PoseSequence,
+    *,
+    longest_gap: int = LONGEST_GAP,
+    window: int = BODY_WINDOW,
+    hand_window: int = HAND_WINDOW,
+    without: Iterable[str] = (),
+    min_score: float = 0.0,
+) -> PoseSequence:
+    """Drop what is doubtful or not wanted, fill short gaps, smooth: in this order."""
+    known = drop_doubtful(mask(poses, without), min_score)
+    return smooth(fill_gaps(known, longest_gap), window, hand_window)
+
+
+def _savgol(keypoints: np.ndarray, present: np.ndarray, window: int) -> np.ndarray:
+    """Smoothed x and y, (T, K, 2), of (T, K, 3); what is missing or in a run of three frames or fewer is unchanged."""
+    frames = np.arange(len(keypoints))[:, None]
+    first, last = _runs(present)
+    reach = np.minimum(window, last - first + 1)
+    start = np.clip(frames - window // 2, first, last - reach + 1)
+    offset = start[..., None] + np.arange(window) - frames[..., None]  # (T, K, window), from the frame itself
+    index = np.clip(frames[..., None] + offset, 0, len(keypoints) - 1)
+    point = np.arange(keypoints.shape[1])[:, None]
+    score = keypoints[..., 2].astype(np.float64)
+    floor = _LEAST_WEIGHT * max(float(score.max(initial=0)), 1e-6)
+    weight = np.maximum(score, floor)[index, point] * (np.arange(window) < reach[..., None])
+    fit = present & (reach > ORDER + 1)
+    values = keypoints[..., :2].astype(np.float64)[index, point][fit]
+    smoothed = keypoints[..., :2].copy()
+    smoothed[fit] = _parabola(offset[fit], weight[fit], np.nan_to_num(values))
+    return smoothed
+
+
+def _runs(present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last frame, (T, K) each, of the run of frames in which a point is there; of itself where it is not."""
+    frames = np.arange(len(present))[:, None]
+    alone = np.where(present, -1, frames)
+    begins = present & ~np.vstack([np.zeros_like(present[:1]), present[:-1]])
+    ends = present & ~np.vstack([present[1:], np.zeros_like(present[:1])])
+    first = np.maximum.accumulate(np.where(begins, frames, 0), 0)
+    last = np.minimum.accumulate(np.where(ends, frames, len(present))[::-1], 0)[::-1]
+    return np.where(present, first, alone), np.where(present, last, alone)
+
+
+def _parabola(offset: np.ndarray, weight: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Weighted least squares over the last-but-one axis: offset, weight (N, n), values (N, n, 2); at 0, (N, 2)."""
+    powers = offset[..., None].astype(np.float64) ** np.arange(ORDER + 1)
+    weighted = powers * weight[..., None]
+    normal = np.einsum("tni,tnj->tij", weighted, powers)
+    return np.linalg.solve(normal, np.einsum("tni,tnc->tic", weighted, values))[:, 0]
