@@ -1,0 +1,143 @@
+"""Retargeting: closed forms, robustness, and one synthetic signer driven by another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from signgen.data.synthetic import Identity, Motion
+from signgen.data.synthetic.skeleton import Camera, keypoints, pose
+from signgen.errors import PoseError
+from signgen.poses import PoseSequence
+from signgen.poses.retarget import measure, retarget, scales
+from tests.worlds import figure_poses
+
+SIZE = (210, 260)
+MISSING = (np.nan, np.nan, 0)
+LEFT_HAND, RIGHT_HAND = slice(91, 112), slice(112, 133)
+
+
+def performed(signer: int, motion: int, frames: int = 60) -> PoseSequence:
+    """Exact keypoints of a synthetic signer; any signer performs any motion."""
+    identity = Identity.random(signer)
+    skeleton = pose(identity, Motion.random(motion, frames).values)
+    return PoseSequence(keypoints(skeleton, Camera(*SIZE, identity)), *SIZE, 25.0)
+
+
+def changed(poses: PoseSequence, scale: float, shift: tuple[float, float]) -> PoseSequence:
+    points = poses.keypoints.copy()
+    points[..., :2] = points[..., :2] * scale + shift
+    return replace(poses, keypoints=points, width=500, height=400)
+
+
+def distance(poses: PoseSequence, truth: PoseSequence, points: slice) -> float:
+    """Mean distance in shoulder widths of the truth."""
+    gaps = np.linalg.norm(poses.keypoints[:, points, :2] - truth.keypoints[:, points, :2], axis=-1)
+    return float(gaps.mean() / measure(truth).shoulders)
+
+
+def handshape(poses: PoseSequence, truth: PoseSequence) -> float:
+    """The same of both hands, each about its wrist."""
+    total = 0.0
+    for hand in (LEFT_HAND, RIGHT_HAND):
+        ours, theirs = (p.keypoints[:, hand, :2] - p.keypoints[:, hand, :2][:, :1] for p in (poses, truth))
+        total += float(np.linalg.norm(ours - theirs, axis=-1).mean()) / 2
+    return total / measure(truth).shoulders
+
+
+def test_onto_oneself_nothing_changes() -> None:
+    poses = performed(1, 1)
+    np.testing.assert_allclose(retarget(poses, poses).keypoints, poses.keypoints, atol=1e-3)
+    found = scales(poses, poses)
+    assert (found.body, found.hands, found.face, found.shift) == (1, 1, 1, (0, 0))
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize(("scale", "shift"), [(1.7, (30, -12)), (0.4, (-5, 100))])
+def test_a_scaled_and_moved_copy_maps_back(scale: float, shift: tuple[float, float], gaps: bool) -> None:
+    poses = performed(1, 1)
+    if gaps:  # anchors go missing one after the other: a hand's wrist, the body's too, one eye, all of a hand
+        poses.keypoints[3:9, 91] = poses.keypoints[5:9, 9] = poses.keypoints[10:12, 60] = MISSING
+        poses.keypoints[20:30, RIGHT_HAND] = poses.keypoints[40:44, 59:71] = poses.keypoints[42:44, :5] = MISSING
+    copy = changed(poses, scale, shift)
+    there, back = retarget(poses, copy), retarget(copy, poses)
+    np.testing.assert_allclose(there.keypoints, copy.keypoints, atol=2e-3)
+    np.testing.assert_allclose(back.keypoints, poses.keypoints, atol=2e-3)
+    assert (there.width, there.height, there.fps) == (500, 400, 25.0)
+    assert scales(poses, copy).body == pytest.approx(scale, rel=1e-5)
+
+
+def test_hands_and_face_have_their_own_sizes() -> None:
+    """Closed form: a target whose hands are twice as large, and whose eyes are half as far apart."""
+    poses = figure_poses(12)
+    target = figure_poses(12)
+    for hand in (LEFT_HAND, RIGHT_HAND):
+        points = target.keypoints[:, hand, :2]
+        points[:] = points[:, :1] + 2 * (points - points[:, :1])
+    eyes = target.keypoints[:, 59:71, :2]
+    middle = (eyes[:, :6].mean(1) + eyes[:, 6:].mean(1))[:, None] / 2
+    face = target.keypoints[:, 23:91, :2]
+    face[:] = middle + 0.5 * (face - middle)
+    body = target.keypoints[:, :5, :2]
+    body[:] = middle + 0.5 * (body - middle)
+    found = scales(poses, target)
+    assert (found.body, found.hands, found.face) == pytest.approx((1, 2, 0.5), rel=1e-5)
+    np.testing.assert_allclose(retarget(poses, target).keypoints, target.keypoints, atol=1e-3)
+
+
+@pytest.mark.parametrize("broken", [(9000.0, -400.0, 1.0), MISSING, (3.0, 3.0, 1.0)])
+def test_one_broken_frame_does_not_change_the_scales(broken: tuple) -> None:
+    steady = replace(figure_poses(1), keypoints=figure_poses(1).keypoints.repeat(11, 0))
+    target = changed(steady, 1.5, (4, 4))
+    expected = scales(steady, target)
+    for poses in (steady, target):
+        poses.keypoints[5] = np.random.default_rng(0).uniform(0, 1, (133, 1)) * np.array(broken)
+    assert scales(steady, target) == expected
+
+
+def test_doubtful_points_are_not_measured() -> None:
+    poses = performed(1, 1)
+    expected = measure(poses)
+    poses.keypoints[:40, 5, :2] += 300
+    poses.keypoints[:40, 5, 2] = 0.1
+    assert measure(poses).shoulders == pytest.approx(expected.shoulders, rel=0.05)
+
+
+def test_what_is_missing_stays_missing_and_is_scaled_like_the_body() -> None:
+    poses, target = performed(1, 1), performed(2, 2)
+    poses.keypoints[:, 91:] = MISSING
+    found = scales(poses, target)
+    assert found.hands == found.body
+    np.testing.assert_array_equal(retarget(poses, target).present, poses.present)
+    np.testing.assert_array_equal(retarget(poses, target).keypoints[..., 2], poses.keypoints[..., 2])
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_without_shoulders_there_is_no_scale(which: int) -> None:
+    pair = [performed(1, 1), performed(2, 2)]
+    pair[which].keypoints[:, 6] = MISSING
+    with pytest.raises(PoseError, match="both shoulders"):
+        retarget(*pair)
+
+
+def test_a_single_frame_is_a_target() -> None:
+    target = performed(2, 2)
+    assert scales(performed(1, 1), target[:1]).body == pytest.approx(scales(performed(1, 1), target).body, rel=0.1)
+
+
+def test_it_brings_poses_to_where_the_other_signer_would_have_them() -> None:
+    """Truth: the target signer performs the driving one's motion. The target is known from another clip only."""
+    whole, hands, shapes = [], [], []
+    for signer in range(8):
+        poses, target = performed(signer, signer), performed(signer + 20, signer + 100)
+        truth = performed(signer + 20, signer)
+        fitted = retarget(poses, target)
+        seen = np.r_[0:13, 23:133]
+        whole.append([distance(p, truth, seen) for p in (poses, fitted)])
+        hands.append([distance(p, truth, np.s_[91:133]) for p in (poses, fitted)])
+        shapes.append([handshape(p, truth) for p in (poses, fitted)])
+    for pairs, share in ((whole, 0.4), (hands, 0.4), (shapes, 0.7)):
+        before, after = np.mean(pairs, 0)
+        assert after < share * before
