@@ -143,7 +143,12 @@ class Augmentation(Section):
 
 
 class StageSettings(Section):
-    """The training of one stage. share: its part of --max-minutes. steps: optimiser steps."""
+    """The training of one stage. share: its part of --max-minutes. steps: optimiser steps.
+
+    ema: the largest decay of the moving average of the weights; None: the last weights are kept.
+    ema_power: after n steps the decay is at most 1 - (n + 1)^-ema_power, so that the average spans the last
+    n^ema_power steps (diffusers' EMAModel; 1 is the mean of all steps).
+    """
 
     steps: int = Field(gt=0)
     batch_size: int = Field(gt=0)
@@ -155,6 +160,7 @@ class StageSettings(Section):
     weight_decay: float = 1e-2
     clip_norm: float = Field(1.0, gt=0)
     ema: float | None = Field(None, gt=0, lt=1)
+    ema_power: float = Field(2 / 3, gt=0, le=1)
     augmentation: Augmentation = Augmentation()
     validations: int = Field(4, gt=0)
 

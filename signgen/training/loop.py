@@ -87,8 +87,8 @@ class Loop:
         self.state_folder = run / "state" / stage.name
 
     def _make_ema(self) -> EMAModel | None:
-        decay = self.settings.ema
-        return OnePassEMA(self.parameters, decay=decay, use_ema_warmup=True) if decay else None
+        decay, power = self.settings.ema, self.settings.ema_power
+        return OnePassEMA(self.parameters, decay=decay, use_ema_warmup=True, power=power) if decay else None
 
     def train(self, progress: Progress, task: TaskID, workers: int = 0) -> None:
         """Train to the end, or to Ctrl-C: then the state is saved and Interrupted raised. The EMA is left in place."""

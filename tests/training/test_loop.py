@@ -256,3 +256,15 @@ def test_the_moving_average_is_diffusers():
     ours, theirs = (average.shadow_params for average in averages)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(ours, theirs, strict=True))
     assert not torch.allclose(ours[0], parameters[0])
+
+
+def test_an_average_of_power_1_is_the_mean_of_all_steps():
+    torch.manual_seed(0)
+    parameter = torch.nn.Parameter(torch.randn(3, 4))
+    average = OnePassEMA([parameter], decay=0.9999, use_ema_warmup=True, power=1.0)
+    seen = []
+    for _ in range(7):
+        parameter.data += torch.randn_like(parameter)
+        seen.append(parameter.detach().clone())
+        average.step([parameter])
+    assert torch.allclose(average.shadow_params[0], torch.stack(seen).mean(0), atol=1e-6)
