@@ -20,7 +20,7 @@ from signgen.errors import PoseError
 
 MAX_BYTES = 8 * 2**30
 MAX_RATIO = 200
-_RATIO_MATTERS_FROM = 2**20
+RATIO_MATTERS_FROM = 2**20
 _GZIP = b"\x1f\x8b"
 _TORCH_STORAGE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how torch's reduced storages begin
 
@@ -73,7 +73,7 @@ def _read(path: Path) -> bytes:
 
 def _decompress(path: Path, handle: BinaryIO, size: int) -> bytes:
     """Unpack gzip, stopping as soon as it is more than keypoints can be."""
-    limit = min(MAX_BYTES, max(_RATIO_MATTERS_FROM, MAX_RATIO * size))
+    limit = min(MAX_BYTES, max(RATIO_MATTERS_FROM, MAX_RATIO * size))
     out = io.BytesIO()
     try:
         with gzip.GzipFile(fileobj=handle) as stream:

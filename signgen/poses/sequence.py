@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +12,11 @@ from signgen.files import atomic_path
 from signgen.poses.skeletons import SKELETONS, Skeleton
 
 FILE_SUFFIX = ".poses.npz"
+
+
+def usable_fps(fps: float) -> float | None:
+    """`fps`, or None where a file holds no rate that a video can have."""
+    return float(fps) if 0 < fps < 10_000 else None
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,11 @@ class PoseSequence:
         """bool (T,): at least one point of the frame is there."""
         return np.asarray(self.present.any(-1))
 
+    @property
+    def is_clean(self) -> bool:
+        """Every coordinate is finite or NaN, and every score finite."""
+        return not bool(np.isinf(self.keypoints).any() or np.isnan(self.keypoints[..., 2]).any())
+
     def resized(self, width: int, height: int) -> PoseSequence:
         """The same poses on a `width` x `height` frame (x and y scaled independently)."""
         scaled = self.keypoints.copy()
@@ -87,8 +96,14 @@ class PoseSequence:
             with np.load(path, allow_pickle=False) as data:
                 fps = float(data["fps"])
                 width, height = (int(v) for v in data["size"])
-                return cls(data["keypoints"], width, height, None if np.isnan(fps) else fps, str(data["skeleton"]))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                poses = cls(data["keypoints"], width, height, usable_fps(fps), str(data["skeleton"]))
+        except PoseError as error:
+            raise PoseError(f"{path}: {error}") from error
+        except Exception as error:  # a damaged zip, header or compressed stream raises anything
+            reason = f"{type(error).__name__}: {error}"[:200]
             raise PoseError(
-                f"{path}: not a signgen pose file ({error})", expected="a .poses.npz written by signgen"
+                f"{path}: not a signgen pose file ({reason})", expected="a .poses.npz written by signgen"
             ) from error
+        if not 0 < width < 2**16 or not 0 < height < 2**16 or not len(poses) or not poses.is_clean:
+            raise PoseError(f"{path}: damaged: {len(poses)} frames of {width}x{height}", expected="finite numbers")
+        return poses

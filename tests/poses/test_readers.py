@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import pickle
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -239,14 +238,6 @@ class TestPickles:
 
 
 class TestOthers:
-    def test_pose_format_is_recognised_and_not_read(self, tmp_path: Path) -> None:
-        path = tmp_path / "x.bin"
-        path.write_bytes(struct.pack("<f5H", 0.1, 640, 360, 0, 4, 4) + b"BODY" + bytes(40))
-        file = identify(path)
-        assert not file.readable
-        with pytest.raises(PoseError, match="not read yet"):
-            read_poses(path, size=SIZE)
-
     @pytest.mark.parametrize(
         "content", [b"", b"hello", b"{}", b"[]", b"[1, 2]", b'{"a": 1}', bytes(100), b"PK\x03\x04"]
     )
@@ -314,19 +305,14 @@ class TestRealFiles:
         np.testing.assert_allclose(exact, half, rtol=1e-3, atol=1e-3)
 
     @pytest.mark.parametrize(
-        "path", ["signers/football.mmpose133.pose", "signers/openpose_sample.pose", "formats/pizza.pose"]
-    )
-    def test_pose_files_are_named(self, testdata: Path, path: str) -> None:
-        assert identify(testdata / path).format == "pose-format .pose"
-
-    @pytest.mark.parametrize(
         "path",
         [
             "signers/football.mp4",
             "signers",
-            "phoenix/skels/dev.skels",
             "phoenix/annotations_pkl/phoenix-2014t.dev.gz.pkl",
+            "phoenix/skels/dev.files",
             "deepfashion/test_pairs_data.json",
+            "deepfashion/fasion-pairs-test.csv",
         ],
     )
     def test_other_files_are_nothing(self, testdata: Path, path: str) -> None:

@@ -5,7 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from signgen.errors import PoseError
-from signgen.poses.readers import dwpose, mmpose, mska, openpose, own, slrt, unread
+from signgen.poses.readers import (
+    alphapose,
+    arrays,
+    dwpose,
+    fpdm,
+    gfla,
+    mmpose,
+    mska,
+    openpose,
+    own,
+    poseformat,
+    skels,
+    slrt,
+)
 from signgen.poses.readers.base import PoseFile
 from signgen.poses.sequence import PoseSequence
 
@@ -16,9 +29,17 @@ READERS = {
     "openpose": openpose.READER,
     "mska": mska.READER,
     "slrt": slrt.READER,
-    "unread": unread.READER,
+    "alphapose": alphapose.READER,
+    "pose-format": poseformat.READER,
+    "array": arrays.READER,
+    "skels": skels.READER,
+    "fpdm": fpdm.READER,
+    "gfla": gfla.READER,
 }
-KNOWN = "a .poses.npz, MMPose, DWPose or OpenPose JSON, or an MSKA or SLRT pickle"
+KNOWN = (
+    "a .poses.npz, a .pose, MMPose, DWPose, OpenPose or AlphaPose JSON, an MSKA or SLRT pickle, "
+    "arrays of shape (T, K, 3), .skels, or DeepFashion's 18-point text or CSV"
+)
 
 __all__ = ["READERS", "PoseFile", "identify", "read_poses"]
 
@@ -44,9 +65,7 @@ def read_poses(
     found = _find(path)
     if found is None:
         raise PoseError(f"{path}: not keypoints of a known format", expected=KNOWN)
-    name, file = found
-    if not file.readable:
-        raise PoseError(f"{path}: {file.format} is recognised but not read yet", expected=KNOWN)
+    name, _ = found
     return READERS[name].read(path, clip, size, fps)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import PoseError
+from signgen.errors import PoseError, nearest
 from signgen.poses.sequence import PoseSequence
 
 POINTS = 133
@@ -20,6 +20,7 @@ FEET = slice(17, 23)
 FACE = slice(23, 91)
 LEFT_HAND = slice(91, 112)
 RIGHT_HAND = slice(112, 133)
+SPLITS = ("train/", "dev/", "test/")
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def points_array(value: Any, where: str, columns: int, count: int | None = None)
     try:
         array = np.asarray(value, np.float64)
         array = array.reshape(-1, columns) if array.ndim == 1 else array
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PoseError(f"{where}: not numbers ({error})", expected=f"a list of {columns}-tuples") from error
     if array.ndim != 2 or array.shape[1] != columns or (count is not None and len(array) != count):
         raise PoseError(f"{where}: shape {array.shape}", expected=f"({count or 'K'}, {columns})")
@@ -79,7 +80,8 @@ def points_array(value: Any, where: str, columns: int, count: int | None = None)
 
 def mark_missing(keypoints: np.ndarray) -> np.ndarray:
     """float32 copy of (..., K, 3); points with score <= 0 or non-finite values become (NaN, NaN, 0)."""
-    out = np.array(keypoints, np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        out = np.array(keypoints, np.float32)
     missing = ~(np.isfinite(out).all(-1) & (out[..., 2] > 0))
     out[missing] = (np.nan, np.nan, 0)
     return out
@@ -132,6 +134,38 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     inner = max(0.0, min(ax1, bx1) - max(ax0, bx0)) * max(0.0, min(ay1, by1) - max(ay0, by0))
     union = (ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - inner
     return float(inner / union) if union > 0 else 0.0
+
+
+def check_frame_numbers(path: Path, numbers: list[int]) -> range:
+    """All frames from 0 (where one has it) or 1 to the last of `numbers`. Raises PoseError for far too large ones."""
+    first, last = 0 if 0 in numbers else 1, max(numbers)
+    if last - first + 1 > 10 * len(numbers) + 1000:
+        raise PoseError(f"{path}: frame {last} in a list of {len(numbers)} frames", expected="consecutive numbers")
+    return range(first, last + 1)
+
+
+def notes_of(*notes: str) -> tuple[str, ...]:
+    """Those that say something."""
+    return tuple(note for note in notes if note)
+
+
+def find_clip(path: Path, names: list[str], clip: str | None) -> str:
+    """The name in the file for `clip`: itself, or with one split prefix. Raises PoseError naming the nearest."""
+    if clip is None or names == [""]:
+        if len(names) == 1:
+            return names[0]
+        raise PoseError(f"{path}: holds {len(names)} clips ({', '.join(names[:3])}, ...)", fix="choose one with --clip")
+    if clip in names:
+        return clip
+    matches = [prefix + clip for prefix in SPLITS if prefix + clip in names]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise PoseError(f"{path}: clip {clip} occurs as {', '.join(matches)}", fix="name the split as well")
+    bare = {name.removeprefix(prefix): name for name in names for prefix in SPLITS if name.startswith(prefix)}
+    close = nearest(clip, [*names, *bare])
+    hint = f"did you mean {close}?" if close else f"it begins with {', '.join(names[:3])}"
+    raise PoseError(f"{path}: no clip {clip} among {len(names)}", fix=hint)
 
 
 def starts_with(path: Path, count: int = 64) -> bytes:

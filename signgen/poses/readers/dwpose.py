@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import PoseError
+from signgen.poses.mappings import COCO_FROM_OPENPOSE_18, missing_note
 from signgen.poses.readers.base import (
     BODY,
     FACE,
@@ -21,13 +22,13 @@ from signgen.poses.readers.base import (
     load_json,
     mark_missing,
     need_size,
+    notes_of,
     points_array,
 )
-from signgen.poses.readers.openpose import COCO_FROM_OPENPOSE_18
 from signgen.poses.sequence import PoseSequence
 
 _PARTS = (("face", FACE, 68), ("left_hand", LEFT_HAND, 21), ("right_hand", RIGHT_HAND, 21))
-_POINTS = 17 + 68 + 21 + 21
+_CARRIED = [*range(17), *range(23, 133)]
 
 
 def _is_frame(data: Any) -> bool:
@@ -49,7 +50,7 @@ def _body(person: dict[str, Any], where: str) -> np.ndarray:
     scores = body[:, 2]
     listed = (scores == -1) | (scores == 0) | (np.mod(scores, 18) == np.arange(18))
     if listed.all():
-        missing = (scores == -1) | (person["body_keypoints"] == np.array(-1)).all(1)
+        missing = (scores == -1) | (body[:, :2] == -1).all(1)
         body[:, 2] = np.where(missing, 0, 1)
     return body
 
@@ -60,13 +61,12 @@ def _person(data: Any, index: int, where: str, size: np.ndarray) -> np.ndarray:
     if not isinstance(person, dict):
         raise PoseError(f"{where}: no person_{index}", expected=f"{data['num_persons']} people")
     out = empty_person()
-    body = mark_missing(_body(person, where)[list(COCO_FROM_OPENPOSE_18)])
+    body = mark_missing(_body(person, where)[list(COCO_FROM_OPENPOSE_18)] * size)
     if np.isnan(body[:, 0]).all():
         return out
     out[BODY] = body
     for name, part, count in _PARTS:
-        out[part] = mark_missing(_part(person, name, count, where))
-    out[:, :2] *= size
+        out[part] = mark_missing(_part(person, name, count, where) * size)
     return out
 
 
@@ -75,15 +75,15 @@ def identify(path: Path) -> PoseFile | None:
     files = frame_files(path)
     if not files or not _is_frame(load_json(files[0])):
         return None
-    return PoseFile(path, "dwpose", _POINTS, {"": len(files)})
+    return PoseFile(path, "dwpose", len(_CARRIED), {"": len(files)})
 
 
 def read(path: Path, clip: str | None, size: tuple[int, int] | None, fps: float | None) -> PoseSequence:
     """One file is one frame, in the order of their names."""
     width, height = need_size(path, size)
-    scale = np.array([width, height], np.float32)
+    scale = np.array([width, height, 1.0])
     keypoints, notes = follow(_people(file, scale) for file in frame_files(path))
-    return PoseSequence(keypoints, width, height, fps, notes=notes)
+    return PoseSequence(keypoints, width, height, fps, notes=notes_of(*notes, missing_note(_CARRIED)))
 
 
 def _people(file: Path, scale: np.ndarray) -> list[np.ndarray]:

@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import PoseError
+from signgen.poses.mappings import COCO_17
 from signgen.poses.readers.base import (
     BODY,
     POINTS,
     PoseFile,
     Reader,
+    check_frame_numbers,
     empty_person,
     follow,
     load_json,
     mark_missing,
     need_size,
+    notes_of,
     points_array,
 )
 from signgen.poses.sequence import PoseSequence
@@ -49,11 +52,7 @@ def _by_frame(path: Path, frames: list[dict[str, Any]]) -> list[list[Any]]:
         if number in numbered:
             raise PoseError(f"{path}: record {record}: frame_id {number} occurs twice", expected="each frame once")
         numbered[number] = frame["instances"]
-    first = 0 if 0 in numbered else 1
-    last = max(numbered)
-    if last - first + 1 > 10 * len(frames) + 1000:
-        raise PoseError(f"{path}: frame_id {last} in a list of {len(frames)} frames", expected="consecutive numbers")
-    return [numbered.get(number, []) for number in range(first, last + 1)]
+    return [numbered.get(number, []) for number in check_frame_numbers(path, list(numbered))]
 
 
 def _person(instance: Any, where: str) -> np.ndarray:
@@ -76,7 +75,8 @@ def identify(path: Path) -> PoseFile | None:
         return None
     by_frame = _by_frame(path, frames)
     first: Any = next((person for people in by_frame for person in people), {"keypoints": []})
-    points = len(first.get("keypoints", [])) if isinstance(first, dict) else 0
+    keypoints = first.get("keypoints") if isinstance(first, dict) else None
+    points = len(keypoints) if isinstance(keypoints, list) else 0
     return PoseFile(path, "mmpose", points, {"": len(by_frame)})
 
 
@@ -86,7 +86,13 @@ def read(path: Path, clip: str | None, size: tuple[int, int] | None, fps: float 
     by_frame = _by_frame(path, _frames(path) or [])
     people = ([_person(p, f"{path}: frame {i}") for p in frame] for i, frame in enumerate(by_frame))
     keypoints, notes = follow(people)
-    return PoseSequence(keypoints, width, height, fps, notes=notes)
+    return PoseSequence(keypoints, width, height, fps, notes=notes_of(*notes, _missing(by_frame)))
+
+
+def _missing(by_frame: list[list[Any]]) -> str:
+    """What no instance has: all but the body where each has COCO's 17 points."""
+    counts = {len(person["keypoints"]) for people in by_frame for person in people}
+    return COCO_17.note if counts == {17} else ""
 
 
 READER = Reader(identify, read)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import PoseError
+from signgen.poses.mappings import COCO_FROM_BODY_25, COCO_FROM_OPENPOSE_18, FEET_FROM_BODY_25, missing_note
 from signgen.poses.readers.base import (
     BODY,
     FACE,
@@ -22,14 +23,11 @@ from signgen.poses.readers.base import (
     load_json,
     mark_missing,
     need_size,
+    notes_of,
     points_array,
 )
 from signgen.poses.sequence import PoseSequence
 
-# For each COCO-17 point its index in OpenPose's lists, which have a neck at 1 (and BODY_25 a middle hip at 8).
-COCO_FROM_OPENPOSE_18 = (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)
-COCO_FROM_BODY_25 = (0, 16, 15, 18, 17, 5, 2, 6, 3, 7, 4, 12, 9, 13, 10, 14, 11)
-FEET_FROM_BODY_25 = range(19, 25)
 # Of the 70 face points the last two are pupils, which COCO-WholeBody does not have.
 _PARTS = (("face", FACE, 70), ("hand_left", LEFT_HAND, 21), ("hand_right", RIGHT_HAND, 21))
 
@@ -57,10 +55,17 @@ def _person(person: Any, where: str) -> np.ndarray:
     return mark_missing(out)
 
 
-def _points(person: dict[str, Any]) -> int:
-    """How many of the 133 points the lists of one person fill."""
-    body = {75: 23, 54: 17}.get(len(person.get("pose_keypoints_2d") or ()), 0)
-    return body + sum(p.stop - p.start for name, p, _ in _PARTS if person.get(f"{name}_keypoints_2d"))
+def _carried(person: Any) -> list[int]:
+    """Which of the 133 points the lists of one person fill."""
+    if not isinstance(person, dict):
+        return []
+    body = person.get("pose_keypoints_2d")
+    count = len(body) // 3 if isinstance(body, list) else 0
+    points = [*range(17)] if count in (18, 25) else []
+    points += [*range(FEET.start, FEET.stop)] if count == 25 else []
+    for name, part, _ in _PARTS:
+        points += [*range(part.start, part.stop)] if person.get(f"{name}_keypoints_2d") else []
+    return points
 
 
 def identify(path: Path) -> PoseFile | None:
@@ -70,21 +75,26 @@ def identify(path: Path) -> PoseFile | None:
         return None
     frames = (load_json(file) for file in files)
     person: Any = next((data["people"][0] for data in frames if _is_frame(data) and data["people"]), {})
-    return PoseFile(path, "openpose", _points(person) if isinstance(person, dict) else 0, {"": len(files)})
+    return PoseFile(path, "openpose", len(_carried(person)), {"": len(files)})
 
 
 def read(path: Path, clip: str | None, size: tuple[int, int] | None, fps: float | None) -> PoseSequence:
     """Pixels as they are; one file is one frame, in the order of their names."""
     width, height = need_size(path, size)
-    keypoints, notes = follow(_people(file) for file in frame_files(path))
-    return PoseSequence(keypoints, width, height, fps, notes=notes)
+    carried: set[int] = set()
+    keypoints, notes = follow(_people(file, carried) for file in frame_files(path))
+    missing = missing_note(carried) if carried else ""
+    return PoseSequence(keypoints, width, height, fps, notes=notes_of(*notes, missing))
 
 
-def _people(file: Path) -> list[np.ndarray]:
+def _people(file: Path, carried: set[int]) -> list[np.ndarray]:
+    """(133, 3) each; the points that their lists fill are added to `carried`."""
     data = load_json(file)
     if not _is_frame(data):
         raise PoseError(f"{file}: not an OpenPose frame", expected="{people: [...]} like the first file")
-    return [_person(person, str(file)) for person in data["people"]]
+    people = [_person(person, str(file)) for person in data["people"]]
+    carried.update(point for person in data["people"] for point in _carried(person))
+    return people
 
 
 READER = Reader(identify, read)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from signgen.poses.readers.base import PoseFile, Reader, starts_with
+from signgen.poses.readers.arrays import array_headers, is_sound_npz
+from signgen.poses.readers.base import PoseFile, Reader
 from signgen.poses.sequence import PoseSequence
 
 _MEMBERS = {"keypoints.npy", "size.npy", "fps.npy", "skeleton.npy"}
@@ -13,11 +14,12 @@ _MEMBERS = {"keypoints.npy", "size.npy", "fps.npy", "skeleton.npy"}
 
 def identify(path: Path) -> PoseFile | None:
     """A zip of exactly the arrays that `PoseSequence.save` writes."""
-    if not starts_with(path).startswith(b"PK") or not zipfile.is_zipfile(path):
+    if not is_sound_npz(path):
         return None
     with zipfile.ZipFile(path) as archive:
         if set(archive.namelist()) != _MEMBERS:
             return None
+    array_headers(path)
     poses = PoseSequence.load(path)
     return PoseFile(path, "signgen", poses.layout.points, {"": len(poses)})
 

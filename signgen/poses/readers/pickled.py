@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import PoseError, nearest
-from signgen.poses.readers.base import POINTS, PoseFile, mark_missing, need_size
+from signgen.errors import PoseError
+from signgen.poses.readers.base import POINTS, PoseFile, find_clip, mark_missing, need_size
 from signgen.poses.safe_pickle import is_pickle, load_pickle
 from signgen.poses.sequence import PoseSequence
-
-SPLITS = ("train/", "dev/", "test/")
 
 
 def _clips(path: Path, key: str) -> dict[str, np.ndarray] | None:
@@ -56,25 +54,6 @@ def identify_key(path: Path, format_name: str, key: str) -> PoseFile | None:
         return None
     half = all(array.dtype == np.float16 for array in clips.values())
     return PoseFile(path, format_name, POINTS, {name: len(array) for name, array in clips.items()}, half=half)
-
-
-def find_clip(path: Path, names: list[str], clip: str | None) -> str:
-    """The name in the file for `clip`: itself, or with one split prefix. Raises PoseError naming the nearest."""
-    if clip is None:
-        if len(names) == 1:
-            return names[0]
-        raise PoseError(f"{path}: holds {len(names)} clips ({', '.join(names[:3])}, ...)", fix="choose one with --clip")
-    if clip in names:
-        return clip
-    matches = [prefix + clip for prefix in SPLITS if prefix + clip in names]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise PoseError(f"{path}: clip {clip} occurs as {', '.join(matches)}", fix="name the split as well")
-    bare = {name.removeprefix(prefix): name for name in names for prefix in SPLITS if name.startswith(prefix)}
-    close = nearest(clip, [*names, *bare])
-    hint = f"did you mean {close}?" if close else f"it begins with {', '.join(names[:3])}"
-    raise PoseError(f"{path}: no clip {clip} among {len(names)}", fix=hint)
 
 
 def read_key(
