@@ -2,84 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+import math
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
-Colour = tuple[int, int, int]
+from signgen.poses.palettes import PALETTES, SIGNGEN_133, Colour, Dots, Limb, Palette, Stroke
+
+__all__ = ["PALETTES", "SIGNGEN_133", "Palette", "Stroke", "draw_pose"]
 
 _SHIFT = 4  # OpenCV takes coordinates in 1/16 px
+_LONGEST_KEPT = 40  # px; half the length of ellipses whose pixels are kept for the next of that shape
 _LIMIT = 1 << 14  # points far outside are cut, so that 16ths of a pixel stay within OpenCV's integers
-_DRAWING = 1  # raise when the code below changes pixels
-
-
-@dataclass(frozen=True)
-class Stroke:
-    """A line through `points`; drawn in pieces where some are missing."""
-
-    points: tuple[int, ...]
-    colour: Colour
-    width: float  # fraction of the image, the root of its area; at least one pixel
-
-
-@dataclass(frozen=True)
-class Palette:
-    """Everything that influences the pixels of a pose picture. Later strokes cover earlier ones."""
-
-    name: str
-    skeleton: str
-    score_threshold: float
-    strokes: tuple[Stroke, ...]
-
-    def fingerprint(self) -> str:
-        """12 hex digits; equal when the pictures are equal."""
-        content = json.dumps([_DRAWING, asdict(self)], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
-
-
-def _hand(first: int, colours: Iterable[Colour], width: float) -> tuple[Stroke, ...]:
-    """Five fingers from the wrist on, thumb first, each with its colour."""
-    fingers = [(first, *range(first + 1 + 4 * finger, first + 5 + 4 * finger)) for finger in range(5)]
-    return tuple(Stroke(points, colour, width) for points, colour in zip(fingers, colours, strict=True))
-
-
-_BODY_WIDTH, _HAND_WIDTH, _FACE_WIDTH = 0.016, 0.007, 0.005
-_LEFT_FINGERS = ((255, 60, 60), (255, 140, 0), (255, 225, 0), (255, 120, 170), (255, 90, 255))
-_RIGHT_FINGERS = ((60, 110, 255), (0, 190, 255), (0, 255, 200), (110, 255, 60), (170, 120, 255))
-_BODY = (
-    Stroke((5, 6), (110, 110, 110), _BODY_WIDTH),
-    Stroke((11, 12), (80, 80, 80), _BODY_WIDTH),
-    Stroke((5, 11), (130, 70, 60), _BODY_WIDTH),
-    Stroke((6, 12), (60, 80, 130), _BODY_WIDTH),
-    Stroke((5, 7), (190, 80, 40), _BODY_WIDTH),
-    Stroke((6, 8), (40, 90, 190), _BODY_WIDTH),
-    Stroke((7, 9), (220, 130, 60), _BODY_WIDTH),
-    Stroke((8, 10), (60, 150, 220), _BODY_WIDTH),
-)
-_FACE = (
-    Stroke(tuple(range(23, 40)), (150, 150, 150), _FACE_WIDTH),  # jaw
-    Stroke(tuple(range(40, 45)), (90, 200, 120), _FACE_WIDTH),  # brows
-    Stroke(tuple(range(45, 50)), (90, 200, 120), _FACE_WIDTH),
-    Stroke(tuple(range(50, 54)), (200, 200, 90), _FACE_WIDTH),  # nose
-    Stroke(tuple(range(54, 59)), (200, 200, 90), _FACE_WIDTH),
-    Stroke((*range(59, 65), 59), (230, 230, 230), _FACE_WIDTH),  # eyes
-    Stroke((*range(65, 71), 65), (230, 230, 230), _FACE_WIDTH),
-    Stroke((*range(71, 83), 71), (230, 80, 110), _FACE_WIDTH),  # mouth, outer and inner
-    Stroke((*range(83, 91), 83), (150, 40, 70), _FACE_WIDTH),
-)
-
-SIGNGEN_133 = Palette(
-    name="signgen-133-v1",
-    skeleton="coco-wholebody-133",
-    score_threshold=0.3,
-    strokes=(*_BODY, *_FACE, *_hand(91, _LEFT_FINGERS, _HAND_WIDTH), *_hand(112, _RIGHT_FINGERS, _HAND_WIDTH)),
-)
-
-PALETTES = {palette.name: palette for palette in (SIGNGEN_133,)}
 
 
 def draw_pose(
@@ -100,17 +35,93 @@ def draw_pose(
     scale = np.array([width / source_width, height / source_height])
     visible = np.isfinite(keypoints[:, :2]).all(1) & (keypoints[:, 2] >= palette.score_threshold)
     points = np.where(visible[:, None], keypoints[:, :2], 0) * scale
-    fixed = np.rint(np.clip(points, -_LIMIT, _LIMIT) * (1 << _SHIFT)).astype(np.int32)
-    unit = (width * height) ** 0.5
-    image = np.zeros((height, width, 3), np.uint8)
-    for stroke in palette.strokes:
-        thickness = max(1, round(stroke.width * unit))
-        for run in _runs(stroke.points, visible):
-            cv2.polylines(image, [fixed[run]], False, stroke.colour, thickness, cv2.LINE_AA, _SHIFT)
-    return image
+    if palette.middles:
+        first, second = np.transpose(palette.middles)
+        points = np.concatenate([points, (points[first] + points[second]) / 2])
+        visible = np.concatenate([visible, visible[first] & visible[second]])
+    picture = _Picture(width, height, np.clip(points, -_LIMIT, _LIMIT), visible, palette)
+    for mark in palette.strokes:
+        if isinstance(mark, Stroke):
+            picture.stroke(mark)
+        elif isinstance(mark, Limb):
+            picture.limb(mark)
+        else:
+            picture.dots(mark)
+    return picture.image
 
 
-def _runs(points: tuple[int, ...], visible: np.ndarray) -> list[list[int]]:
+class _Picture:
+    """A black image, and where the points lie on it."""
+
+    def __init__(self, width: int, height: int, points: np.ndarray, visible: np.ndarray, palette: Palette) -> None:
+        self.image = np.zeros((height, width, 3), np.uint8)
+        self._unit = (width * height) ** 0.5
+        self._points: list[list[float]] = points.tolist()
+        self._visible: list[bool] = visible.tolist()
+        self._opacity = palette.opacity
+        self._line, self._shift = (cv2.LINE_AA, _SHIFT) if palette.antialias else (cv2.LINE_8, 0)
+        scaled = np.rint(points * (1 << _SHIFT)) if palette.antialias else np.trunc(points)
+        self._fixed = scaled.astype(np.int32)
+        self._places: list[list[int]] = self._fixed.tolist()
+
+    def _pixels(self, fraction: float) -> int:
+        return max(1, round(fraction * self._unit))
+
+    def stroke(self, stroke: Stroke) -> None:
+        thickness = self._pixels(stroke.width)
+        for run in _runs(stroke.points, self._visible):
+            cv2.polylines(self.image, [self._fixed[run]], False, stroke.colour, thickness, self._line, self._shift)
+
+    def dots(self, dots: Dots) -> None:
+        radius = self._pixels(dots.radius) << self._shift
+        for point in dots.points:
+            if self._visible[point]:
+                cv2.circle(self.image, self._places[point], radius, dots.colour, cv2.FILLED, self._line, self._shift)
+
+    def limb(self, limb: Limb) -> None:
+        """As OpenPose's users draw it: centre, half length and angle are cut to whole pixels and degrees."""
+        if not all(self._visible[point] for point in limb.points):
+            return
+        points = [self._points[point] for point in limb.points]
+        x, y = (int(sum(values) / len(points)) for values in zip(*points, strict=True))
+        (x0, y0), (x1, y1) = points[:2]
+        angle = int(math.degrees(math.atan2(y0 - y1, x0 - x1)))
+        axes = int(math.hypot(x0 - x1, y0 - y1) / 2), self._pixels(limb.half_width)
+        place = self._ellipse(x, y, axes, angle)
+        pixels = self.image.reshape(-1, 3)
+        pixels[place] = _blend(pixels[place], limb.colour, self._opacity)
+
+    def _ellipse(self, x: int, y: int, axes: tuple[int, int], angle: int) -> np.ndarray:
+        """Numbers of the pixels inside. The shape of a short one is likely to be known already."""
+        height, width = self.image.shape[:2]
+        reach = max(axes) + 1
+        if reach <= _LONGEST_KEPT and reach <= x < width - reach and reach <= y < height - reach:
+            columns, rows = _short_ellipse(*axes, angle)
+            return (rows + y) * width + columns + x
+        inside = np.zeros((height, width), np.uint8)
+        cv2.fillConvexPoly(inside, cv2.ellipse2Poly((x, y), axes, angle, 0, 360, 1), 1)
+        return np.flatnonzero(inside)
+
+
+def _blend(below: np.ndarray, colour: Colour, opacity: float) -> np.ndarray | Colour:
+    """uint8 (N, 3), `colour` over what lies below, rounded."""
+    if opacity == 1:
+        return colour
+    return np.rint(below * (1 - opacity) + np.multiply(colour, opacity)).astype(np.uint8)
+
+
+@lru_cache(maxsize=4096)
+def _short_ellipse(half_length: int, half_width: int, angle: int) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and rows, from its centre, of the pixels of a filled ellipse."""
+    reach = max(half_length, half_width) + 1
+    outline = cv2.ellipse2Poly((reach, reach), (half_length, half_width), angle, 0, 360, 1)
+    filled = np.zeros((2 * reach + 1, 2 * reach + 1), np.uint8)
+    cv2.fillConvexPoly(filled, outline, 1)
+    rows, columns = np.nonzero(filled)
+    return columns - reach, rows - reach
+
+
+def _runs(points: tuple[int, ...], visible: list[bool]) -> list[list[int]]:
     """The parts of a stroke, two points or longer, whose points are all visible."""
     runs: list[list[int]] = [[]]
     for point in points:

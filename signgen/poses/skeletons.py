@@ -1,4 +1,7 @@
-"""Skeletons: which point is which. COCO-WholeBody-133 is the one every whole-body format is mapped to."""
+"""Skeletons: which point is which. COCO-WholeBody-133 is the one every whole-body format is mapped to.
+
+OpenPose-18 has a neck of its own, which DeepFashion's pose pictures need and COCO lacks.
+"""
 
 from __future__ import annotations
 
@@ -34,4 +37,17 @@ COCO_WHOLEBODY_133 = Skeleton(
     legs=(13, 14, 15, 16),
 )
 
-SKELETONS = {s.name: s for s in (COCO_WHOLEBODY_133,)}
+OPENPOSE_18 = Skeleton(
+    name="openpose-18",
+    points=18,
+    body=range(18),
+    feet=range(0),
+    face=range(0),
+    left_hand=range(0),
+    right_hand=range(0),
+    left_shoulder=5,
+    right_shoulder=2,
+    legs=(9, 10, 12, 13),
+)
+
+SKELETONS = {s.name: s for s in (COCO_WHOLEBODY_133, OPENPOSE_18)}
