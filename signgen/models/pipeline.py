@@ -47,7 +47,7 @@ class ClipState:
 class SignerPipeline(DiffusionPipeline):
     """FPDM's two stages, ready to render. Images are (B, 3, H, W): photographs in [-1, 1], pose images in [0, 1]."""
 
-    _optional_components = ("fusion",)
+    _optional_components = ["fusion"]  # a list: diffusers concatenates it
 
     def __init__(
         self,

@@ -18,6 +18,9 @@ from signgen.config import load_recipe
 from signgen.data.dataset import Sample, StepBatches
 from signgen.data.pairset import PairSet
 from signgen.errors import Interrupted, ModelError, PairSetError
+from signgen.models.card import load_model
+from signgen.poses.sequence import PoseSequence
+from signgen.rendering.renderer import Renderer, Source
 from signgen.training.loop import Loop, OnePassEMA, learning_rate, read_progress
 from signgen.training.run import TrainingRun, TrainOptions, open_run
 from signgen.training.stages import sample_generators
@@ -95,6 +98,12 @@ def test_stage_2_needs_stage_1_unless_it_is_off(pairs, tmp_path):
         train(pairs, tmp_path / "a", stage="diffusion")
     train(pairs, tmp_path / "b", "fusion.enabled=false", stage="diffusion")
     assert not (tmp_path / "b" / "model" / "fusion").exists()
+    pipeline, card = load_model(tmp_path / "b" / "model")
+    assert pipeline.fusion is None
+    black = np.zeros((64, 64, 3), np.uint8)
+    poses = PoseSequence(np.full((1, 133, 3), np.nan, np.float32), 64, 64)
+    (frame,) = Renderer(pipeline, card).frames(Source(black, None, "black"), poses)
+    assert frame.shape == (64, 64, 3)
 
 
 def test_a_finished_run_resumes_to_nothing_and_a_begun_one_is_not_overwritten(pairs, tmp_path):
