@@ -9,10 +9,12 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
+import pickletools
+import struct
 import zlib
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, ClassVar, NoReturn
 
 import numpy as np
 
@@ -23,6 +25,7 @@ MAX_RATIO = 200
 RATIO_MATTERS_FROM = 2**20
 _GZIP = b"\x1f\x8b"
 _TORCH_STORAGE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how torch's reduced storages begin
+_TORCH_PROTOCOL = 1001
 
 
 def is_pickle(path: Path) -> bool:
@@ -51,7 +54,7 @@ def load_pickle(path: Path) -> Any:
     """Unpickle without running anything. Raises PoseError for unsafe, damaged or oversized files."""
     data = _read(path)
     try:
-        return _Unpickler(io.BytesIO(data), path).load()
+        return _Unpickler(data, path).load()
     except PoseError:
         raise
     except Exception as error:  # a hostile pickle can raise anything from inside the unpickler
@@ -89,15 +92,23 @@ def _decompress(path: Path, handle: BinaryIO, size: int) -> bytes:
     return out.getvalue()
 
 
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: BinaryIO, path: Path) -> None:
-        super().__init__(file, encoding="latin1")
-        self._path = path
+_PythonUnpickler: Any = pickle._Unpickler  # Any, since the type stubs know little of it
+
+
+class _Unpickler(_PythonUnpickler):
+    """Python's own unpickler in Python: that in C allocates up to the highest memo place a pickle names, and hashing
+    tuples nested a hundred thousand deep ends the process. `dispatch` holds what each opcode does."""
+
+    dispatch: ClassVar[dict[int, Any]] = dict(_PythonUnpickler.dispatch)
+
+    def __init__(self, data: bytes, path: Path) -> None:
+        super().__init__(io.BytesIO(data), encoding="latin1")
+        self._path, self._size = path, len(data)
         array, buffer, scalar = _Array(), _Buffer(), _Scalar()
         self._known: dict[tuple[str, str], Any] = {
-            ("collections", "OrderedDict"): OrderedDict,
-            ("numpy", "ndarray"): np.ndarray,
-            ("numpy", "dtype"): np.dtype,
+            ("collections", "OrderedDict"): _Ordered(),
+            ("numpy", "ndarray"): _NDARRAY,
+            ("numpy", "dtype"): _Dtype(),
             ("_codecs", "encode"): _Encode(),
             ("torch._utils", "_rebuild_tensor_v2"): _Tensor(),
             ("torch.storage", "_load_from_bytes"): _Storage(),
@@ -122,6 +133,84 @@ class _Unpickler(pickle.Unpickler):
             expected="only dicts, lists, strings, numbers, numpy arrays and torch tensors",
         )
 
+    def load_setitem(self) -> None:
+        _check_key(self.stack[-2])
+        super().load_setitem()
+
+    def load_setitems(self) -> None:
+        for key in self.stack[::2]:
+            _check_key(key)
+        super().load_setitems()
+
+    def load_dict(self) -> None:
+        for key in self.stack[::2]:
+            _check_key(key)
+        super().load_dict()
+
+    def load_build(self) -> None:
+        """Arrays of plain numbers and their types are filled; nothing else has a state that keypoints need."""
+        state, built = self.stack[-1], self.stack[-2]
+        if isinstance(built, np.dtype):
+            if not isinstance(state, tuple) or len(state) < 7 or state[2:5] != (None, None, None):
+                raise ValueError("a numpy type with fields")
+        elif isinstance(built, np.ndarray):
+            if any(isinstance(part, np.dtype) and part.hasobject for part in state):
+                raise ValueError("a numpy array of objects")
+        elif not isinstance(built, OrderedDict) or state:
+            raise ValueError(f"a state for a {type(built).__name__}")
+        super().load_build()
+
+    def load_bytearray8(self) -> None:
+        """The unpickler would allocate whatever the count says."""
+        (count,) = struct.unpack("<Q", self.read(8))
+        if count > self._size:
+            raise ValueError(f"{count} bytes in a pickle of {self._size}")
+        self.append(bytearray(self.read(count)))
+
+    def refuse_set(self) -> NoReturn:
+        raise ValueError("a set")
+
+    for _opcode, _function in (
+        (pickle.SETITEM, load_setitem),
+        (pickle.SETITEMS, load_setitems),
+        (pickle.DICT, load_dict),
+        (pickle.BUILD, load_build),
+        (pickle.BYTEARRAY8, load_bytearray8),
+        (pickle.EMPTY_SET, refuse_set),
+        (pickle.FROZENSET, refuse_set),
+    ):
+        dispatch[_opcode[0]] = _function
+
+
+def _check_key(key: Any) -> None:
+    if key is not None and not isinstance(key, (str, bytes, int, float)):
+        raise ValueError(f"a dict with a {type(key).__name__} as key")
+
+
+class _Ordered:
+    """Stands for OrderedDict: an empty one, or one of pairs."""
+
+    __slots__ = ()
+
+    def __call__(self, pairs: Any = ()) -> OrderedDict:
+        for key, _ in pairs:
+            _check_key(key)
+        return OrderedDict(pairs)
+
+
+class _Dtype:
+    """Stands for numpy.dtype: a type by its short name."""
+
+    __slots__ = ()
+
+    def __call__(self, name: Any, align: Any = False, copy: Any = True) -> np.dtype:
+        if not isinstance(name, str) or len(name) > 16:
+            raise ValueError("a numpy type that is not a short name")
+        return np.dtype(name, copy=True)
+
+
+_NDARRAY = object()  # stands for numpy.ndarray, which a pickle may name but not call: it allocates any shape
+
 
 class _Array:
     """Stands for numpy's `_reconstruct`: always an empty array, which BUILD fills and checks.
@@ -132,7 +221,7 @@ class _Array:
     __slots__ = ()
 
     def __call__(self, kind: Any, shape: Any, code: Any) -> np.ndarray:
-        if kind is not np.ndarray:
+        if kind is not _NDARRAY:
             raise ValueError("an array of an unknown kind")
         return np.empty(0, np.uint8)
 
@@ -176,10 +265,21 @@ class _Storage:
 
         if not isinstance(data, bytes) or not data.startswith(_TORCH_STORAGE):
             raise ValueError("a torch storage of an unknown form")
+        _check_storage(data)
         storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         if not isinstance(storage, torch.storage.TypedStorage):
             raise ValueError(f"a {type(storage).__name__} in place of a torch storage")
         return storage
+
+
+def _check_storage(data: bytes) -> None:
+    """Four pickles come before a storage's numbers; a count in them that the data cannot hold would be allocated."""
+    stream = io.BytesIO(data)
+    stream.seek(len(_TORCH_STORAGE))
+    for _ in range(3):
+        for _, argument, _ in pickletools.genops(stream):
+            if isinstance(argument, int) and argument > max(len(data), _TORCH_PROTOCOL):
+                raise ValueError(f"a torch storage of {argument} numbers in {len(data)} bytes")
 
 
 class _Tensor:

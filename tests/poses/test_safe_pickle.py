@@ -7,6 +7,9 @@ import io
 import os
 import pickle
 import pickletools
+import subprocess
+import sys
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -125,12 +128,86 @@ def test_build_cannot_change_what_stands_for_numpy(tmp_path: Path, marker: Path)
     refused(path, marker, "damaged pickle")
 
 
+NESTED = b"\x80\x02})" + b"\x85" * 300_000  # a tuple in a tuple in a tuple ...
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x02]r\xff\xff\xff\x0f.",  # a far memo place: pickle.loads takes gigabytes for it
+        NESTED + b"K\x01s.",  # as a key: hashing it ends the process
+        NESTED.replace(b"}", b"](", 1) + b"K\x01ee.",
+        b"\x80\x02ccollections\nOrderedDict\n]" + NESTED[3:] + b"K\x01\x86a\x85R.",
+        b"\x80\x04\x8f(" + NESTED[3:] + b"\x90.",  # in a set
+        b"\x80\x05\x96" + (2**40).to_bytes(8, "little") + b"x.",  # a bytearray of a terabyte
+        b"\x80\x02cnumpy\nndarray\nJ\x00\x00\x00\x70\x85\x85R.",  # an array of gigabytes
+        b"\x80\x02cnumpy\ndtype\n" + NESTED[3:] + b"\x85R.",
+    ],
+    ids=["memo", "key", "list", "ordered", "set", "bytearray", "ndarray", "dtype"],
+)
+def test_small_pickles_that_ask_for_much(tmp_path: Path, data: bytes) -> None:
+    """In a process of its own, which may neither die nor grow: at most 300 MB more than it had."""
+    path = tmp_path / "evil.pkl"
+    path.write_bytes(data)
+    code = (
+        "import resource, sys\nfrom pathlib import Path\nfrom signgen.errors import PoseError\n"
+        "from signgen.poses.safe_pickle import load_pickle\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\nbefore = peak()\n"
+        "try:\n    print('read', type(load_pickle(Path(sys.argv[1]))).__name__)\n"
+        "except PoseError as error:\n    print('refused', str(error).count(chr(10)))\n"
+        "print(peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    outcome, grown = done.stdout.splitlines()
+    assert outcome in ("refused 0", "read list")
+    assert int(grown) < 300
+
+
+def test_storage_that_claims_more_than_it_holds(tmp_path: Path, marker: Path) -> None:
+    import torch
+
+    inner = io.BytesIO()
+    storage = torch.zeros(6).untyped_storage()
+    typed = torch.storage.TypedStorage(wrap_storage=storage, dtype=torch.float32, _internal=True)
+    torch.save(typed, inner, _use_new_zipfile_serialization=False)
+    payload = inner.getvalue().replace(b"K\x06Nt", b"J\x00\x00\x00\x40Nt")  # 6 became a billion numbers
+    assert payload != inner.getvalue()
+    path = tmp_path / "evil.pkl"
+    path.write_bytes(storage_pickle(payload))
+    refused(path, marker, "a torch storage of 1073741824 numbers")
+
+
+def test_pieces_of_a_call_in_nested_reduces(tmp_path: Path, marker: Path) -> None:
+    """getattr(__import__('os'), 'system') put together inside the arguments of an allowed name."""
+    inner = Calls(getattr, Calls(__import__, "os"), "system")
+    for outer in (Calls(np.dtype, inner), Calls(OrderedDict, [("a", inner)]), {"x": {"keypoints": [inner]}}):
+        path = tmp_path / "evil.pkl"
+        path.write_bytes(pickle.dumps(outer))
+        refused(path, marker, "refused: the pickle asks for")
+
+
 def test_gzip_bomb(tmp_path: Path, marker: Path) -> None:
     path = tmp_path / "bomb.pkl"
     zeros = pickle.dumps({"x": {"keypoints": np.zeros((20_000, 133, 3))}})
     path.write_bytes(gzip.compress(zeros, 9))
     assert len(zeros) / path.stat().st_size > 200
     refused(path, marker, "gzip bomb")
+
+
+def test_gzip_beyond_the_limit_is_not_unpacked(tmp_path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with 8 GB: unpacking stops at the limit, whatever the ratio."""
+    monkeypatch.setattr(safe_pickle, "MAX_BYTES", 3 << 20)
+    path = tmp_path / "bomb.pkl"
+    values = np.random.default_rng(0).integers(0, 4, 9 << 20).astype(np.uint8)
+    path.write_bytes(gzip.compress(pickle.dumps({"x": {"keypoints": values}}), 1))
+    assert path.stat().st_size < 3 << 20
+    assert (9 << 20) / path.stat().st_size < 200
+    refused(path, marker, "gzip bomb, it unpacks to more than 3145728 bytes")
+    assert safe_pickle.MAX_RATIO == 200
+
+
+def test_the_limit_is_8_gib() -> None:
+    assert safe_pickle.MAX_BYTES == 8 * 2**30
 
 
 def test_size_limit(tmp_path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,8 +228,6 @@ def test_truncated(tmp_path: Path, marker: Path, cut: int) -> None:
 
 
 def test_what_is_allowed(tmp_path: Path) -> None:
-    from collections import OrderedDict
-
     import torch
 
     value = {
