@@ -121,9 +121,11 @@ def heavy_modules_after(*arguments: str) -> list[str]:
 
 
 COMMANDS = ("build-pairs", "train", "render", "evaluate", "synthesize", "demo")
+POSES_COMMANDS = ("convert", "clean", "retarget", "draw", "info")
+CALLS = [(), ("poses",), *((name,) for name in COMMANDS), *(("poses", name) for name in POSES_COMMANDS)]
 
 
-@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+@pytest.mark.parametrize("command", CALLS)
 def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
     assert heavy_modules_after(*command, "--help") == []
 
@@ -132,6 +134,8 @@ def test_every_command_of_the_help_is_checked_above() -> None:
     from signgen.cli import app
 
     assert {command.name for command in app.registered_commands} == set(COMMANDS)
+    (group,) = app.registered_groups
+    assert {command.name for command in group.typer_instance.registered_commands} == set(POSES_COMMANDS)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from signgen import __version__
-from signgen.cli import build_pairs, demo, evaluate, render, synthesize, train
+from signgen.cli import build_pairs, demo, evaluate, poses, render, synthesize, train
 from signgen.cli.common import help_of, run
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ for _name, _command in (
     ("demo", demo.demo),
 ):
     app.command(_name, help=help_of(_command), no_args_is_help=True)(_command)
+app.add_typer(poses.app)
 
 
 def main() -> None:

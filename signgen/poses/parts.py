@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from signgen.poses.sequence import PoseSequence
 from signgen.poses.skeletons import COCO_WHOLEBODY_133 as LAYOUT
 
 Box = tuple[int, int, int, int]
@@ -32,6 +33,16 @@ def _box(points: np.ndarray, width: int, height: int, margin: float) -> Box | No
     x0, y0 = np.maximum(np.floor(low - reach), 0).astype(int)
     x1, y1 = np.minimum(np.ceil(high + reach) + 1, (width, height)).astype(int)
     return (int(x0), int(y0), int(x1), int(y1)) if min(x1 - x0, y1 - y0) >= _LEAST_SIDE else None
+
+
+def seen_frames(poses: PoseSequence) -> dict[str, np.ndarray]:
+    """bool (T,) per part that the skeleton has: both shoulders, or half of the points of a hand or face, are seen."""
+    layout, seen = poses.layout, _visible(poses.keypoints)
+    found = {"shoulders": seen[:, layout.left_shoulder] & seen[:, layout.right_shoulder]}
+    for name, part in (("left_hand", layout.left_hand), ("right_hand", layout.right_hand), ("face", layout.face)):
+        if len(part):
+            found[name] = seen[:, list(part)].mean(1) >= 0.5
+    return found
 
 
 def _visible(keypoints: np.ndarray) -> np.ndarray:
