@@ -11,6 +11,7 @@ import io
 import pickle
 import pickletools
 import struct
+import warnings
 import zlib
 from collections import OrderedDict
 from pathlib import Path
@@ -266,7 +267,9 @@ class _Storage:
         if not isinstance(data, bytes) or not data.startswith(_TORCH_STORAGE):
             raise ValueError("a torch storage of an unknown form")
         _check_storage(data)
-        storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a damaged storage is refused below; torch's doubts about it say nothing
+            storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         if not isinstance(storage, torch.storage.TypedStorage):
             raise ValueError(f"a {type(storage).__name__} in place of a torch storage")
         return storage

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from signgen.errors import PoseError
 from signgen.poses.readers import (
     alphapose,
@@ -66,12 +68,19 @@ def read_poses(
     if found is None:
         raise PoseError(f"{path}: not keypoints of a known format", expected=KNOWN)
     name, _ = found
-    return READERS[name].read(path, clip, size, fps)
+    with _quiet():
+        return READERS[name].read(path, clip, size, fps)
 
 
 def _find(path: Path) -> tuple[str, PoseFile] | None:
-    for name, reader in READERS.items():
-        file = reader.identify(path)
-        if file is not None:
-            return name, file
+    with _quiet():
+        for name, reader in READERS.items():
+            file = reader.identify(path)
+            if file is not None:
+                return name, file
     return None
+
+
+def _quiet() -> np.errstate:
+    """Numbers beyond float32 become missing points; NumPy's warnings about them would say nothing more."""
+    return np.errstate(over="ignore", invalid="ignore", under="ignore")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,9 @@ def _shape(handle: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     """Of one array, from its header; the shape is not trusted further than this."""
     version = np.lib.format.read_magic(handle)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(handle)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # the header is Python source; a damaged one is refused as such
+        shape, _, dtype = read(handle)
     return shape, dtype
 
 
