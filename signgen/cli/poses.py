@@ -120,7 +120,8 @@ def retarget(
 ) -> None:
     """Fit poses to another person: body by shoulder width, hands by palm length, face by eye distance.
 
-    Medians over both clips give the scales; the middle of the shoulders comes to lie where PERSON's does.
+    Medians over both clips give the scales (of palms, the upper quartile); the middle of the shoulders comes to lie
+    where PERSON's does.
     """
     from signgen.poses.retarget import retarget as fitted
     from signgen.poses.retarget import scales

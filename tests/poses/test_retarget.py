@@ -10,7 +10,7 @@ import pytest
 from signgen.data.synthetic import Identity, Motion
 from signgen.data.synthetic.skeleton import Camera, keypoints, pose
 from signgen.errors import PoseError
-from signgen.poses import PoseSequence
+from signgen.poses import PoseSequence, read_poses
 from signgen.poses.retarget import measure, retarget, scales
 from tests.worlds import figure_poses
 
@@ -125,6 +125,32 @@ def test_without_shoulders_there_is_no_scale(which: int) -> None:
 def test_a_single_frame_is_a_target() -> None:
     target = performed(2, 2)
     assert scales(performed(1, 1), target[:1]).body == pytest.approx(scales(performed(1, 1), target).body, rel=0.1)
+
+
+def test_hands_that_mostly_point_at_the_camera_do_not_look_small() -> None:
+    steady = replace(figure_poses(1), keypoints=figure_poses(1).keypoints.repeat(20, 0))
+    target = replace(steady, keypoints=steady.keypoints.copy())
+    for hand in (LEFT_HAND, RIGHT_HAND):
+        points = target.keypoints[:13, hand, :2]
+        points[..., 1] = points[:, :1, 1] + 0.3 * (points[..., 1] - points[:, :1, 1])
+    assert scales(steady, target).hands == pytest.approx(1, rel=1e-5)
+
+
+def test_real_signers_have_hands_of_nearly_one_size(testdata) -> None:
+    """Palms in shoulder widths, of clips from five sources: people differ by some percent, foreshortening by half."""
+    signers, phoenix = testdata / "signers", testdata / "phoenix"
+    clips = {
+        signers / "football.mmpose133.json": (640, 360),
+        signers / "human_signer_dwpose": (480, 480),
+        signers / "how2sign_openpose" / "4-3": (1280, 720),
+        phoenix / "clip_b.mmpose133.json": (210, 260),
+        phoenix / "25June_2010_Friday_tagesschau-3880.mmpose133.json": (210, 260),
+    }
+    people = [measure(read_poses(path, size=size)) for path, size in clips.items()]
+    palms = [person.palm / person.shoulders for person in people]
+    assert max(palms) < 1.2 * min(palms)
+    eyes = [person.eyes / person.shoulders for person in people]
+    assert max(eyes) < 1.2 * min(eyes)
 
 
 def test_it_brings_poses_to_where_the_other_signer_would_have_them() -> None:
