@@ -13,6 +13,7 @@ from signgen.poses.palettes import PALETTES, SIGNGEN_133, Colour, Dots, Limb, Pa
 __all__ = ["PALETTES", "SIGNGEN_133", "Palette", "Stroke", "draw_pose"]
 
 _SHIFT = 4  # OpenCV takes coordinates in 1/16 px
+_CHANNELS = np.arange(3)
 _LONGEST_KEPT = 40  # px; half the length of ellipses whose pixels are kept for the next of that shape
 _LIMIT = 1 << 14  # points far outside are cut, so that 16ths of a pixel stay within OpenCV's integers
 
@@ -89,7 +90,10 @@ class _Picture:
         axes = int(math.hypot(x0 - x1, y0 - y1) / 2), self._pixels(limb.half_width)
         place = self._ellipse(x, y, axes, angle)
         pixels = self.image.reshape(-1, 3)
-        pixels[place] = _blend(pixels[place], limb.colour, self._opacity)
+        if self._opacity < 1:
+            pixels[place] = _blending(limb.colour, self._opacity)[pixels[place], _CHANNELS]
+        else:
+            pixels[place] = limb.colour
 
     def _ellipse(self, x: int, y: int, axes: tuple[int, int], angle: int) -> np.ndarray:
         """Numbers of the pixels inside. The shape of a short one is likely to be known already."""
@@ -103,10 +107,10 @@ class _Picture:
         return np.flatnonzero(inside)
 
 
-def _blend(below: np.ndarray, colour: Colour, opacity: float) -> np.ndarray | Colour:
-    """uint8 (N, 3), `colour` over what lies below, rounded."""
-    if opacity == 1:
-        return colour
+@lru_cache(maxsize=1024)
+def _blending(colour: Colour, opacity: float) -> np.ndarray:
+    """uint8 (256, 3): what each value of each channel becomes under `colour`, rounded."""
+    below = np.arange(256)[:, None]
     return np.rint(below * (1 - opacity) + np.multiply(colour, opacity)).astype(np.uint8)
 
 
