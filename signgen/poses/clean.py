@@ -80,12 +80,13 @@ def smooth(poses: PoseSequence, window: int = BODY_WINDOW, hand_window: int = HA
     for frames in (window, hand_window):
         if frames < 1 or frames % 2 == 0:
             raise PoseError(f"a window of {frames} frames", expected="an odd number from 1, e.g. 5 or 7")
-    hands = np.zeros(poses.layout.points, bool)
-    hands[[*poses.layout.left_hand, *poses.layout.right_hand]] = True
-    keypoints = poses.keypoints.copy()
-    for part, frames in ((hands, hand_window), (~hands, window)):
-        if part.any() and frames > ORDER + 1:
-            keypoints[:, part, :2] = _savgol(poses.keypoints[:, part], poses.present[:, part], frames)
+    hands = {*poses.layout.left_hand, *poses.layout.right_hand}
+    keypoints, present = poses.keypoints.copy(), poses.present
+    for point in range(poses.layout.points):  # one by one: all at once would take 100 MB for every 1,000 frames
+        frames = hand_window if point in hands else window
+        if frames > ORDER + 1:
+            one = slice(point, point + 1)
+            keypoints[:, one, :2] = _savgol(poses.keypoints[:, one], present[:, one], frames)
     return replace(poses, keypoints=keypoints)
 
 

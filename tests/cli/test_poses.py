@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from signgen.poses.clean import clean
 from signgen.poses.draw import PALETTES, draw_pose
 from signgen.poses.retarget import retarget, scales
 from signgen.poses.writers import write_poses
-from tests.line import Command
+from tests.line import Called, Command, Line, finish, start
+from tests.tiny import set_options
 from tests.worlds import figure_frames, figure_poses, write_mmpose
 
 MISSING = (np.nan, np.nan, 0)
@@ -224,3 +226,31 @@ class TestInfo:
         (tmp_path / "x.json").write_text("{}")
         assert "not keypoints" in command.refuses("poses", "info", tmp_path / "x.json")
         assert "no such file" in command.refuses("poses", "info", tmp_path / "y.json")
+
+
+class TestPalettesOfModels:
+    """Training runs in processes of its own: the accelerator keeps a process's first settings."""
+
+    @staticmethod
+    def train(line: Line, out: Path, *settings: str) -> Called:
+        options = set_options("sampling.steps=1", *settings)
+        return finish(start("train", line.pairs, "--config", "nano", "--out", out, "--device", "cpu", *options))
+
+    @pytest.mark.parametrize(("palette", "words"), [("fpdm-deepfashion", "openpose-18"), ("x", "dwpose, fpdm-deep")])
+    def test_one_of_another_skeleton_and_an_unknown_one_are_refused(
+        self, line: Line, tmp_path: Path, palette: str, words: str
+    ) -> None:
+        refused = self.train(line, tmp_path / "run", f"palette={palette}")
+        assert refused.code == 2
+        assert words in refused.err
+        assert "Traceback" not in refused.err
+
+    def test_a_model_draws_with_the_palette_of_its_recipe(self, line: Line, command: Command, tmp_path: Path) -> None:
+        """Trained for a few steps with another palette, it records that one and renders poses drawn so."""
+        trained = self.train(line, tmp_path / "run", "palette=fpdm-sign")
+        assert trained.code == 0, trained.err
+        card = json.loads((tmp_path / "run" / "model" / "signgen.json").read_text())
+        assert card["palette"] == "fpdm-sign"
+        assert card["palette_fingerprint"] == PALETTES["fpdm-sign"].fingerprint()
+        render = ("render", line.video, line.poses, "--model", tmp_path / "run" / "model", "--frames", "0:2")
+        command.works(*render, "--out", tmp_path / "x.mp4")
