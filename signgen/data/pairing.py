@@ -92,18 +92,11 @@ def _clip(
         raise Unpaired(f"ambiguous: {', '.join(p.name for p in paths)} share the name", fix=fix)
     files = [] if row else identify_all(_belonging(name, videos, entries), damaged)
     candidates = [candidate for file in files for candidate in _candidates(file, name)]
-    if not row and not any(c.file.readable for c in candidates):
-        raise _nothing(candidates, damaged)
+    if not row and not candidates and damaged:
+        raise Unpaired(f"its keypoints cannot be read: {', '.join(d.name for d in damaged)}")
     source = open_frames(paths[0])
     chosen = settle(row, name, source) if row else choose(name, candidates, source)
     return Clip(name, "train", "", paths[0], chosen, source.num_frames, source.width, source.height, source.fps)
-
-
-def _nothing(candidates: list[Candidate], damaged: list[LeftOut]) -> Unpaired:
-    if damaged:
-        return Unpaired(f"its keypoints cannot be read: {', '.join(d.name for d in damaged)}")
-    others = ", ".join(f"{c.label} ({c.file.format}, not read yet)" for c in candidates)
-    return Unpaired(f"only {others}" if others else "no keypoints beside it", error=False)
 
 
 def _belonging(name: str, videos: dict[str, list[Path]], entries: list[Path]) -> list[Path]:

@@ -147,9 +147,8 @@ def identify_all(paths: Iterable[Path], left_out: list[LeftOut]) -> list[PoseFil
 def settle(row: PairingRow, name: str, source: FrameSource) -> Candidate:
     """The keypoints that --pairing gives for a clip. Raises PoseError when they do not fit."""
     file = identify(row.keypoints)
-    if file is None or not file.readable:
-        what = f"{file.format} is recognised but not read yet" if file else "not keypoints of a known format"
-        raise PoseError(f"{row.keypoints}: {what}", fix="name others with --pairing")
+    if file is None:
+        raise PoseError(f"{row.keypoints}: not keypoints of a known format", fix="name others with --pairing")
     candidates = [Candidate(file, clip) for clip in file.frames if clip.rpartition("/")[2] in ("", name)]
     if len(candidates) != 1:
         raise PoseError(f"{row.keypoints}: {len(candidates)} clips are named {name}", expected="one")
@@ -162,13 +161,11 @@ def choose(name: str, candidates: list[Candidate], source: FrameSource) -> Candi
     Copies of the same keypoints (packed, or rounded to float16) are not: the most exact one is taken.
     Raises Unpaired.
     """
-    readable = [c for c in candidates if c.file.readable]
-    if not readable:
-        others = ", ".join(f"{c.label} ({c.file.format}, not read yet)" for c in candidates)
-        raise Unpaired(f"only {others}" if others else "no keypoints beside it", error=False)
-    matching = [c for c in readable if c.frames == source.num_frames]
+    if not candidates:
+        raise Unpaired("no keypoints beside it", error=False)
+    matching = [c for c in candidates if c.frames == source.num_frames]
     if not matching:
-        counts = ", ".join(f"{c.label} holds {c.frames} frames" for c in readable)
+        counts = ", ".join(f"{c.label} holds {c.frames} frames" for c in candidates)
         fix = "estimate the keypoints again, or name others with --pairing"
         raise Unpaired(f"{counts}, the video {source.num_frames}", fix=fix)
     best = max(c.file.points for c in matching)

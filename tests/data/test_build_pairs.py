@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from signgen.cli.build_pairs import build_pairs
 from signgen.data.pairset import PairSet
 from signgen.errors import PairSetError, SigngenError
-from tests.data.corpora import write_mmpose, write_phoenix, write_slrt, write_video
+from tests.data.corpora import person, write_mmpose, write_phoenix, write_slrt, write_video
 
 JUNE = "25June_2010_Friday_tagesschau-3880"
 
@@ -138,6 +139,17 @@ class TestPairing:
     def test_more_points_win(self, videos: Path, tmp_path: Path) -> None:
         write_mmpose(videos / "a.coco17.json", points=17)
         assert "a: a.mp4 + a.mmpose133.json" in run(videos, "--out", tmp_path / "p")[1]
+
+    def test_formats_with_less_or_the_same_lie_beside(self, videos: Path, tmp_path: Path) -> None:
+        body = np.stack([person(n) for n in range(8)])
+        np.save(videos / "a.features.npy", np.zeros((8, 512)))
+        np.save(videos / "a.body.npy", body[:, :17])
+        np.save(videos / "a.whole.npy", body)
+        (videos / "a.broken.pose").write_bytes(struct.pack("<f5H", 0.2, 64, 48, 0, 1, 4) + b"BODY")
+        code, output = run(videos, "--out", tmp_path / "p")
+        assert code == 0
+        assert "a: a.mp4 + a.whole.npy" in output
+        assert "a.broken.pose: damaged" in " ".join(output.split())
 
     def test_ambiguous_is_put_aside_until_settled(self, videos: Path, tmp_path: Path) -> None:
         write_mmpose(videos / "a_other.json", shift=3)

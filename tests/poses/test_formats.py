@@ -372,6 +372,13 @@ class TestArrays:
         np.savez_compressed(tmp_path / "x.npz", keypoints=np.zeros((20_000, 133, 3)))
         refused(tmp_path / "x.npz", "zip bomb")
 
+    def test_another_zip_is_nothing_however_well_it_packs(self, tmp_path: Path) -> None:
+        import zipfile
+
+        with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("text.txt", " " * (4 << 20))
+        assert identify(tmp_path / "x.zip") is None
+
     def test_own_file_with_infinite_points_is_damaged(self, tmp_path: Path) -> None:
         poses = PoseSequence(numbered(133)[None], 40, 30)
         poses.keypoints[0, 0, 0] = np.inf

@@ -51,11 +51,13 @@ def is_sound_npz(path: Path) -> bool:
         members = list(_members(path))
     except Exception as error:  # zipfile raises several kinds for a damaged directory
         raise _damaged(path, error) from error
+    if not members or not all(name.endswith(".npy") for name, _ in members):
+        return False
     total, size = sum(count for _, count in members), path.stat().st_size
     if total > min(MAX_BYTES, max(RATIO_MATTERS_FROM, MAX_RATIO * size)):
         expected = f"at most {MAX_RATIO} times its {size} bytes, and {MAX_BYTES // 2**30} GiB"
         raise PoseError(f"{path}: refused: a zip bomb, it unpacks to {total} bytes", expected=expected)
-    return bool(members) and all(name.endswith(".npy") for name, _ in members)
+    return True
 
 
 def array_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:

@@ -28,14 +28,13 @@ class PoseFile:
     """What `identify` finds: enough to pair keypoints with a video.
 
     points: how many of the 133 points the format carries. frames: per clip name; the name is "" in a file of one clip.
-    readable: False for formats that are recognised but not read yet. half: stored as float16 (1/8 px near 200 px).
+    half: stored as float16 (1/8 px near 200 px).
     """
 
     path: Path
     format: str
     points: int
     frames: dict[str, int] = field(default_factory=dict)
-    readable: bool = True
     half: bool = False
 
     @property
