@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -131,8 +132,8 @@ def _swapped(colour: Sequence[int]) -> Colour:
 
 def _hue(share: float) -> Colour:
     """The pure colour at `share` of the circle of hues."""
-    ramp = [min(max(abs((share * 6 + shift) % 6 - 3) - 1, 0), 1) for shift in (0, 4, 2)]
-    return int(255 * ramp[0]), int(255 * ramp[1]), int(255 * ramp[2])
+    red, green, blue = (round(255 * value) for value in colorsys.hsv_to_rgb(share, 1, 1))
+    return red, green, blue
 
 
 def _dwpose() -> Palette:

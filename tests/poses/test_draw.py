@@ -95,13 +95,13 @@ def test_points_far_outside_are_cut() -> None:
 
 FINGERPRINTS = {
     "signgen-133-v1": "70cb85b40312",
-    "dwpose": "5daf3d4e0363",
+    "dwpose": "a3eba39fc893",
     "fpdm-sign": "ae26219f3634",
     "fpdm-deepfashion": "aeb239650453",
 }
 PIXELS = {
     "signgen-133-v1": "e380c12f6113",
-    "dwpose": "8a8e798233d6",
+    "dwpose": "c528ef7636b1",
     "fpdm-sign": "25d5deb07e6d",
     "fpdm-deepfashion": "c6e729375662",
 }
