@@ -24,6 +24,7 @@ import struct
 import sys
 import tempfile
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -244,7 +245,7 @@ def _leave_out(data: bytes, other: bytes, rng: random.Random) -> bytes:
 
 
 def write_mutant(seed: Path, other: bytes, target: Path, rng: random.Random) -> None:
-    """`seed` mutated to `target`; of a folder, one of its files. Gzip is mutated within in half of the cases."""
+    """`seed` mutated to `target`; of a folder, one of its files. Gzip and zip are mostly mutated within."""
     if seed.is_dir():
         shutil.copytree(seed, target)
         file = rng.choice(sorted(target.glob("*.json")))
@@ -254,8 +255,20 @@ def write_mutant(seed: Path, other: bytes, target: Path, rng: random.Random) -> 
     data = seed.read_bytes()
     if data[:2] == b"\x1f\x8b" and rng.random() < 0.5:
         target.write_bytes(gzip.compress(mutate(gzip.decompress(data), other, rng), 1))
+    elif data[:2] == b"PK" and rng.random() < 0.7:
+        _rezip(seed, other, target, rng)
     else:
         target.write_bytes(mutate(data, other, rng))
+
+
+def _rezip(seed: Path, other: bytes, target: Path, rng: random.Random) -> None:
+    """One member of a zip mutated, its checksum right."""
+    with zipfile.ZipFile(seed) as source, zipfile.ZipFile(target, "w") as out:
+        names = source.namelist()
+        chosen = rng.choice(names)
+        for name in names:
+            data = source.read(name)
+            out.writestr(name, mutate(data, other, rng) if name == chosen else data)
 
 
 class TooLong(BaseException):
