@@ -22,6 +22,8 @@ from signgen.errors import Interrupted, SigngenError
 
 COLUMNS = ("ssim", "psnr", "hand_ssim", "hand_psnr", "face_ssim")
 SETTINGS = "demo.json"
+FRAME = "210x260"  # what `synthesize` draws, and its keypoint files do not say
+FPS = 25
 
 
 @dataclass(frozen=True)
@@ -39,17 +41,16 @@ FULL, QUICK = Size(signers=4, clips=3, frames=100, minutes=8.0), Size(signers=2,
 
 @dataclass(frozen=True)
 class Case:
-    """One rendered clip: source frames, whose poses, and the truth's own clip name where it is another's."""
+    """One rendered clip: the truth's frames, of which the first is the source, and whose poses drive it.
+
+    like: where the poses are another person's, a training clip of the source's person, to retarget them to.
+    """
 
     name: str
     what: str
     frames: Path
     poses: str
-    own: str
-
-    @property
-    def crosses(self) -> bool:
-        return self.poses != self.own
+    like: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def demo(
     """Show everything on signers who do not exist: draw them, build pairs, train nano, render, evaluate.
 
     Three clips are rendered that were not trained on: of a signer seen in training, of one never seen, and of a seen
-    signer driven by another one's poses. Interrupted, the same command goes on.
+    signer driven by another one's retargeted poses. Interrupted, the same command goes on.
     """
     size = QUICK if quick else FULL
     size = size if minutes is None else Size(size.signers, size.clips, size.frames, minutes)
@@ -113,26 +114,36 @@ def _preparation(out: Path, size: Size, seed: int) -> list[Step]:
 def _cases(corpus: Path) -> list[Case]:
     """The first test clip, the clip of the signer who is in the test split only, and the first one performed by
     another signer."""
-    from signgen.data.synthetic import frame_folders
+    from signgen.data.synthetic import frame_folders, signer_of
 
     test, cross = frame_folders(corpus, "test"), frame_folders(corpus / "cross", "test")
     seen, unseen, other = test[0], test[-1], cross[0]
+    like = next(clip for clip in frame_folders(corpus, "train") if signer_of(clip.name) == signer_of(other.name))
     return [
-        Case("seen", "a signer seen in training, a clip that was not", seen, seen.name, seen.name),
-        Case("unseen", "a signer never seen", unseen, unseen.name, unseen.name),
-        Case("crossed", "poses of one signer on another", other, seen.name, other.name),
+        Case("seen", "a signer seen in training, a clip that was not", seen, seen.name),
+        Case("unseen", "a signer never seen", unseen, unseen.name),
+        Case("crossed", "poses of one signer on another", other, seen.name, like.name),
     ]
 
 
 def _rendering(out: Path, case: Case) -> list[Step]:
     """Render with the first frame of the truth as the source, and score where hands and face of the truth are."""
-    keypoints = out / "corpus" / "keypoints" / "Phoenix-2014T.test"
-    own = out / "corpus" / "cross" / "keypoints" / "Phoenix-2014T.test" if case.crosses else keypoints
+    keypoints = out / "corpus" / "keypoints"
+    own = keypoints / "Phoenix-2014T.test"
     video, report = out / f"{case.name}.mp4", out / f"{case.name}-report"
-    render = ("render", case.frames, keypoints, "--clip", case.poses, "--model", out / "run" / "model", "--out", video)
-    source = ("--truth", case.frames, *(("--source-poses", own) if case.crosses else ()), "--side-by-side")
-    evaluate = ("evaluate", video, case.frames, "--poses", own, "--clip", case.own, "--pairs", out / "pairs")
+    steps: list[Step] = []
+    poses: tuple[object, ...] = (own, "--clip", case.poses)
+    source: tuple[object, ...] = ("--truth", case.frames, "--side-by-side")
+    if case.like:
+        own, fitted = out / "corpus" / "cross" / "keypoints" / "Phoenix-2014T.test", out / f"{case.name}.poses.npz"
+        person = ("--to", keypoints / "Phoenix-2014T.train", "--to-clip", case.like, "--to-size", FRAME)
+        words = ("poses", "retarget", *poses, "--size", FRAME, "--fps", FPS, *person)
+        steps.append(Step((*words, fitted), fitted))
+        poses, source = (fitted,), (*source, "--source-poses", own)
+    render = ("render", case.frames, *poses, "--model", out / "run" / "model", "--out", video)
+    evaluate = ("evaluate", video, case.frames, "--poses", own, "--clip", case.frames.name, "--pairs", out / "pairs")
     return [
+        *steps,
         Step((*render, *source), out / f"{case.name}.metrics.json"),
         Step((*evaluate, "--out", report), report / "metrics.json"),
     ]

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from diffusers import (
@@ -47,7 +47,7 @@ class ClipState:
 class SignerPipeline(DiffusionPipeline):
     """FPDM's two stages, ready to render. Images are (B, 3, H, W): photographs in [-1, 1], pose images in [0, 1]."""
 
-    _optional_components = ["fusion"]  # a list: diffusers concatenates it
+    _optional_components: ClassVar[list[str]] = ["fusion"]  # a list: diffusers concatenates it
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_demo_shows_everything(command: Command, place: Path) -> None:
     result = command("demo", "--quick", "--out", place)
     assert result.code == 0, result.err
-    for word in ("synthesize", "build-pairs", "train", "render", "evaluate"):
+    for word in ("synthesize", "build-pairs", "train", "poses retarget", "render", "evaluate"):
         assert f"$ signgen {word} " in result.out
     for case in CASES:
         for name in (f"{case}.mp4", f"{case}.side-by-side.mp4"):
@@ -44,7 +44,7 @@ def test_a_finished_demo_does_nothing_again(command: Command, place: Path) -> No
     before = {path: path.stat().st_mtime_ns for path in place.rglob("*.mp4")}
     result = command("demo", "--quick", "--out", place)
     assert result.code == 0, result.err
-    assert result.out.count("is done") == 9
+    assert result.out.count("is done") == 10
     assert {path: path.stat().st_mtime_ns for path in place.rglob("*.mp4")} == before
 
 

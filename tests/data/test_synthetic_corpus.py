@@ -21,6 +21,7 @@ from signgen.data.synthetic import (
     plan_cross,
     plan_takes,
     render_takes,
+    signer_of,
     write_phoenix,
     write_videos,
 )
@@ -160,3 +161,11 @@ def test_ctrl_c_ends_in_one_line(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert errors.count("\n") == 1
     assert errors.startswith("signgen: interrupted:")
+
+
+def test_the_signer_of_a_clip_is_its_performer():
+    takes = plan_takes(0, signers=2, clips=1, frames=4)["test"]
+    assert [signer_of(take.name) for take in takes] == [take.identity.name for take in takes]
+    crossed = plan_cross(takes)
+    assert [signer_of(take.name) for take in crossed] == [take.identity.name for take in crossed]
+    assert signer_of(crossed[0].name) != signer_of(takes[0].name)

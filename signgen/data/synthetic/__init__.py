@@ -11,6 +11,7 @@ from signgen.data.synthetic.corpus import (
     plan_cross,
     plan_takes,
     render_takes,
+    signer_of,
     write_phoenix,
     write_videos,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "plan_takes",
     "render_clip",
     "render_takes",
+    "signer_of",
     "write_phoenix",
     "write_videos",
 ]

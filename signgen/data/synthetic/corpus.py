@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import re
 import shutil
 import signal
 import threading
@@ -146,6 +147,11 @@ def write_phoenix(folder: Path, clips: Mapping[str, Iterable[SyntheticClip]]) ->
 def frame_folders(folder: Path, split: str) -> list[Path]:
     """The clips of a split that `write_phoenix` wrote into `folder`: their folders of frames, sorted by name."""
     return sorted(path for path in (folder / RELEASE / FRAMES / split).iterdir() if path.is_dir())
+
+
+def signer_of(clip: str) -> str:
+    """Who is to be seen in a clip of that name: the performer, where poses are another signer's."""
+    return re.findall(r"Signer\d+", clip)[-1]
 
 
 def write_videos(folder: Path, clips: Iterable[SyntheticClip], *, exact: bool = True) -> list[Path]:
