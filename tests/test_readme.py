@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,15 @@ def run_all(folder: Path, commands: list[list[str]]) -> None:
             [sys.executable, "-m", "signgen.cli", *words], cwd=folder, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"signgen {shlex.join(words)}: {done.stderr}"
+
+
+def test_the_commands_on_keypoints(newcomer: Path) -> None:
+    shutil.copy(newcomer / "clips" / "hello.json", newcomer / "other.json")
+    lines = [line for line in README.splitlines() if line.startswith("signgen poses ")]
+    assert len(lines) == 5
+    run_all(newcomer, [shlex.split(line.split("   ")[0])[1:] for line in lines])
+    for name in ("clean.poses.npz", "fitted.poses.npz", "look.mp4", "hello.pose"):
+        assert (newcomer / name).stat().st_size > 0
 
 
 def check_outputs(folder: Path) -> dict:
