@@ -128,9 +128,11 @@ class DiffusionSettings(Section):
 
 
 class Augmentation(Section):
-    """Augmentation of a training triple. Mirroring is not offered: on signing it swaps the dominant hand.
+    """Augmentation of a training triple.
 
     shift: pixels of the canvas, all images of a triple moved alike; scale, rotate (degrees): likewise.
+    mirror: probability that all images of a triple are mirrored, poses with them. The person then signs with the other
+    hand, which is wrong as language but right as a picture of these poses.
     pose_jitter: standard deviation, in canvas pixels, of noise added to the target keypoints.
     first_source: probability that the triple's source is replaced by the clip's first frame, rendering's source.
     """
@@ -138,6 +140,7 @@ class Augmentation(Section):
     shift: float = Field(0.0, ge=0)
     scale: float = Field(0.0, ge=0, lt=1)
     rotate: float = Field(0.0, ge=0)
+    mirror: float = Field(0.0, ge=0, le=1)
     pose_jitter: float = Field(0.0, ge=0)
     first_source: float = Field(0.0, ge=0, le=1)
 

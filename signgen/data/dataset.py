@@ -16,6 +16,7 @@ from signgen.data.canvas import Canvas
 from signgen.data.pairset import PairSet
 from signgen.poses.draw import Palette, draw_pose
 from signgen.poses.parts import part_boxes
+from signgen.poses.skeletons import SKELETONS, Skeleton
 
 CACHE_BYTES = 2 << 30
 
@@ -78,13 +79,15 @@ class TripleDataset(Dataset):
         if target != 0 and rng.random() < self.augmentation.first_source:
             source = 0
         warp = random_affine(self.augmentation, self.canvas, rng)
-        source_points, target_points = (self._points(name)[frame] for frame in (source, target))
-        source_points, target_points = move_points(source_points, warp), move_points(target_points, warp)
+        mirrored = bool(self.augmentation.mirror) and rng.random() < self.augmentation.mirror
+        (source_image, source_points), (target_image, target_points) = (
+            self._moved(name, frame, warp, mirrored) for frame in (source, target)
+        )
         jitter = rng.normal(0, self.augmentation.pose_jitter, target_points[:, :2].shape).astype(np.float32)
         drawn_points = target_points + np.pad(jitter, ((0, 0), (0, 1)))
         return {
-            "source": _chw(move_frame(self.frames(name, source), warp)),
-            "target": _chw(move_frame(self.frames(name, target), warp)),
+            "source": _chw(source_image),
+            "target": _chw(target_image),
             "source_pose": _chw(self._draw(source_points)),
             "target_pose": _chw(self._draw(drawn_points)),
             "regions": torch.from_numpy(region_masks(target_points, self.canvas)),
@@ -93,6 +96,13 @@ class TripleDataset(Dataset):
             "source_id": torch.tensor((clip << 32) + source),
             "target_id": torch.tensor((clip << 32) + target),
         }
+
+    def _moved(self, clip: str, frame: int, warp: np.ndarray | None, mirrored: bool) -> tuple[np.ndarray, np.ndarray]:
+        """A frame and its keypoints on the canvas, augmented alike."""
+        image, points = move_frame(self.frames(clip, frame), warp), move_points(self._points(clip)[frame], warp)
+        if mirrored:
+            return image[:, ::-1], mirror_points(points, self.canvas.width, SKELETONS[self.palette.skeleton])
+        return image, points
 
     def _points(self, clip: str) -> np.ndarray:
         """float32 (T, K, 3) in canvas pixels."""
@@ -157,6 +167,13 @@ def move_points(points: np.ndarray, warp: np.ndarray | None) -> np.ndarray:
     if warp is None:
         return points
     return np.concatenate([points[:, :2] @ warp[:, :2].T + warp[:, 2], points[:, 2:]], 1).astype(np.float32)
+
+
+def mirror_points(points: np.ndarray, width: int, skeleton: Skeleton) -> np.ndarray:
+    """(K, 3) of a mirrored image of that width: left and right points have changed places."""
+    mirrored = points[list(skeleton.mirror)]
+    mirrored[:, 0] = width - 1 - mirrored[:, 0]
+    return mirrored
 
 
 def region_masks(points: np.ndarray, canvas: Canvas) -> np.ndarray:

@@ -5,12 +5,16 @@ OpenPose-18 has a neck of its own, which DeepFashion's pose pictures need and CO
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Named index ranges of a keypoint layout. "left" is the signer's own left, as in COCO."""
+    """Named index ranges of a keypoint layout. "left" is the signer's own left, as in COCO.
+
+    mirror: for every point, the one whose place it takes in a mirrored image.
+    """
 
     name: str
     points: int
@@ -22,6 +26,16 @@ class Skeleton:
     left_shoulder: int
     right_shoulder: int
     legs: tuple[int, ...]  # knees and ankles: emitted by estimators even where they are out of frame
+    mirror: tuple[int, ...]
+
+
+def _swapped(points: int, *pairs: tuple[Iterable[int], Iterable[int]]) -> tuple[int, ...]:
+    """The mirror of a skeleton from its left and right points, in corresponding order."""
+    mirror = list(range(points))
+    for left, right in pairs:
+        for one, other in zip(left, right, strict=True):
+            mirror[one], mirror[other] = other, one
+    return tuple(mirror)
 
 
 COCO_WHOLEBODY_133 = Skeleton(
@@ -35,6 +49,18 @@ COCO_WHOLEBODY_133 = Skeleton(
     left_shoulder=5,
     right_shoulder=6,
     legs=(13, 14, 15, 16),
+    mirror=_swapped(
+        133,
+        (range(1, 17, 2), range(2, 17, 2)),  # body
+        (range(17, 20), range(20, 23)),  # feet
+        (range(23, 31), range(39, 31, -1)),  # jaw
+        (range(40, 45), range(49, 44, -1)),  # brows
+        (range(54, 56), range(58, 56, -1)),  # nostrils
+        ((59, 60, 61, 62, 63, 64), (68, 67, 66, 65, 70, 69)),  # eyes
+        ((71, 72, 73, 82, 81), (77, 76, 75, 78, 79)),  # outer mouth
+        ((83, 84, 90), (87, 86, 88)),  # inner mouth
+        (range(91, 112), range(112, 133)),  # hands
+    ),
 )
 
 OPENPOSE_18 = Skeleton(
@@ -48,6 +74,7 @@ OPENPOSE_18 = Skeleton(
     left_shoulder=5,
     right_shoulder=2,
     legs=(9, 10, 12, 13),
+    mirror=_swapped(18, (range(2, 5), range(5, 8)), (range(8, 11), range(11, 14)), ((14, 16), (15, 17))),
 )
 
 SKELETONS = {s.name: s for s in (COCO_WHOLEBODY_133, OPENPOSE_18)}
