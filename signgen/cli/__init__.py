@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from signgen import __version__
-from signgen.cli import build_pairs, demo, evaluate, poses, render, synthesize, train
+from signgen.cli import build_pairs, demo, evaluate, poses, render, synthesize, train, verify
 from signgen.cli.common import help_of, run
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ def _root(
 
 
 for _name, _command in (
+    ("verify", verify.verify),
     ("build-pairs", build_pairs.build_pairs),
     ("train", train.train),
     ("render", render.render),

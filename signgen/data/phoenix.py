@@ -6,6 +6,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+from signgen.data.frame_folder import look_into
 from signgen.data.survey import (
     Candidate,
     Clip,
@@ -19,7 +20,7 @@ from signgen.data.survey import (
     identify_all,
     settle,
 )
-from signgen.data.video import FrameSource, image_files, open_frames
+from signgen.data.video import FrameSource, open_frames
 from signgen.errors import PairSetError, PoseError, VideoError
 from signgen.poses import PoseFile
 
@@ -41,12 +42,13 @@ class Listed:
 def find_root(root: Path) -> Path | None:
     """The folder that holds annotations/ and features/: `root` or PHOENIX-2014-T inside it; None for other data."""
     for folder in (root, root / _INNER, *sorted(root.glob(f"*/{_INNER}"))):
-        if any(_corpus(folder, split).is_file() for split in SPLITS):
+        if any(corpus_csv(folder, split).is_file() for split in SPLITS):
             return folder
     return None
 
 
-def _corpus(folder: Path, split: str) -> Path:
+def corpus_csv(folder: Path, split: str) -> Path:
+    """Where a split's list of clips lies."""
     return folder / "annotations" / "manual" / f"PHOENIX-2014-T.{split}.corpus.csv"
 
 
@@ -54,7 +56,7 @@ def listed_clips(folder: Path) -> list[Listed]:
     """Every line of the corpus CSVs, in order. Raises PairSetError for a CSV of another form."""
     clips = []
     for split in SPLITS:
-        path = _corpus(folder, split)
+        path = corpus_csv(folder, split)
         if not path.is_file():
             continue
         with path.open(newline="", encoding="utf-8") as handle:
@@ -114,12 +116,12 @@ class _Index:
 
     def candidates(self, clip: Listed) -> list[Candidate]:
         """By the name with its split; by the bare name in a file of that split (or of no split); by file name."""
-        bare = [c for c in self._packed.get(clip.name, []) if _split_of(c.file.path) in (None, clip.split)]
+        bare = [c for c in self._packed.get(clip.name, []) if split_of_file(c.file.path) in (None, clip.split)]
         single = [Candidate(f) for f in self._single if f.path.name.startswith((f"{clip.name}.", f"{clip.name}_"))]
         return self._packed.get(f"{clip.split}/{clip.name}", []) + bare + single
 
 
-def _split_of(path: Path) -> str | None:
+def split_of_file(path: Path) -> str | None:
     """The split that a file name mentions, whatever the case."""
     mentioned = [split for split in SPLITS if split in path.name.lower()]
     return mentioned[0] if len(mentioned) == 1 else None
@@ -133,27 +135,23 @@ def _clip(clip: Listed, folder: Path, index: _Index, row: PairingRow | None) -> 
         candidates = index.candidates(clip)
         if not candidates:
             raise Unpaired("no keypoints in the files of --keypoints", error=False)
-        try:
-            chosen = choose(clip.name, candidates, source)
-        except Unpaired as error:
-            raise Unpaired(f"{error}{_gaps(source.path)}", error=error.error) from error
+        chosen = choose(clip.name, candidates, source)
     size = (source.num_frames, source.width, source.height)
     return Clip(clip.name, clip.split, clip.signer, source.path, chosen, *size, FPS)
 
 
-def _frames(clip: Listed, folder: Path) -> FrameSource:
-    """The clip's frame folder, or a video of its name. Raises Unpaired when neither is there."""
+def place_of(clip: Listed, folder: Path) -> Path | None:
+    """The clip's frame folder, or a video of its name; None when neither is there."""
     place = folder / FRAMES / clip.split / clip.name
-    for path in (place, *(place.with_name(f"{clip.name}{suffix}") for suffix in (".mp4", ".avi"))):
-        if path.exists():
-            return open_frames(path)
-    raise Unpaired(f"listed in the {clip.split} corpus, not on disk", error=False)
+    places = (place, *(place.with_name(f"{clip.name}{suffix}") for suffix in (".mp4", ".avi")))
+    return next((path for path in places if path.exists()), None)
 
 
-def _gaps(folder: Path) -> str:
-    """Which of images0001.png ... are missing, as a sentence fragment."""
-    if not folder.is_dir():
-        return ""
-    numbers = {int(p.stem[-4:]) for p in image_files(folder) if p.stem[-4:].isdigit()}
-    missing = sorted(set(range(1, max(numbers, default=0) + 1)) - numbers)
-    return f"; images {', '.join(f'{n:04d}' for n in missing[:5])} are missing" if missing else ""
+def _frames(clip: Listed, folder: Path) -> FrameSource:
+    """Raises Unpaired when the clip is not there, or frames are missing in its middle."""
+    place = place_of(clip, folder)
+    if place is None:
+        raise Unpaired(f"listed in the {clip.split} corpus, not on disk", error=False)
+    if place.is_dir() and (gap := look_into(place).gap):
+        raise Unpaired(gap, fix="signgen verify names everything that is missing or damaged")
+    return open_frames(place)

@@ -35,8 +35,14 @@ def write_mmpose(path: Path, frames: int = 8, points: int = 133, empty: tuple[in
     return path
 
 
-def write_phoenix(root: Path, clips: dict[str, list[str]], frames: int = 8, absent: tuple[str, ...] = ()) -> Path:
-    """A release folder with clips per split; those in `absent` are only listed."""
+def write_phoenix(
+    root: Path,
+    clips: dict[str, list[str]],
+    frames: int = 8,
+    absent: tuple[str, ...] = (),
+    size: tuple[int, int] = (21, 26),
+) -> Path:
+    """A release folder with clips per split; those in `absent` are only listed. The real frames are 210x260."""
     inner = root / "PHOENIX-2014-T-release-v3" / "PHOENIX-2014-T"
     manual = inner / "annotations" / "manual"
     manual.mkdir(parents=True)
@@ -47,7 +53,7 @@ def write_phoenix(root: Path, clips: dict[str, list[str]], frames: int = 8, abse
         for name in set(names) - set(absent):
             folder = inner / "features" / "fullFrame-210x260px" / split / name
             for number in range(1, frames + 1):
-                write_png(folder / f"images{number:04d}.png", np.full((26, 21, 3), number, np.uint8))
+                write_png(folder / f"images{number:04d}.png", np.full((*size[::-1], 3), number, np.uint8))
     return root / "PHOENIX-2014-T-release-v3"
 
 

@@ -28,7 +28,8 @@ class PoseFile:
     """What `identify` finds: enough to pair keypoints with a video.
 
     points: how many of the 133 points the format carries. frames: per clip name; the name is "" in a file of one clip.
-    half: stored as float16 (1/8 px near 200 px).
+    half: stored as float16 (1/8 px near 200 px). non_finite: per clip that has any, how many values are not finite;
+    such points are missing once they are read. Counted in packs of many clips.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class PoseFile:
     points: int
     frames: dict[str, int] = field(default_factory=dict)
     half: bool = False
+    non_finite: dict[str, int] = field(default_factory=dict)
 
     @property
     def clips(self) -> list[str]:

@@ -53,7 +53,15 @@ def identify_key(path: Path, format_name: str, key: str) -> PoseFile | None:
     if clips is None:
         return None
     half = all(array.dtype == np.float16 for array in clips.values())
-    return PoseFile(path, format_name, POINTS, {name: len(array) for name, array in clips.items()}, half=half)
+    broken = {name: int(array.size - np.isfinite(array).sum()) for name, array in clips.items()}
+    return PoseFile(
+        path,
+        format_name,
+        POINTS,
+        {name: len(array) for name, array in clips.items()},
+        half=half,
+        non_finite={name: count for name, count in broken.items() if count},
+    )
 
 
 def read_key(

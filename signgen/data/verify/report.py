@@ -1,0 +1,79 @@
+"""Findings in, a report out: what a data set holds, split by split, and everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+Watch = Callable[[Iterable[Any], str, int], Iterable[Any]]  # items, what is done with them, how many there are
+
+KINDS = {
+    "annotations": "a list of clips is missing",
+    "absent": "listed, but not on disk",
+    "twice": "on disk in two splits",
+    "unlisted": "on disk, but in no list",
+    "gap": "frames are missing in the middle",
+    "empty": "no frames at all",
+    "stray": "a file that does not belong there",
+    "size": "frames of another size",
+    "unreadable": "an image or video that cannot be decoded",
+    "no-keypoints": "no keypoints for a clip that is on disk",
+    "keypoint-frames": "keypoints of another number of frames",
+    "non-finite": "coordinates that are not finite",
+    "wrong-split": "keypoints in the file of another split",
+    "damaged-keypoints": "keypoints that cannot be read",
+}
+
+
+def unwatched(items: Iterable[Any], what: str, total: int) -> Iterable[Any]:
+    """A Watch that shows nothing."""
+    return items
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong. kind: of KINDS. where: a clip (split/name) or a path. what: a sentence fragment."""
+
+    kind: str
+    where: str
+    what: str
+
+
+@dataclass
+class Report:
+    """counts: per split, how much of what there is. full: every frame was decoded, not only the first header."""
+
+    dataset: str
+    root: Path
+    full: bool
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def count(self, split: str, **numbers: int) -> None:
+        """Add to the counts of a split."""
+        self.counts.setdefault(split, Counter()).update(numbers)
+
+    def find(self, kind: str, where: str, what: str) -> None:
+        """Add a finding."""
+        if kind not in KINDS:
+            raise ValueError(f"{kind!r} is none of {', '.join(KINDS)}")
+        self.findings.append(Finding(kind, where, what))
+
+    @property
+    def by_kind(self) -> dict[str, int]:
+        """How many findings of each kind, in the order of KINDS."""
+        found = Counter(finding.kind for finding in self.findings)
+        return {kind: found[kind] for kind in KINDS if found[kind]}
+
+    def to_json(self) -> dict[str, Any]:
+        """For a file: everything, nothing that depends on when it was written."""
+        return {
+            "dataset": self.dataset,
+            "root": str(self.root),
+            "mode": "full" if self.full else "quick",
+            "counts": {split: dict(numbers) for split, numbers in self.counts.items()},
+            "findings": [asdict(finding) for finding in self.findings],
+        }
