@@ -72,10 +72,10 @@ class PoseSequence:
         return not bool(np.isinf(self.keypoints).any() or np.isnan(self.keypoints[..., 2]).any())
 
     def resized(self, width: int, height: int) -> PoseSequence:
-        """The same poses on a `width` x `height` frame (x and y scaled independently)."""
+        """The same poses on a `width` x `height` frame, x and y scaled independently; pixel centres stay centres."""
         scaled = self.keypoints.copy()
-        scaled[..., 0] *= width / self.width
-        scaled[..., 1] *= height / self.height
+        for axis, ratio in enumerate((width / self.width, height / self.height)):
+            scaled[..., axis] = (scaled[..., axis] + 0.5) * ratio - 0.5
         return replace(self, keypoints=scaled, width=width, height=height)
 
     def save(self, path: Path) -> None:

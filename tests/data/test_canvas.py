@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from signgen.data.canvas import Canvas
+from signgen.poses.sequence import PoseSequence
 
 
 @pytest.mark.parametrize("fit", ["squash", "pad"])
@@ -39,3 +40,10 @@ def test_missing_points_stay_missing():
     point = Canvas(64, 64).fit_keypoints(np.array([[np.nan, np.nan, 0]], np.float32), 210, 260)
     assert np.isnan(point[0, :2]).all()
     assert point[0, 2] == 0
+
+
+def test_resized_poses_lie_where_the_canvas_puts_them():
+    keypoints = np.random.default_rng(0).uniform(0, 200, (2, 133, 3)).astype(np.float32)
+    poses = PoseSequence(keypoints, 210, 260).resized(64, 48)
+    assert (poses.width, poses.height) == (64, 48)
+    assert np.allclose(poses.keypoints, Canvas(64, 48, "squash").fit_keypoints(keypoints, 210, 260), atol=1e-4)
