@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,11 +40,12 @@ TEST_CLIPS = 3  # of each corpus, each of another signer
 
 @dataclass(frozen=True)
 class Variant:
-    """nano with `changes`, trained on `corpus`."""
+    """nano with `changes`, trained on `corpus`; vae: in the latents of a small VAE, trained on it before."""
 
     name: str
     changes: tuple[str, ...] = ()
     corpus: Corpus = field(default=FEW)
+    vae: bool = False
 
 
 VARIANTS = (
@@ -54,6 +57,7 @@ VARIANTS = (
     Variant("nothing copied", ("diffusion.copies.layers=0",)),
     Variant("hands and face not weighted", ("diffusion.region_weights={hands: 1, face: 1}",)),
     Variant("stronger augmentation", (f"{AUGMENTATION}={{shift: 8, scale: 0.08, rotate: 5, first_source: 0.7}}",)),
+    Variant("latents of a small VAE", vae=True),
 )
 
 
@@ -83,11 +87,22 @@ def on_synthetic(variant: Variant, args: argparse.Namespace, seed: int) -> Itera
     others = corpus_of(STRANGERS, args.frames, args.out, seed=1)
     run = args.out / f"{variant.name.replace(' ', '-')}-{seed}"
     changes = tuple(word for change in variant.changes for word in ("--set", change))
+    if variant.vae:
+        changes += ("--set", small_vae(corpus / "pairs", args.out / f"vae-{seed}", args.vae_steps, seed))
     model = trained(corpus / "pairs", run, args.steps, seed, changes)
     for place, where in ((f"seen, {variant.corpus.signers} signers", corpus), ("unseen", others)):
         clips = frame_folders(where / "data", "test")[:TEST_CLIPS]
         results = [scores(clip, where / "data", corpus / "pairs", model, run / f"{clip.name}.mp4") for clip in clips]
         yield {"on": place, "who": variant.name, "seed": seed, **mean(results)}
+
+
+def small_vae(pairs: Path, out: Path, steps: int, seed: int) -> str:
+    """Train it with small_vae.py; returns the recipe line that uses it."""
+    if not (out / "config.json").exists():
+        script = Path(__file__).with_name("small_vae.py")
+        words = [script, pairs, "--out", out, "--steps", steps, "--seed", seed]
+        subprocess.run([sys.executable, *(str(word) for word in words)], check=True)
+    return f"image_space={{kind: vae, factor: 4, origin: {out}}}"
 
 
 def scores(clip: Path, data: Path, pairs: Path, model: Path, video: Path) -> dict:
@@ -142,6 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=600, help="of stage 2, for every variant")
+    parser.add_argument("--vae-steps", type=int, default=600, help="of the small VAE")
     parser.add_argument("--frames", type=int, default=100, help="of a synthetic clip")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--variants", nargs="+", choices=[v.name for v in VARIANTS], help="only these")

@@ -131,15 +131,15 @@ def _check_keypoints(keypoints: Path, listed: list[Listed], there: list[_OnDisk]
         raise PairSetError(f"{keypoints}: no such file or folder", expected="keypoints")
     paths = sorted(keypoints.iterdir()) if keypoints.is_dir() else [keypoints]
     files = [file for path in paths if (file := _identified(path, report)) is not None]
-    split_of = {}
+    split_of: dict[str, set[str]] = {}
     for clip in listed:
         split_of.setdefault(clip.name, set()).add(clip.split)
     for file in files:
         _wrong_split(file, split_of, report)
         for name, number in file.non_finite.items():
             report.find("non-finite", f"{file.path.name}: {name}", f"{number} coordinates are not finite")
-    for clip in there:
-        _keypoints_of(clip, files, report)
+    for found in there:
+        _keypoints_of(found, files, report)
 
 
 def _identified(path: Path, report: Report) -> PoseFile | None:
