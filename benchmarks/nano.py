@@ -53,10 +53,11 @@ VARIANTS = (
     Variant("12 signers instead of 4", corpus=MANY),
     Variant("random source frames only", (f"{AUGMENTATION}.first_source=0",)),
     Variant("first frame as the only source", (f"{AUGMENTATION}.first_source=1",)),
-    Variant("source copied in place only", ("diffusion.copies.reach=0",)),
     Variant("nothing copied", ("diffusion.copies.layers=0",)),
     Variant("hands and face not weighted", ("diffusion.region_weights={hands: 1, face: 1}",)),
     Variant("stronger augmentation", (f"{AUGMENTATION}={{shift: 8, scale: 0.08, rotate: 5, first_source: 0.7}}",)),
+    Variant("not mirrored", (f"{AUGMENTATION}.mirror=0",)),
+    Variant("learning rate decays to zero", ("training.diffusion.decay=cosine",)),
     Variant("latents of a small VAE", vae=True),
 )
 
@@ -133,6 +134,7 @@ def on_real(name: str, args: argparse.Namespace, seed: int) -> Iterator[dict]:
         ("from scratch", args.steps, ()),
         ("from scratch, a quarter of the steps", args.steps // 4, ()),
         ("pre-trained, a quarter of the steps", args.steps // 4, ("--init", pretrained)),
+        ("pre-trained", args.steps, ("--init", pretrained)),
     ):
         run = folder / f"{who.replace(' ', '-').replace(',', '')}-{seed}"
         model = trained(folder / "pairs", run, steps, seed, init)
