@@ -55,7 +55,9 @@ VARIANTS = (
     Variant("first frame as the only source", (f"{AUGMENTATION}.first_source=1",)),
     Variant("nothing copied", ("diffusion.copies.layers=0",)),
     Variant("hands and face not weighted", ("diffusion.region_weights={hands: 1, face: 1}",)),
-    Variant("stronger augmentation", (f"{AUGMENTATION}={{shift: 8, scale: 0.08, rotate: 5, first_source: 0.7}}",)),
+    Variant(
+        "stronger augmentation", (f"{AUGMENTATION}.shift=8", f"{AUGMENTATION}.scale=0.08", f"{AUGMENTATION}.rotate=5")
+    ),
     Variant("not mirrored", (f"{AUGMENTATION}.mirror=0",)),
     Variant("learning rate decays to zero", ("training.diffusion.decay=cosine",)),
     Variant("latents of a small VAE", vae=True),
