@@ -36,7 +36,7 @@ class Size:
     minutes: float
 
 
-FULL, QUICK = Size(signers=4, clips=3, frames=100, minutes=8.0), Size(signers=2, clips=1, frames=16, minutes=0.3)
+FULL, QUICK = Size(signers=12, clips=1, frames=100, minutes=8.0), Size(signers=2, clips=1, frames=16, minutes=0.3)
 
 
 @dataclass(frozen=True)
