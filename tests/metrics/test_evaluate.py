@@ -77,7 +77,7 @@ def poses(path: Path, frames: int = FRAMES, width: int = WIDTH, height: int = HE
     points[..., :2] = rng.uniform(0.1, 0.3, (133, 2))
     points[:, 91:112, :2] += (0.5, 0.5)
     points[:, 112:133, :2] += (0.1, 0.5)
-    points[..., :2] *= (width, height)
+    points[..., :2] = points[..., :2] * (width, height) - 0.5  # the first pixel's centre is 0
     PoseSequence(points, width, height).save(path)
     return path
 

@@ -123,14 +123,14 @@ SHORT_WARMUP = ("training.fusion.warmup=5", "training.diffusion.warmup=5")  # th
 
 def test_the_budget_fixes_the_steps_and_resume_keeps_them(pairs, tmp_path, monkeypatch):
     monkeypatch.setattr("signgen.training.loop.SAVE_EVERY_SECONDS", 0.0)
-    train(pairs, tmp_path / "run", *SHORT_WARMUP, max_minutes=0.05)
+    train(pairs, tmp_path / "run", *SHORT_WARMUP, "training.diffusion.decay=cosine", max_minutes=0.05)
     decided = {stage: read_progress(tmp_path / "run", stage) for stage in ("fusion", "diffusion")}
     for progress in decided.values():
         assert progress is not None
         assert progress.step == progress.steps > 20
     rates = column(tmp_path / "run" / "logs" / "diffusion-train.csv", "learning_rate")
     assert rates[-1] < 0.05 * max(rates)  # the decay completed
-    train(pairs, tmp_path / "run", *SHORT_WARMUP, resume=True)
+    train(pairs, tmp_path / "run", *SHORT_WARMUP, "training.diffusion.decay=cosine", resume=True)
     assert {stage: read_progress(tmp_path / "run", stage) for stage in decided} == decided
 
 
@@ -190,7 +190,7 @@ GOLDEN = {"fusion": [1.6724, 1.28274, 1.26256], "diffusion": [0.449534, 0.416205
 
 
 def test_the_learning_rate_warms_up_and_decays_to_zero():
-    settings = load_recipe("nano").training.diffusion
+    settings = load_recipe("nano", ("training.diffusion.decay=cosine",)).training.diffusion
     rates = [learning_rate(settings, step, 200) for step in range(201)]
     assert rates[0] == pytest.approx(settings.learning_rate / settings.warmup)
     assert max(rates) == settings.learning_rate
