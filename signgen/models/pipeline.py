@@ -77,6 +77,19 @@ class SignerPipeline(DiffusionPipeline):
             source_side=source_side, base=base, base_scale=base_scale, copies=copies, reach=reach, solver=solver
         )
 
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> SignerPipeline:
+        """As in diffusers, with the weights copied out of the mapped files into memory of their own.
+
+        A file's weights begin at odd addresses, for which the kernels sum in another order: the last bits of a
+        rendering would then depend on whether its model was loaded or just trained.
+        """
+        pipeline = super().from_pretrained(*args, **kwargs)
+        for network in pipeline.networks().values():
+            for tensor in (*network.parameters(), *network.buffers()):
+                tensor.data = tensor.data.clone()
+        return pipeline
+
     @property
     def space(self) -> ImageSpace:
         """The image space behind its common interface."""
