@@ -22,7 +22,7 @@ from rich.progress import track
 from signgen.config import Augmentation, load_recipe
 from signgen.data.augment import move_frame, random_affine
 from signgen.data.canvas import Canvas
-from signgen.data.dataset import CanvasFrames
+from signgen.data.canvas_frames import CanvasFrames
 from signgen.data.pairset import PairSet
 
 # isort: split

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _DATA, _TRIPLES = "Data", "Triples"
 _SHOWN = 30
-_OWN_PARTS = {"triples.parquet", "clips.parquet", "meta.json", "poses"}
+_OWN_PARTS = {"triples.parquet", "clips.parquet", "meta.json", "poses", "store"}
 
 
 def build_pairs(
@@ -65,6 +65,14 @@ def build_pairs(
         ),
     ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.", rich_help_panel=_TRIPLES)] = 0,
+    store: Annotated[
+        bool,
+        typer.Option(
+            "--store",
+            rich_help_panel=_TRIPLES,
+            help="Also write the frames that triples use, uncompressed: training reads them without decoding.",
+        ),
+    ] = False,
 ) -> None:
     """Pair videos with keypoints and write training triples (clip, source frame, target frame).
 
@@ -86,6 +94,8 @@ def build_pairs(
     if not survey.clips:
         raise PairSetError(f"{root}: no clip can be used", fix="see above why; --pairing FILE.csv names keypoints")
     _write(out, survey, poses, Rule(count, seed, min_gap, holdout_tail, tuple(names)))
+    if store:
+        _store(out)
     if any(left.error for left in survey.left_out):
         raise typer.Exit(1)
 
@@ -162,6 +172,7 @@ def _show_survey(survey: Survey) -> None:
 def _write(out: Path, survey: Survey, poses: dict[str, PoseSequence], rule: Rule) -> None:
     from signgen.data.pairset import data_fingerprint, write_pair_set
     from signgen.data.plan import plan_pairs
+    from signgen.data.store import remove_store
 
     plan = plan_pairs(survey, poses, rule)
     meta = _meta(survey, plan, rule, data_fingerprint(plan.clips, poses))
@@ -173,9 +184,29 @@ def _write(out: Path, survey: Survey, poses: dict[str, PoseSequence], rule: Rule
     if plan.absent:
         each = ", ".join(f"{name} {number}" for name, number in list(plan.absent.items())[:10])
         console.print(f"{sum(plan.absent.values())} frames without a person are in no triple ({escape(each)})")
+    remove_store(out)
     write_pair_set(out, plan.clips, poses, plan.triples, meta)
     counts = ", ".join(f"{number} {split}" for split, number in meta["triples"].items())
     console.print(f"[bold]{escape(str(out))}[/]: {len(plan.clips)} clips, triples: {counts}")
+
+
+def _store(out: Path) -> None:
+    """The frames that the triples use."""
+    from rich.progress import track
+
+    from signgen.data.pairset import PairSet
+    from signgen.data.store import FOLDER, write_store
+
+    pairs = PairSet.load(out)
+    used = pairs.used_frames()
+
+    def watch(names: Iterable[str]) -> Iterable[str]:
+        shown = console.is_terminal
+        return track(names, "storing frames", total=len(used), console=console, transient=True, disable=not shown)
+
+    size = write_store(out, pairs.fingerprint, used, pairs.frames, watch)
+    frames = sum(map(len, used.values()))
+    console.print(f"[bold]{escape(str(out / FOLDER))}[/]: {frames:,} frames, {size / 2**30:.2f} GiB")
 
 
 def _meta(survey: Survey, plan: Plan, rule: Rule, fingerprint: str) -> dict[str, Any]:

@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator
-from typing import NamedTuple
-
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from signgen.config import Augmentation
 from signgen.data.augment import mirror_points, move_frame, move_points, random_affine
+from signgen.data.batches import Sample
 from signgen.data.canvas import Canvas
+from signgen.data.canvas_frames import CanvasFrames
 from signgen.data.pairset import PairSet
 from signgen.poses.draw import Palette, draw_pose
 from signgen.poses.parts import part_boxes
 from signgen.poses.sequence import window_frames
 from signgen.poses.skeletons import SKELETONS
-
-CACHE_BYTES = 2 << 30
-
-
-class Sample(NamedTuple):
-    """Which triple, in which pass over the data; together with the seed it keys every random number of a sample."""
-
-    epoch: int
-    row: int
-
-
-class CanvasFrames:
-    """Frames of a pair set on the canvas, kept in memory up to CACHE_BYTES, oldest clip dropped first."""
-
-    def __init__(self, pairs: PairSet, canvas: Canvas) -> None:
-        self.pairs, self.canvas = pairs, canvas
-        self._clips: OrderedDict[str, np.ndarray] = OrderedDict()
-
-    def __call__(self, clip: str, frame: int) -> np.ndarray:
-        """uint8 (H, W, 3)."""
-        if clip not in self._clips:
-            self._clips[clip] = self._load(clip)
-            while sum(c.nbytes for c in self._clips.values()) > CACHE_BYTES and len(self._clips) > 1:
-                self._clips.popitem(last=False)
-        self._clips.move_to_end(clip)
-        return self._clips[clip][frame]
-
-    def _load(self, clip: str) -> np.ndarray:
-        source = self.pairs.frames(clip)
-        runs = [source.read(i, min(i + 64, source.num_frames)) for i in range(0, source.num_frames, 64)]
-        return np.stack([self.canvas.fit_frame(frame) for run in runs for frame in run])
 
 
 class TripleDataset(Dataset):
@@ -75,10 +42,14 @@ class TripleDataset(Dataset):
         self.augmentation, self.seed, self.window = augmentation, seed, window
         self.triples = pairs.triples(split)
         self.frames = CanvasFrames(pairs, canvas)
-        self._keypoints: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.triples)
+
+    @property
+    def order_by(self) -> np.ndarray | int:
+        """What StepBatches orders by: each triple's clip, where any clip's frames are decoded in runs."""
+        return self.triples["clip"] if self.pairs.decoded_in_runs else len(self)
 
     def __getitem__(self, sample: Sample) -> dict[str, torch.Tensor]:
         row = self.triples[sample.row]
@@ -90,7 +61,7 @@ class TripleDataset(Dataset):
         warp = random_affine(self.augmentation, self.canvas, rng)
         mirrored = bool(self.augmentation.mirror) and rng.random() < self.augmentation.mirror
         source_image, target_image = (self._image(name, frame, warp, mirrored) for frame in (source, target))
-        shown = window_frames(target, len(self._points(name)), self.window)
+        shown = window_frames(target, len(self.frames.keypoints(name)), self.window)
         source_points, target_points, *_ = moved = [
             self._moved_points(name, frame, warp, mirrored) for frame in (source, *shown)
         ]
@@ -113,48 +84,16 @@ class TripleDataset(Dataset):
 
     def _moved_points(self, clip: str, frame: int, warp: np.ndarray | None, mirrored: bool) -> np.ndarray:
         """Its keypoints (K, 3), augmented like it."""
-        points = move_points(self._points(clip)[frame], warp)
+        points = move_points(self.frames.keypoints(clip)[frame], warp)
         return mirror_points(points, self.canvas.width, SKELETONS[self.palette.skeleton]) if mirrored else points
 
     def _jittered(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         jitter = rng.normal(0, self.augmentation.pose_jitter, points[:, :2].shape).astype(np.float32)
         return points + np.pad(jitter, ((0, 0), (0, 1)))
 
-    def _points(self, clip: str) -> np.ndarray:
-        """float32 (T, K, 3) in canvas pixels."""
-        if clip not in self._keypoints:
-            poses = self.pairs.poses(clip)
-            self._keypoints[clip] = self.canvas.fit_keypoints(poses.keypoints, poses.width, poses.height)
-        return self._keypoints[clip]
-
     def _draw(self, points: np.ndarray) -> np.ndarray:
         size = (self.canvas.width, self.canvas.height)
         return draw_pose(points, *size, source_size=size, palette=self.palette)
-
-
-class StepBatches(Sampler[list[Sample]]):
-    """Batches of optimiser steps from `first_step` on, without state: a step's samples depend on the seed alone.
-
-    Each epoch is a permutation keyed by (seed, epoch); a batch may span two epochs, so every batch is full.
-    """
-
-    def __init__(self, length: int, batch_size: int, seed: int, first: int, last: int) -> None:
-        self.length, self.batch_size, self.seed, self.first, self.last = length, batch_size, seed, first, last
-
-    def __len__(self) -> int:
-        return self.last - self.first
-
-    def __iter__(self) -> Iterator[list[Sample]]:
-        orders: dict[int, np.ndarray] = {}
-        for step in range(self.first, self.last):
-            start = step * self.batch_size
-            batch = []
-            for position in range(start, start + self.batch_size):
-                epoch, place = divmod(position, self.length)
-                if epoch not in orders:
-                    orders = {epoch: np.random.default_rng([self.seed, epoch]).permutation(self.length)}
-                batch.append(Sample(epoch, int(orders[epoch][place])))
-            yield batch
 
 
 def region_masks(points: np.ndarray, canvas: Canvas) -> np.ndarray:

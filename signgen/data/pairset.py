@@ -1,6 +1,7 @@
 """A pair-set folder in, PairSet out; and the tables that make one, written so that the same data give the same bytes.
 
-PAIRS/triples.parquet, clips.parquet, poses/<clip>.poses.npz, meta.json (written last: without it, PAIRS is incomplete).
+PAIRS/triples.parquet, clips.parquet, poses/<clip>.poses.npz, meta.json (written last: without it, PAIRS is incomplete);
+optionally PAIRS/store (signgen.data.store).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from signgen.data.store import FrameStore
 from signgen.data.triples import TRIPLE
-from signgen.data.video import FrameSource, open_frames
+from signgen.data.video import FrameSource, is_video, open_frames
 from signgen.errors import PairSetError
 from signgen.files import atomic_path, write_json
 from signgen.poses.sequence import FILE_SUFFIX, PoseSequence
@@ -24,6 +26,7 @@ from signgen.poses.sequence import FILE_SUFFIX, PoseSequence
 FORMAT = 1
 SPLITS = ("train", "val", "test")
 REBUILD = "run signgen build-pairs again"
+_USED = np.dtype([("clip", np.int32), ("frame", np.int32)])
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class PairSet:
         for clip in clips:
             if not pair_set.pose_path(clip.name).is_file():
                 raise PairSetError(f"{path}: incomplete: poses/{clip.name}{FILE_SUFFIX} is missing", fix=REBUILD)
+        _ = pair_set.store  # raises where it is incomplete
         return pair_set
 
     @property
@@ -108,6 +112,30 @@ class PairSet:
     def poses(self, clip: str) -> PoseSequence:
         """The clip's keypoints in pixels of its frames."""
         return PoseSequence.load(self.pose_path(self.clip(clip).name))
+
+    @cached_property
+    def store(self) -> FrameStore | None:
+        """The frames that triples use, where build-pairs stored them. Raises PairSetError for an incomplete store."""
+        return FrameStore.open(self.folder, self.fingerprint, self.used_frames)
+
+    def used_frames(self) -> dict[str, np.ndarray]:
+        """Clip name -> sorted frames that a training run may ask for: all of its triples' and the first."""
+        rows = np.concatenate([self._table[split] for split in SPLITS])
+        pairs = np.concatenate([rows[["clip", "source"]].astype(_USED), rows[["clip", "target"]].astype(_USED)])
+        first = np.array([(number, 0) for number in np.unique(rows["clip"])], _USED)
+        used = np.unique(np.concatenate([pairs, first]))
+        numbers, starts = np.unique(used["clip"], return_index=True)
+        runs = np.split(used["frame"], starts[1:]) if len(numbers) else []
+        return {self.clips[number].name: frames for number, frames in zip(numbers, runs, strict=True)}
+
+    def training_frames(self, clip: str) -> FrameSource:
+        """The clip's frames for training: from the store, where there is one; it holds only `used_frames`."""
+        return self.store.frames(clip, self.clip(clip)) if self.store is not None else self.frames(clip)
+
+    @cached_property
+    def decoded_in_runs(self) -> frozenset[str]:
+        """Names of the clips in which a single training frame costs as much as many: videos that are not stored."""
+        return frozenset(clip.name for clip in self.clips if self.store is None and is_video(clip.path))
 
     def frames(self, clip: str) -> FrameSource:
         """The clip's frames. Raises VideoError when the video has moved, PairSetError when it has changed."""

@@ -137,7 +137,7 @@ class _Probe:
     turns: int  # quarter turns anticlockwise that stand the decoded frames upright; width and height are upright's
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1 << 16)
 def _probe(path: str, mtime_ns: int, size: int) -> _Probe:
     """Decode the whole video once: the only way to know how many frames there are. Raises VideoError."""
     import av

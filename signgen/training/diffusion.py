@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from signgen.config import DiffusionSettings, Recipe
-from signgen.data.dataset import Sample, TripleDataset, spread
+from signgen.data.batches import Sample
+from signgen.data.dataset import TripleDataset, spread
 from signgen.metrics.scoring import Regions, mean_row, score_frame
 from signgen.models.conditions import BRANCHES, Features
 from signgen.models.pipeline import SignerPipeline, evaluating

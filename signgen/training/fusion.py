@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from signgen.config import FusionLossSettings, Recipe
-from signgen.data.dataset import Sample, TripleDataset, spread
+from signgen.data.batches import Sample
+from signgen.data.dataset import TripleDataset, spread
 from signgen.models.fusion import FusionModel, retrieval, source_enhanced_info_nce
 from signgen.models.pipeline import evaluating
 from signgen.training.stages import Batch, unit_range

@@ -21,7 +21,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from signgen.config import StageSettings
-from signgen.data.dataset import StepBatches, TripleDataset
+from signgen.data.batches import StepBatches
+from signgen.data.dataset import TripleDataset
 from signgen.errors import Interrupted, ModelError
 from signgen.files import disk_full_is_oserror, write_json
 from signgen.interrupts import deferred_interrupt
@@ -171,7 +172,7 @@ class Loop:
     def _loader(self, workers: int) -> DataLoader:
         per_step = self.settings.accumulation
         last = (self.at.steps or 1 << 40) * per_step
-        batches = StepBatches(len(self.dataset), self.settings.batch_size, self.seed, self.at.step * per_step, last)
+        batches = StepBatches(self.dataset.order_by, self.settings.batch_size, self.seed, self.at.step * per_step, last)
         loader = DataLoader(self.dataset, batch_sampler=batches, num_workers=workers)
         return self.accelerator.prepare_data_loader(loader, device_placement=False)
 

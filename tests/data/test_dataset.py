@@ -8,8 +8,9 @@ import pytest
 from signgen.cli.build_pairs import build_pairs
 from signgen.config import Augmentation
 from signgen.data.augment import mirror_points
+from signgen.data.batches import Sample
 from signgen.data.canvas import Canvas
-from signgen.data.dataset import Sample, TripleDataset
+from signgen.data.dataset import TripleDataset
 from signgen.data.pairset import PairSet
 from signgen.data.synthetic import Identity
 from signgen.data.synthetic.face import landmarks

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from signgen.cli.build_pairs import build_pairs
 from signgen.config import load_recipe
-from signgen.data.dataset import Sample, StepBatches
+from signgen.data.batches import Sample, StepBatches
 from signgen.data.pairset import PairSet
 from signgen.errors import Interrupted, ModelError, PairSetError
 from signgen.models.card import load_model
