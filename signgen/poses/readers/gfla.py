@@ -54,7 +54,7 @@ def images_of(path: Path) -> tuple[dict[str, np.ndarray], Annotated]:
     return _parsed(str(path), stat.st_mtime_ns, stat.st_size)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _parsed(path: str, mtime_ns: int, size: int) -> tuple[dict[str, np.ndarray], Annotated]:
     try:
         text = Path(path).read_bytes().removeprefix(_BOM).decode("utf-8")
