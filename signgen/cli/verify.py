@@ -61,7 +61,10 @@ def _show(report: Report) -> None:
     from signgen.data.verify import KINDS
 
     columns = list(dict.fromkeys(name for numbers in report.counts.values() for name in numbers))
-    table = Table("split", *columns, box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("split", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right")
     for split, numbers in report.counts.items():
         table.add_row(escape(split), *(f"{numbers[name]:,}" if name in numbers else "" for name in columns))
     console.print(table)

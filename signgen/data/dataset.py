@@ -14,6 +14,7 @@ from signgen.config import Augmentation
 from signgen.data.augment import mirror_points, move_frame, move_points, random_affine
 from signgen.data.canvas import Canvas
 from signgen.data.pairset import PairSet
+from signgen.data.video import FrameSource
 from signgen.poses.draw import Palette, draw_pose
 from signgen.poses.parts import part_boxes
 from signgen.poses.skeletons import SKELETONS
@@ -29,22 +30,35 @@ class Sample(NamedTuple):
 
 
 class CanvasFrames:
-    """Frames of a pair set on the canvas, kept in memory up to CACHE_BYTES, oldest clip dropped first."""
+    """Frames of a pair set on the canvas, kept in memory up to CACHE_BYTES, those not used for longest dropped first.
+
+    A video is decoded as a whole. Of single images a pair needs two, of whatever many there are of a person.
+    """
 
     def __init__(self, pairs: PairSet, canvas: Canvas) -> None:
         self.pairs, self.canvas = pairs, canvas
-        self._clips: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._runs: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()  # (clip, first frame) -> frames
+        self._bytes = 0
+        self._images: dict[str, FrameSource] = {}
 
     def __call__(self, clip: str, frame: int) -> np.ndarray:
         """uint8 (H, W, 3)."""
-        if clip not in self._clips:
-            self._clips[clip] = self._load(clip)
-            while sum(c.nbytes for c in self._clips.values()) > CACHE_BYTES and len(self._clips) > 1:
-                self._clips.popitem(last=False)
-        self._clips.move_to_end(clip)
-        return self._clips[clip][frame]
+        first = frame if self.pairs.clip(clip).images else 0
+        run = self._runs.get((clip, first))
+        if run is None:
+            run = self._runs[clip, first] = self._load(clip, first)
+            self._bytes += run.nbytes
+            while self._bytes > CACHE_BYTES and len(self._runs) > 1:
+                self._bytes -= self._runs.popitem(last=False)[1].nbytes
+        self._runs.move_to_end((clip, first))
+        return run[frame - first]
 
-    def _load(self, clip: str) -> np.ndarray:
+    def _load(self, clip: str, first: int) -> np.ndarray:
+        """The image `first`, or all frames of a video."""
+        if self.pairs.clip(clip).images:
+            if clip not in self._images:
+                self._images[clip] = self.pairs.frames(clip)
+            return self.canvas.fit_frame(self._images[clip].read(first, first + 1)[0])[None]
         source = self.pairs.frames(clip)
         runs = [source.read(i, min(i + 64, source.num_frames)) for i in range(0, source.num_frames, 64)]
         return np.stack([self.canvas.fit_frame(frame) for run in runs for frame in run])

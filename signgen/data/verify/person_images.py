@@ -107,11 +107,10 @@ def _check_pairs(found: Resolved, images: PersonImages, poses: PersonPoses, repo
         folder = images.images[key].split
         if folder is not None and folder != split:
             report.find("wrong-split", images.shown(key), f"in {found.pair_list.path.name}")
-        why = "" if key in poses.sources else "none"
-        if not why and poses.is_empty(key):
-            why = "all 18 points missing"
-        if why:
-            report.find("no-keypoints", images.shown(key), f"{why}; it is in pairs of {found.pair_list.path.name}")
+        if key not in poses.sources:
+            report.find("no-keypoints", images.shown(key), f"in pairs of {found.pair_list.path.name}")
+        elif poses.is_empty(key):
+            report.find("no-keypoints", images.shown(key), "its 18 points are all missing")
 
 
 def _people_in_both(lists: dict[str, Resolved], images: PersonImages) -> list[str]:
