@@ -77,9 +77,11 @@ def find_lists(files: Iterable[Path]) -> list[Path]:
 
 def resolve(pairs: PairList, images: PersonImages) -> Resolved:
     """Look up both names of every row; what names no image, two people, one image, or is a repetition is dropped."""
-    found, dataset = Resolved(pairs), images.dataset
-    keys = {name: dataset.key(name) for row in pairs.rows for name in row}
-    there = {name: key for name, key in keys.items() if key in images.images}
+    found = Resolved(pairs)
+    there: dict[str, str] = {}
+    for name in dict.fromkeys(name for row in pairs.rows for name in row):
+        if (key := images.dataset.key(name)) in images.images:
+            there[name] = key
     seen: set[Pair] = set()
     for source, target in pairs.rows:
         missing = [name for name in (source, target) if name not in there]
@@ -87,12 +89,12 @@ def resolve(pairs: PairList, images: PersonImages) -> Resolved:
             found.absent.update(list(dict.fromkeys(missing)))
             found.drop("absent", missing[0])
             continue
-        pair = (there[source] or "", there[target] or "")
+        pair = (there[source], there[target])
         if pair[0] == pair[1]:
             found.drop("self-pair", source)
         elif pair in seen:
             found.drop("duplicate-pair", f"{source} -> {target}")
-        elif dataset.person(pair[0]) != dataset.person(pair[1]):
+        elif images.images[pair[0]].person != images.images[pair[1]].person:
             found.drop("across", f"{source} -> {target}")
         else:
             found.pairs.append(pair)
@@ -106,7 +108,7 @@ def choose_lists(paths: Iterable[Path], images: PersonImages) -> dict[str, Resol
     for path in sorted(paths):
         new = resolve(read_pair_list(path), images)
         old = chosen.setdefault(new.pair_list.split, new)
-        if _rows(old, images) != _rows(new, images):
+        if old is not new and _rows(old, images) != _rows(new, images):
             found = (
                 f"{old.pair_list.path} and {path}: two lists for {new.pair_list.split}, of {len(old.pair_list.rows):,}"
             )
@@ -257,10 +259,17 @@ def _numbered(lists: dict[str, Resolved], images: PersonImages) -> dict[tuple[st
     named: dict[tuple[str, str], dict[str, str]] = {}
     for split, found in lists.items():
         for pair in found.pairs:
-            clip = named.setdefault((split, images.dataset.person(pair[0])), {})
-            clip.update((images.images[key].path.as_posix(), key) for key in pair)
+            clip = named.setdefault((split, images.images[pair[0]].person), {})
+            for key in pair:
+                clip.setdefault(key, images.images[key].path.as_posix())
     order = sorted(named, key=lambda clip: (SPLITS.index(clip[0]), clip[1]))
-    return {clip: [named[clip][path] for path in in_natural_order(named[clip])] for clip in order}
+    return {clip: _by_path(named[clip]) for clip in order}
+
+
+def _by_path(paths: dict[str, str]) -> list[str]:
+    """Keys of {key: path} in natural order of the paths."""
+    keys = {path: key for key, path in paths.items()}
+    return [keys[path] for path in in_natural_order(keys)]
 
 
 def _name(paths: list[Path], person: str, images: PersonImages) -> str:

@@ -92,9 +92,10 @@ class Place:
 
 @dataclass(frozen=True)
 class PersonImage:
-    """path: where the file is. split: of the folder it is in, None where that says nothing."""
+    """path: where the file is. person: whose it is. split: of the folder it is in, None where that says nothing."""
 
     path: Path
+    person: str
     split: str | None
 
 
@@ -190,4 +191,4 @@ def _add(found: PersonImages, path: Path, place: Place) -> None:
     elif key in found.images:
         found.clashes.append((found.images[key].path, path))
     else:
-        found.images[key] = PersonImage(path, place.split)
+        found.images[key] = PersonImage(path, found.dataset.person(key), place.split)

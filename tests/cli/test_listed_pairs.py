@@ -45,7 +45,8 @@ def test_trained_on_pairs_and_rendered_to_a_picture(world: Path, command: Comman
     command.works("render", source, pose, *words, "--truth", target, "--out", world / "two.png")
     np.testing.assert_array_equal(read_image(world / "two.png"), drawn)
     scores = json.loads((world / "two.metrics.json").read_text())
-    assert scores["mean"]["hand_ssim"] is None  # 18 points have no hands
+    assert scores["mean"]["hand_ssim"] is None
+    assert scores["not_computed"]["hand_ssim"] == "keypoints of 18 points have no hands"
     assert scores["mean"]["psnr"] is not None
     assert "nearest-pose" in scores["baselines"]
 

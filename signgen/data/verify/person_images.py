@@ -115,7 +115,7 @@ def _check_pairs(found: Resolved, images: PersonImages, poses: PersonPoses, repo
 
 def _people_in_both(lists: dict[str, Resolved], images: PersonImages) -> list[str]:
     people = {
-        split: {images.dataset.person(key) for pair in found.pairs for key in pair} for split, found in lists.items()
+        split: {images.images[key].person for pair in found.pairs for key in pair} for split, found in lists.items()
     }
     both = sorted(people.get("train", set()) & people.get("test", set()))
     return [f"{len(both):,} people are in train and in test pairs, {both[0]} the first"] if both else []
@@ -146,7 +146,7 @@ def _check_poses(poses: PersonPoses, images: PersonImages, report: Report, watch
 def _count(lists: list[Resolved], images: PersonImages, poses: PersonPoses, report: Report) -> None:
     """All images; then list by list its pairs, those with both images there, and the images and people they name."""
     there = sum(key in poses.sources for key in images.images)
-    people = len({images.dataset.person(key) for key in images.images})
+    people = len({found.person for found in images.images.values()})
     report.count("all images", images=len(images.images), people=people, keypoints=there)
     for found in lists:
         keys = {key for pair in found.pairs for key in pair}
@@ -154,7 +154,7 @@ def _count(lists: list[Resolved], images: PersonImages, poses: PersonPoses, repo
         report.count(
             label,
             images=len(keys),
-            people=len({images.dataset.person(key) for key in keys}),
+            people=len({images.images[key].person for key in keys}),
             keypoints=len(keys & poses.sources.keys()),
             pairs=len(found.pair_list.rows),
             usable=len(found.pairs),
