@@ -287,7 +287,7 @@ def _sized(path: Path) -> tuple[str, str]:
             return "nothing", ""
         for clip in (file.clips or [None])[:2]:
             poses = read_poses(path, clip=clip, size=(640, 360), fps=25.0)
-            if poses.keypoints.shape != (file.frames[clip or ""], 133, 3) or not poses.is_clean:
+            if poses.keypoints.shape != (file.frames[clip or ""], poses.layout.points, 3) or not poses.is_clean:
                 return "violation", f"{poses.keypoints.shape} for {file.frames}, clean: {poses.is_clean}"[:200]
         return "poses", file.format
     except SigngenError as error:

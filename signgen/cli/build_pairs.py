@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from signgen import __version__
 from signgen.cli.common import console
+from signgen.cli.listed_pairs import build_listed
 from signgen.errors import PairSetError, PoseError
 
 if TYPE_CHECKING:
@@ -20,13 +21,17 @@ if TYPE_CHECKING:
 
 _DATA, _TRIPLES = "Data", "Triples"
 _SHOWN = 30
+DEFAULT_COUNT = 100_000
 _OWN_PARTS = {"triples.parquet", "clips.parquet", "meta.json", "poses", "store"}
 
 
 def build_pairs(
     root: Annotated[
         Path,
-        typer.Argument(help="A folder of videos with their keypoints, or Phoenix-2014T's folder.", show_default=False),
+        typer.Argument(
+            help="A folder of videos with their keypoints, or the folder of Phoenix-2014T, DeepFashion or Market-1501.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         Path,
@@ -40,6 +45,15 @@ def build_pairs(
     pairing: Annotated[
         Path | None,
         typer.Option(help="CSV clip,video,keypoints that settles ambiguous pairs.", rich_help_panel=_DATA),
+    ] = None,
+    pair_list: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="DeepFashion, Market-1501: a list of pairs, with train or test in its name; may be repeated.",
+            show_default="those in ROOT",
+            rich_help_panel=_DATA,
+        ),
     ] = None,
     clips: Annotated[
         list[str] | None,
@@ -55,7 +69,15 @@ def build_pairs(
             help="Share of every training clip, at its end, kept for validation.",
         ),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Training triples.", rich_help_panel=_TRIPLES)] = 100_000,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Training triples.",
+            rich_help_panel=_TRIPLES,
+            show_default=f"{DEFAULT_COUNT}; of lists of pairs, all",
+        ),
+    ] = None,
     min_gap: Annotated[
         int,
         typer.Option(
@@ -80,6 +102,9 @@ def build_pairs(
     with as many frames as the video, the one with the most points is taken. Nothing is guessed: what has no keypoints,
     or too many, is named and left out.
 
+    DeepFashion and Market-1501: the lists of pairs in ROOT, or of --pair-list, are the triples, one list a split, in
+    their order.
+
     Exit code 1: clips were put aside because they are damaged or ambiguous, or were named with --clips and cannot be
     used; the others are written. Videos that merely have no keypoints, and corpus clips that are not on disk, are
     named but are no error. Exit code 2: nothing was written.
@@ -88,16 +113,39 @@ def build_pairs(
 
     names = _names(root, clips, more)
     _check_out(out)
+    if _is_listed(root):
+        _refuse_options(pairing=pairing, clips=names, holdout_tail=holdout_tail, min_gap=min_gap)
+        lists = [path.resolve() for path in pair_list or ()]
+        build_listed(root.resolve(), out, lists, keypoints.resolve() if keypoints else None, count, seed)
+        return
+    if pair_list:
+        raise typer.BadParameter(f"--pair-list {pair_list[0]}: {root} is neither DeepFashion nor Market-1501")
     survey = _survey(root.resolve(), keypoints, pairing, names)
     poses = _read_poses(survey)
     _show_survey(survey)
     if not survey.clips:
         raise PairSetError(f"{root}: no clip can be used", fix="see above why; --pairing FILE.csv names keypoints")
-    _write(out, survey, poses, Rule(count, seed, min_gap, holdout_tail, tuple(names)))
+    _write(out, survey, poses, Rule(count or DEFAULT_COUNT, seed, min_gap, holdout_tail, tuple(names)))
     if store:
         _store(out)
     if any(left.error for left in survey.left_out):
         raise typer.Exit(1)
+
+
+def _is_listed(root: Path) -> bool:
+    """Its triples come from lists of pairs."""
+    from signgen.data.person_images import recognise
+    from signgen.data.phoenix import find_root
+
+    return find_root(root) is None and recognise(root) is not None
+
+
+def _refuse_options(**given: Any) -> None:
+    """Options that say how frames of clips are chosen have no meaning where a list chooses."""
+    for name, value in given.items():
+        if value:
+            option = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter(f"{option} is for clips; the pairs of this data set come from its lists")
 
 
 def _names(root: Path, clips: list[str] | None, more: list[str] | None) -> list[str]:

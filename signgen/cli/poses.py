@@ -127,7 +127,9 @@ def retarget(
     from signgen.poses.retarget import scales
 
     _check_out(out, [poses, to])
-    sequence, target = _read(poses, clip, size, fps), _person(to, to_clip, to_size)
+    whole_body = "coco-wholebody-133"
+    sequence = _on_skeleton(_read(poses, clip, size, fps), whole_body)
+    target = _on_skeleton(_person(to, to_clip, to_size), whole_body)
     console.print(f"{scales(sequence, target)}; frame {target.width}x{target.height}")
     _write(fitted(sequence, target), out)
 
@@ -217,7 +219,7 @@ def _read(path: Path, clip: str | None, size: str | None, fps: float | None) -> 
 
 
 def _on_skeleton(poses: PoseSequence, skeleton: str) -> PoseSequence:
-    """Converted, where the palette is for another skeleton; says what that changes."""
+    """Converted, where a palette or a format is for another skeleton; says what that changes."""
     from signgen.poses.convert import to_skeleton
 
     converted = to_skeleton(poses, skeleton)
@@ -242,9 +244,10 @@ def _person(path: Path, clip: str | None, size: str | None) -> PoseSequence:
 
 
 def _write(poses: PoseSequence, out: Path) -> None:
+    from signgen.poses.sequence import FILE_SUFFIX
     from signgen.poses.writers import write_poses
 
-    write_poses(poses, out)
+    write_poses(poses if out.name.endswith(FILE_SUFFIX) else _on_skeleton(poses, "coco-wholebody-133"), out)
     console.print(f"wrote {out}: {len(poses)} frames", markup=False)
 
 

@@ -126,7 +126,7 @@ def render(
 
     card = read_card(model)
     video = open_frames(source)
-    sequence = _read_poses(poses, clip, video)
+    sequence = _read_poses(poses, clip, video, card.skeleton)
     part = frame_range(frames, len(sequence))
     filled = _filled(sequence, poses)
     wanted = filled[part]
@@ -164,12 +164,16 @@ def render(
         _report(scored, written[0], {"seed": seed, "frames": [part.start, part.stop], **sampling.model_dump()})
 
 
-def _read_poses(path: Path, clip: str | None, video: FrameSource) -> PoseSequence:
-    """The whole sequence; says what the reader noted. Raises PoseError for points of a frame of another size."""
+def _read_poses(path: Path, clip: str | None, video: FrameSource, skeleton: str) -> PoseSequence:
+    """The whole sequence on the model's skeleton; says what the reader noted.
+
+    Raises PoseError for points of a frame of another size.
+    """
+    from signgen.poses.convert import to_skeleton
     from signgen.poses.readers import read_poses
     from signgen.rendering.renderer import share_inside
 
-    sequence = read_poses(path, clip=clip, size=(video.width, video.height), fps=video.fps)
+    sequence = to_skeleton(read_poses(path, clip=clip, size=(video.width, video.height), fps=video.fps), skeleton)
     for note in sequence.notes:
         console.print(f"poses: {note}", markup=False)
     if share_inside(sequence) < 0.5:
@@ -251,6 +255,7 @@ def _source(video: FrameSource, poses: PoseSequence, source_poses: Path | None, 
 
     Of a file with several clips, source_poses is the one with the source's name.
     """
+    from signgen.poses.convert import to_skeleton
     from signgen.poses.readers import identify, read_poses
     from signgen.rendering.renderer import Source
 
@@ -258,7 +263,9 @@ def _source(video: FrameSource, poses: PoseSequence, source_poses: Path | None, 
     if source_poses is not None:
         found = identify(source_poses)
         clip = name if found is not None and len(found.clips) > 1 else None
+        skeleton = poses.skeleton
         poses = read_poses(source_poses, clip=clip, size=(video.width, video.height), fps=video.fps)
+        poses = to_skeleton(poses, skeleton)
     if (own or source_poses is not None) and poses.has_person[0]:
         return Source(frame, poses[0:1], name)
     console.print("the source's own pose is not known to the model; --source-poses gives it")

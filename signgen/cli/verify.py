@@ -19,7 +19,9 @@ _SHOWN = 12  # findings of one kind
 
 
 def verify(
-    root: Annotated[Path, typer.Argument(help="Phoenix-2014T's folder.", show_default=False)],
+    root: Annotated[
+        Path, typer.Argument(help="The folder of Phoenix-2014T, DeepFashion or Market-1501.", show_default=False)
+    ],
     keypoints: Annotated[
         Path | None, typer.Option(help="Keypoints to check against it: a folder, or one file.", show_default=False)
     ] = None,
@@ -35,7 +37,7 @@ def verify(
 
     Exit code 1: something is missing or damaged, and named. `build-pairs` leaves out what the quick look finds damaged.
     """
-    from signgen.data.verify import verify_phoenix
+    from signgen.data.verify import verify as look_through
     from signgen.files import write_json
 
     with rate_progress(transient=True, disable=not console.is_terminal) as progress:
@@ -43,7 +45,7 @@ def verify(
         def watch(items: Iterable[Any], what: str, total: int) -> Iterable[Any]:
             return progress.track(items, total=total, description=what)
 
-        report = verify_phoenix(root, keypoints, full, processes or os.cpu_count() or 1, watch)
+        report = look_through(root, keypoints, full, processes or os.cpu_count() or 1, watch)
     if out is not None:
         write_json(out, report.to_json())
     _show(report)
@@ -59,10 +61,15 @@ def _show(report: Report) -> None:
     from signgen.data.verify import KINDS
 
     columns = list(dict.fromkeys(name for numbers in report.counts.values() for name in numbers))
-    table = Table("split", *columns, box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("split", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right")
     for split, numbers in report.counts.items():
-        table.add_row(split, *(f"{numbers[name]:,}" for name in columns))
+        table.add_row(escape(split), *(f"{numbers[name]:,}" if name in numbers else "" for name in columns))
     console.print(table)
+    for note in report.notes:
+        console.print(f"[yellow]note[/] {escape(note)}")
     for kind, count in report.by_kind.items():
         console.print(f"[red]{kind}[/] ({count}): {KINDS[kind]}")
         found = [finding for finding in report.findings if finding.kind == kind]

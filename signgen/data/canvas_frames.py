@@ -7,6 +7,7 @@ import numpy as np
 from signgen.data.array_cache import ArrayCache
 from signgen.data.canvas import Canvas
 from signgen.data.pairset import PairSet
+from signgen.data.video import FrameSource
 
 FRAME_BYTES, POSE_BYTES = 2 << 30, 256 << 20
 RUN = 128  # frames of a video that are decoded together; a single one from a long GOP costs about as much
@@ -18,6 +19,7 @@ class CanvasFrames:
     def __init__(self, pairs: PairSet, canvas: Canvas) -> None:
         self.pairs, self.canvas = pairs, canvas
         self._runs, self._keypoints = ArrayCache(FRAME_BYTES), ArrayCache(POSE_BYTES)
+        self._images: dict[str, FrameSource] = {}  # opening one lists its folder; a video's reader is not kept open
 
     def __call__(self, clip: str, frame: int) -> np.ndarray:
         """uint8 (H, W, 3)."""
@@ -30,9 +32,14 @@ class CanvasFrames:
         return self._keypoints.get(clip, lambda: self._fit_keypoints(clip))
 
     def _read(self, clip: str, start: int, run: int) -> np.ndarray:
-        source = self.pairs.training_frames(clip)
+        source = self.pairs.training_frames(clip) if run > 1 else self._opened(clip)
         frames = source.read(start, min(start + run, source.num_frames))
         return np.stack([self.canvas.fit_frame(frame) for frame in frames])
+
+    def _opened(self, clip: str) -> FrameSource:
+        if clip not in self._images:
+            self._images[clip] = self.pairs.training_frames(clip)
+        return self._images[clip]
 
     def _fit_keypoints(self, clip: str) -> np.ndarray:
         poses = self.pairs.poses(clip)

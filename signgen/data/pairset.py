@@ -18,7 +18,7 @@ import numpy as np
 
 from signgen.data.store import FrameStore
 from signgen.data.triples import TRIPLE
-from signgen.data.video import FrameSource, is_video, open_frames
+from signgen.data.video import FrameSource, is_video, open_frames, open_images
 from signgen.errors import PairSetError
 from signgen.files import atomic_path, write_json
 from signgen.poses.sequence import FILE_SUFFIX, PoseSequence
@@ -31,7 +31,10 @@ _USED = np.dtype([("clip", np.int32), ("frame", np.int32)])
 
 @dataclass(frozen=True)
 class ClipRecord:
-    """One clip. `path` is absolute; `keypoints` says where they came from; from `holdout_start` on it is held out."""
+    """One clip. `path` is absolute; `keypoints` says where they came from; from `holdout_start` on it is held out.
+
+    images: the files below `path` that are its frames, in order, where not all in the folder are; else empty.
+    """
 
     name: str
     split: str
@@ -43,6 +46,7 @@ class ClipRecord:
     fps: float | None
     holdout_start: int
     keypoints: str
+    images: tuple[str, ...] = ()
 
     @property
     def train_frames(self) -> range:
@@ -86,6 +90,11 @@ class PairSet:
     def fingerprint(self) -> str:
         """Hash of the data: clips, frames and keypoints, wherever they lie."""
         return self.meta["fingerprint"]
+
+    @property
+    def listed(self) -> bool:
+        """Its triples are those of lists of pairs, not drawn from clips."""
+        return "lists" in self.meta.get("rule", {})
 
     @cached_property
     def _by_name(self) -> dict[str, ClipRecord]:
@@ -140,7 +149,8 @@ class PairSet:
     def frames(self, clip: str) -> FrameSource:
         """The clip's frames. Raises VideoError when the video has moved, PairSetError when it has changed."""
         record = self.clip(clip)
-        source = open_frames(record.path)
+        files = [record.path / name for name in record.images]
+        source = open_images(record.path, files) if files else open_frames(record.path)
         if (source.num_frames, source.width, source.height) != (record.num_frames, record.width, record.height):
             found = f"{record.path}: {source.num_frames} frames of {source.width}x{source.height}"
             raise PairSetError(found, expected=f"{record.num_frames} of {record.width}x{record.height}", fix=REBUILD)
@@ -154,7 +164,9 @@ def data_fingerprint(clips: list[ClipRecord], poses: dict[str, PoseSequence]) ->
         head = [clip.name, clip.split, clip.num_frames, clip.width, clip.height, clip.fps]
         digest.update(json.dumps(head).encode())
         digest.update(poses[clip.name].keypoints.tobytes())
-        if clip.path.is_dir():
+        if clip.images:
+            digest.update(json.dumps([(name, (clip.path / name).stat().st_size) for name in clip.images]).encode())
+        elif clip.path.is_dir():
             sizes = sorted((p.name, p.stat().st_size) for p in clip.path.iterdir() if p.is_file())
             digest.update(json.dumps(sizes).encode())
         else:
@@ -205,6 +217,8 @@ def _clips_columns(clips: list[ClipRecord], root: Path) -> dict[str, Any]:
     for name in ("num_frames", "width", "height", "holdout_start"):
         columns[name] = pa.array([getattr(clip, name) for clip in clips], pa.int32())
     columns["fps"] = pa.array([clip.fps for clip in clips], pa.float64())
+    if any(clip.images for clip in clips):
+        columns["images"] = pa.array([list(clip.images) for clip in clips], pa.list_(pa.string()))
     return columns
 
 
@@ -214,7 +228,8 @@ def _triples_columns(clips: list[ClipRecord], triples: dict[str, np.ndarray]) ->
     rows = np.concatenate([triples[split] for split in SPLITS])
     splits = np.repeat(np.arange(len(SPLITS), dtype=np.int32), [len(triples[split]) for split in SPLITS])
     signers = sorted({clip.signer for clip in clips})
-    signer_of = np.array([signers.index(clip.signer) for clip in clips], np.int32)
+    number_of = {signer: number for number, signer in enumerate(signers)}
+    signer_of = np.array([number_of[clip.signer] for clip in clips], np.int32)
     return {
         "clip": pa.DictionaryArray.from_arrays(rows["clip"], [clip.name for clip in clips]),
         "source_frame": rows["source"],
@@ -258,7 +273,10 @@ def _read_table(path: Path) -> Any:
 
 def _load_clips(path: Path, root: Path) -> list[ClipRecord]:
     try:
-        return [ClipRecord(**{**row, "path": root / row["path"]}) for row in _read_table(path).to_pylist()]
+        rows = _read_table(path).to_pylist()
+        return [
+            ClipRecord(**{**row, "path": root / row["path"], "images": tuple(row.get("images", ()))}) for row in rows
+        ]
     except (TypeError, KeyError) as error:
         raise PairSetError(f"{path}: other columns than expected ({error})", fix=REBUILD) from error
 

@@ -6,7 +6,7 @@ import os
 import re
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,17 @@ from signgen.data.video_writer import VideoWriter
 from signgen.errors import VideoError
 from signgen.files import atomic_path
 
-__all__ = ["FrameSource", "VideoWriter", "image_files", "is_video", "open_frames", "read_image", "write_png"]
+__all__ = [
+    "FrameSource",
+    "VideoWriter",
+    "image_files",
+    "in_natural_order",
+    "is_video",
+    "open_frames",
+    "open_images",
+    "read_image",
+    "write_png",
+]
 
 VIDEO_SUFFIXES = frozenset([".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".gif"])
 IMAGE_SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"])
@@ -55,11 +65,11 @@ def open_frames(path: Path) -> FrameSource:
     """
     path = Path(path)
     if path.is_dir():
-        return _open_images(path, image_files(path))
+        return open_images(path, image_files(path))
     if not path.is_file():
         raise VideoError(f"{path}: no such file or folder", expected="a video, a folder of images or an image")
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return _open_images(path, [path])
+        return open_images(path, [path])
     stat = path.stat()
     return _VideoFile(path, _probe(str(path), stat.st_mtime_ns, stat.st_size))
 
@@ -75,7 +85,12 @@ def image_files(folder: Path) -> list[Path]:
         names = [
             e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES and not e.name.startswith(".")
         ]
-    return [folder / name for name in sorted(names, key=_natural)]
+    return [folder / name for name in in_natural_order(names)]
+
+
+def in_natural_order(names: Iterable[str]) -> list[str]:
+    """frame2 before frame10."""
+    return sorted(names, key=_natural)
 
 
 def _natural(name: str) -> tuple[list[str | int], str]:
@@ -120,7 +135,10 @@ class _ImageFiles(FrameSource):
         return frames
 
 
-def _open_images(path: Path, files: list[Path]) -> _ImageFiles:
+def open_images(path: Path, files: list[Path]) -> FrameSource:
+    """These images of the folder `path` as the frames of a clip. Raises VideoError when there are none, or the first
+    is not readable.
+    """
     if not files:
         raise VideoError(f"{path}: a folder without images", expected="PNG or JPEG frames")
     height, width, _ = read_image(files[0]).shape

@@ -24,6 +24,7 @@ from signgen.metrics.definitions import (
 )
 from signgen.metrics.lpips import SMALLEST_SIDE, Lpips
 from signgen.poses.parts import part_boxes
+from signgen.poses.skeletons import OPENPOSE_18
 
 Row = dict[str, float | int | None]
 # (frame index, keypoints (K, 3) of that frame or None) -> uint8 (H, W, 3), or None where there is no answer.
@@ -54,7 +55,8 @@ class FrameScorer:
     """Scores generated frames against the truth as they come, and baselines with them.
 
     protocol: how the scores are taken; it is only told, not acted upon: frames are compared at the size they come in.
-    keypoints: (T, K, 3) COCO-WholeBody-133 in pixels of the truth, indexed by frame; None leaves out hands and face.
+    keypoints: (T, K, 3) of a skeleton signgen knows, in pixels of the truth, by frame; None leaves out hands and
+        face, and 18 points, which have no hands, the hands.
     lpips: the network, or None; then `not_computed` should say why.
     baselines: name -> callable (frame index, keypoints of that frame) -> uint8 (H, W, 3) or None.
     not_computed: metric or baseline -> reason, passed on to the report. notes: sentences for the reader of the report.
@@ -156,7 +158,8 @@ class FrameScorer:
         mean = mean_row(rows, metrics)
         answered = [name for name in self._baselines if any(row["psnr"] is not None for row in self._tracks[name].rows)]
         baselines = {name: mean_row(self._tracks[name].rows, metrics) for name in answered}
-        missing = {metric: _why_missing(metric, len(rows)) for metric, value in mean.items() if value is None}
+        points = 0 if self._keypoints is None else self._keypoints.shape[1]
+        missing = {metric: _why_missing(metric, len(rows), points) for metric, value in mean.items() if value is None}
         missing |= {name: "it has no frame for any of the poses" for name in self._baselines if name not in answered}
         told = [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in answered if name in BASELINE_DEFINITIONS]
         height, width = self._truth.shape[:2]
@@ -227,9 +230,11 @@ def mean_row(rows: Sequence[Row], metrics: Iterable[str]) -> dict[str, float | N
     return means
 
 
-def _why_missing(metric: str, frames: int) -> str:
+def _why_missing(metric: str, frames: int, points: int) -> str:
     if metric in TIME_METRICS:
         return "no two consecutive frames with static pixels" if frames > 1 else "one frame has no flicker"
+    if metric in HAND_METRICS and points == OPENPOSE_18.points:
+        return f"keypoints of {points} points have no hands"
     return f"no frame has keypoints for a {metric.split('_')[0]} box"
 
 

@@ -1,34 +1,69 @@
-"""Keypoints in; boxes of the hands and the face, and distances between poses, out."""
+"""Keypoints in; boxes of the hands and the face, and distances between poses, out.
+
+Openpose-18 has neither hands nor a face: its hands have no box, since whatever would be guessed from the wrist could
+not be compared with boxes around fingers; its face is where eyes, ears and nose are.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from signgen.errors import PoseError
 from signgen.poses.sequence import PoseSequence
-from signgen.poses.skeletons import COCO_WHOLEBODY_133 as LAYOUT
+from signgen.poses.skeletons import COCO_WHOLEBODY_133, OPENPOSE_18, SKELETONS, Skeleton
 
 Box = tuple[int, int, int, int]
 
-PARTS = {"left_hand": LAYOUT.left_hand, "right_hand": LAYOUT.right_hand, "face": LAYOUT.face}
 SCORE_THRESHOLD = 0.3
-_ARMS = range(5, 11)  # shoulders, elbows, wrists
+_HEAD_18 = (0, 14, 15, 16, 17)  # nose, eyes, ears
+_HEAD_HEIGHT = 1.4  # from the chin to the top of the forehead, in widths from ear to ear
 _LEAST_SIDE = 4  # px; smaller boxes say nothing about a hand
 
 
 def part_boxes(keypoints: np.ndarray, width: int, height: int, margin: float = 0.15) -> dict[str, Box | None]:
     """Boxes (x0, y0, x1, y1), x1 and y1 exclusive, within the frame, of "left_hand", "right_hand" and "face".
 
-    keypoints: (133, 3) in pixels of a `width` x `height` frame. The margin is a fraction of the box's longer side, on
-    every side. None where fewer than half of a part's points are seen or nothing of it lies within the frame.
+    keypoints: (133, 3) or (18, 3) in pixels of a `width` x `height` frame. The margin is a fraction of the box's longer
+    side, on every side. None where fewer than half of a part's points are seen or nothing of it lies within the frame,
+    and for hands that the skeleton does not have. Raises PoseError for another number of points.
     """
-    return {name: _box(keypoints[list(part)], width, height, margin) for name, part in PARTS.items()}
+    layout = _layout(len(keypoints))
+    if layout is OPENPOSE_18:
+        return {"left_hand": None, "right_hand": None, "face": _head_box(keypoints, width, height, margin)}
+    parts = {"left_hand": layout.left_hand, "right_hand": layout.right_hand, "face": layout.face}
+    return {name: _box(_extent(keypoints[list(part)]), width, height, margin) for name, part in parts.items()}
 
 
-def _box(points: np.ndarray, width: int, height: int, margin: float) -> Box | None:
+def _layout(points: int) -> Skeleton:
+    for skeleton in SKELETONS.values():
+        if skeleton.points == points:
+            return skeleton
+    raise PoseError(f"{points} points", expected=f"{' or '.join(str(s.points) for s in SKELETONS.values())}")
+
+
+def _extent(points: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Least and greatest x, y of those seen; None where it is fewer than half."""
     seen = points[_visible(points), :2]
-    if 2 * len(seen) < len(points):
+    return (seen.min(0), seen.max(0)) if 2 * len(seen) >= len(points) else None
+
+
+def _head_box(keypoints: np.ndarray, width: int, height: int, margin: float) -> Box | None:
+    """As wide as eyes, ears and nose are apart, and as high as a head of that width; none of a head seen from behind,
+    of which the ears alone are there.
+    """
+    found = _extent(keypoints[list(_HEAD_18)])
+    if found is None:
         return None
-    low, high = seen.min(0), seen.max(0)
+    low, high = found
+    half = np.array([(high - low).max() / 2] * 2) * (1, _HEAD_HEIGHT)
+    middle = (low + high) / 2
+    return _box((np.minimum(low, middle - half), np.maximum(high, middle + half)), width, height, margin)
+
+
+def _box(extent: tuple[np.ndarray, np.ndarray] | None, width: int, height: int, margin: float) -> Box | None:
+    if extent is None:
+        return None
+    low, high = extent
     reach = margin * float((high - low).max())
     x0, y0 = np.maximum(np.floor(low - reach), 0).astype(int)
     x1, y1 = np.minimum(np.ceil(high + reach) + 1, (width, height)).astype(int)
@@ -50,30 +85,41 @@ def _visible(keypoints: np.ndarray) -> np.ndarray:
     return np.isfinite(keypoints[..., :2]).all(-1) & (keypoints[..., 2] >= SCORE_THRESHOLD)
 
 
-def _weights() -> np.ndarray:
-    """float (133,): arms 2, other upper body 1, fingers .5 each, face .05 each; legs and feet nothing."""
-    weights = np.zeros(LAYOUT.points)
-    weights[:13] = 1
-    weights[list(_ARMS)] = 2
-    weights[list(LAYOUT.face)] = 0.05
-    weights[list(LAYOUT.left_hand)] = weights[list(LAYOUT.right_hand)] = 0.5
+def _weights(layout: Skeleton) -> np.ndarray:
+    """float (K,): arms 2, other body 1, fingers .5 each, face .05 each.
+
+    Feet count nothing, and of 133 points neither do the legs, which are estimated even out of the frame.
+    """
+    weights = np.zeros(layout.points)
+    weights[list(layout.body)] = 1
+    weights[list(layout.arms)] = 2
+    weights[list(layout.face)] = 0.05
+    weights[list(layout.left_hand)] = weights[list(layout.right_hand)] = 0.5
+    if layout is COCO_WHOLEBODY_133:
+        weights[list(layout.legs)] = 0
     return weights
 
 
 def pose_distance(pose: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Weighted mean distance between the points seen in both, in shoulder widths of `pose` (pixels without shoulders).
 
-    pose: (133, 3); others: (N, 133, 3), same frame size. Returns float64 (N,); inf where no point is shared. A hand
-    seen in only one of the two counts as half a shoulder width off, so that it is not better to see nothing.
+    pose: (K, 3); others: (N, K, 3), same skeleton and frame size. Returns float64 (N,); inf where no point is shared.
+    A hand seen in only one of the two counts as half a shoulder width off, so that it is not better to see nothing.
+    Raises PoseError for poses of two skeletons.
     """
-    weights = _weights()
+    layout = _layout(len(pose))
+    if others.shape[1] != layout.points:
+        raise PoseError(
+            f"poses of {others.shape[1]} points", expected=f"{layout.points}, as in the pose they are compared with"
+        )
+    weights = _weights(layout)
     seen, there = _visible(pose), _visible(others)
     shared = (seen & there) * weights
     gaps = np.linalg.norm(others[..., :2] - pose[:, :2], axis=-1)
     total = np.where(shared > 0, gaps, 0) * shared
-    unit = _shoulder_width(pose)
-    alone = np.zeros(LAYOUT.points)
-    for hand in (LAYOUT.left_hand, LAYOUT.right_hand):
+    unit = _shoulder_width(pose, layout)
+    alone = np.zeros(layout.points)
+    for hand in (layout.left_hand, layout.right_hand):
         alone[list(hand)] = weights[list(hand)]
     only_one = ((seen ^ there) * alone).sum(-1)
     weight = shared.sum(-1)
@@ -82,7 +128,7 @@ def pose_distance(pose: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.where(weight > 0, mean, np.inf)
 
 
-def _shoulder_width(pose: np.ndarray) -> float:
-    left, right = pose[LAYOUT.left_shoulder], pose[LAYOUT.right_shoulder]
+def _shoulder_width(pose: np.ndarray, layout: Skeleton) -> float:
+    left, right = pose[layout.left_shoulder], pose[layout.right_shoulder]
     width = float(np.linalg.norm(left[:2] - right[:2]))
     return width if np.isfinite(width) and width > 0 else 1.0

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 class Skeleton:
     """Named index ranges of a keypoint layout. "left" is the signer's own left, as in COCO.
 
+    arms: shoulders, elbows and wrists.
+
     mirror: for every point, the one whose place it takes in a mirrored image.
     """
 
@@ -25,6 +27,7 @@ class Skeleton:
     right_hand: range
     left_shoulder: int
     right_shoulder: int
+    arms: range
     legs: tuple[int, ...]  # knees and ankles: emitted by estimators even where they are out of frame
     mirror: tuple[int, ...]
 
@@ -48,6 +51,7 @@ COCO_WHOLEBODY_133 = Skeleton(
     right_hand=range(112, 133),
     left_shoulder=5,
     right_shoulder=6,
+    arms=range(5, 11),
     legs=(13, 14, 15, 16),
     mirror=_swapped(
         133,
@@ -73,6 +77,7 @@ OPENPOSE_18 = Skeleton(
     right_hand=range(0),
     left_shoulder=5,
     right_shoulder=2,
+    arms=range(2, 8),
     legs=(9, 10, 12, 13),
     mirror=_swapped(18, (range(2, 5), range(5, 8)), (range(8, 11), range(11, 14)), ((14, 16), (15, 17))),
 )

@@ -67,6 +67,13 @@ class TrainingRun:
     def _check_data(self) -> None:
         if self.palette.skeleton != (found := self.pairs.poses(self.pairs.clips[0].name).skeleton):
             raise PairSetError(f"the pair set's poses are {found}", expected=f"{self.palette.skeleton}, the recipe's")
+        stages = self.recipe.training.fusion, self.recipe.training.diffusion
+        if self.pairs.listed and any(stage.augmentation.first_source for stage in stages):
+            raise PairSetError(
+                "augmentation.first_source would put other sources in the place of the lists'",
+                expected="0 for a pair set made of lists of pairs",
+                fix="add --set training.diffusion.augmentation.first_source=0",
+            )
         if not len(self.pairs.triples("train")):
             raise PairSetError(
                 "the pair set has no training triples", fix="give it longer clips or a smaller --holdout-tail"

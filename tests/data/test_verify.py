@@ -12,7 +12,8 @@ import pytest
 
 from signgen.data.pairset import PairSet
 from signgen.data.phoenix import FRAMES, find_root
-from signgen.data.verify import KINDS, Report, verify_phoenix
+from signgen.data.verify import Report, verify_phoenix
+from signgen.data.verify.report import CLIP_KINDS
 from signgen.data.video import write_png
 from signgen.errors import PairSetError
 from tests.data.corpora import person, write_phoenix, write_slrt
@@ -153,7 +154,7 @@ def test_damage_is_named(corpus: Path, damage: Callable[[Path], None], expected:
 def test_every_kind_of_finding_is_tested() -> None:
     mark = next(mark for mark in test_damage_is_named.pytestmark if mark.name == "parametrize")  # type: ignore[attr-defined]
     shown = {kind for case in mark.args[1] for kind, _ in case[1]}
-    assert shown == set(KINDS)
+    assert shown == set(CLIP_KINDS)
 
 
 def test_only_the_full_look_decodes(corpus: Path) -> None:
@@ -180,7 +181,7 @@ def test_the_command_names_what_it_found(corpus: Path, command: Command) -> None
 def test_no_corpus_is_one_line(corpus: Path, command: Command, root: str) -> None:
     result = command("verify", corpus.parent / root)
     assert result.code == 2
-    assert "no corpus CSVs" in result.err
+    assert "annotations/manual/PHOENIX-2014-T" in result.err
     assert "Traceback" not in result.err
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from signgen.errors import PoseError
 from signgen.poses import PoseSequence, identify, read_poses
+from signgen.poses.convert import to_skeleton
 from signgen.poses.mappings import BODY_25, BY_COUNT, FACE_68_FROM_MESH, HALPE_136, OPENPOSE_18, SKELS_50, missing_note
 from signgen.poses.skeletons import COCO_WHOLEBODY_133 as LAYOUT
 
@@ -243,12 +244,16 @@ class TestDeepFashion:
         path = tmp_path / "01_1_front.txt"
         path.write_text("\r\n".join(f"{x:.18e} {y:.18e}" for x, y in rows))
         poses = read_poses(path, size=(750, 1101))
+        for point in (1, 2, 5):
+            expected = [point * 750 / 176, 10 * point * 1101 / 256, 1]
+            np.testing.assert_allclose(poses.keypoints[0, point], expected, rtol=1e-6)
+        assert np.flatnonzero(~poses.present[0]).tolist() == [4]
         # OpenPose 5 is the left shoulder, COCO 5; 2 the right one, COCO 6; 4 the right wrist, COCO 10.
-        np.testing.assert_allclose(poses.keypoints[0, 5], [5 * 750 / 176, 50 * 1101 / 256, 1], rtol=1e-6)
-        np.testing.assert_allclose(poses.keypoints[0, 6], [2 * 750 / 176, 20 * 1101 / 256, 1], rtol=1e-6)
-        assert np.flatnonzero(~poses.present[0, :17]).tolist() == [10]
-        assert not poses.present[0, 17:].any()
-        assert "face (23-90)" in poses.notes[0]
+        whole = to_skeleton(poses, LAYOUT.name)
+        np.testing.assert_array_equal(whole.keypoints[0, 5:7], poses.keypoints[0, [5, 2]])
+        assert np.flatnonzero(~whole.present[0, :17]).tolist() == [10]
+        assert not whole.present[0, 17:].any()
+        assert "face (23-90)" in whole.notes[0]
         assert (read_poses(path).width, read_poses(path).height) == (176, 256)
 
     @pytest.mark.parametrize("change", [lambda r: r[:17], lambda r: [*r, "1 1"], lambda r: ["1 2 3", *r[1:]]])
@@ -276,7 +281,7 @@ class TestDeepFashion:
         poses = read_poses(path, clip=name, size=(352, 512))
         np.testing.assert_allclose(poses.keypoints[0, 0], [10, 0, 1])
         np.testing.assert_allclose(poses.keypoints[0, 5], [20, 100, 1])
-        assert not poses.present[0, 8]  # OpenPose 3, the right elbow
+        assert np.flatnonzero(~poses.present[0]).tolist() == [3]
         assert poses.notes[0] == "annotated on 176x256"
         assert [p.name for p in tmp_path.iterdir()] == ["l.csv"]
 
@@ -285,6 +290,15 @@ class TestDeepFashion:
         poses = read_poses(path)
         assert (poses.width, poses.height, poses.notes[0]) == (64, 128, "annotated on 64x128")
         np.testing.assert_allclose(poses.keypoints[0, 0], [32, 100, 1])
+
+    @pytest.mark.parametrize(("stray", "frame"), [(0, "176x256"), (1, "176x256"), (200, "256x256")])
+    def test_csv_on_the_padded_square(self, tmp_path: Path, stray: int, frame: str) -> None:
+        """Points beyond 176 make it the square, whose image starts at 40; one in ten thousand does not."""
+        rows = [f"{n}.jpg: {[100] * 18}: {[180 if n < stray else 80] * 18}" for n in range(2000)]
+        poses = read_poses(self.csv(tmp_path / "l.csv", rows), clip="1999.jpg", size=(1760, 2560))
+        left = 40 if frame == "256x256" else 0
+        np.testing.assert_allclose(poses.keypoints[0, 0], [(80 - left) * 10, 1000, 1])
+        assert poses.notes == (f"annotated on {frame}",)
 
     @pytest.mark.parametrize(
         ("row", "named"),
@@ -488,10 +502,13 @@ class TestRealFiles:
     def test_gfla_list(self, testdata: Path) -> None:
         path = testdata / "deepfashion/fasion-annotation-test.csv"
         file = identify(path)
-        assert (file.format, file.points, len(file.frames)) == ("gfla", 17, 4061)
+        assert (file.format, file.points, len(file.frames)) == ("gfla", 18, 4061)
         poses = read_poses(path, clip="fasionWOMENDressesid0000553705_4full.jpg")
         np.testing.assert_allclose(poses.keypoints[0, 0], [129, 24, 1])
-        np.testing.assert_allclose(poses.keypoints[0, 6], [103, 49, 1])
+        np.testing.assert_allclose(poses.keypoints[0, 2], [103, 49, 1])
+        assert (poses.skeleton, poses.width, poses.height) == ("openpose-18", 256, 256)
+        scaled = read_poses(path, clip="fasionWOMENDressesid0000553705_4full.jpg", size=(750, 1101))
+        np.testing.assert_allclose(scaled.keypoints[0, 2, :2], [(103 - 40) * 750 / 176, 49 * 1101 / 256], rtol=1e-6)
 
     def test_a_part_of_the_mesh(self, testdata: Path) -> None:
         poses = read_poses(testdata / "formats/pizza.pose")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from signgen.errors import PoseError
 from signgen.poses import read_poses
 from signgen.poses.parts import part_boxes, pose_distance
 
@@ -72,3 +74,32 @@ def test_real_neighbours_are_near(testdata) -> None:
     distances = pose_distance(keypoints[50], keypoints)
     assert distances.argmin() == 50
     assert distances[[49, 51]].max() < distances[[20, 70]].min()
+
+
+def body(**places: tuple[float, float]) -> np.ndarray:
+    """(18, 3) of openpose-18: the points named, all others missing."""
+    names = "nose neck r_shoulder r_elbow r_wrist l_shoulder l_elbow l_wrist r_hip r_knee r_ankle l_hip l_knee l_ankle"
+    order = [*names.split(), "r_eye", "l_eye", "r_ear", "l_ear"]
+    points = np.full((18, 3), (np.nan, np.nan, 0), np.float32)
+    for name, place in places.items():
+        points[order.index(name)] = (*place, 1)
+    return points
+
+
+def test_the_head_of_18_points_has_a_box_and_the_hands_have_none() -> None:
+    head = {"nose": (50, 40), "r_eye": (45, 35), "l_eye": (55, 35), "r_ear": (40, 37), "l_ear": (60, 37)}
+    boxes = part_boxes(body(**head, r_wrist=(20, 90), l_wrist=(80, 90)), 100, 100, margin=0)
+    assert boxes["left_hand"] is None
+    assert boxes["right_hand"] is None
+    assert boxes["face"] == (40, 23, 61, 53)  # 20 wide, 1.4 times as high about 37.5, the last pixel included
+    assert part_boxes(body(r_ear=(40, 37), l_ear=(60, 37)), 100, 100)["face"] is None  # seen from behind
+
+
+def test_distance_of_18_points_is_in_shoulder_widths_and_sees_legs() -> None:
+    pose = body(l_shoulder=(70, 30), r_shoulder=(30, 30), l_knee=(60, 80))
+    moved = body(l_shoulder=(70, 30), r_shoulder=(30, 30), l_knee=(60, 100))
+    np.testing.assert_allclose(pose_distance(pose, moved[None]), [20 / 40 * 1 / 5])  # weights 2, 2, 1
+    with pytest.raises(PoseError, match="poses of 133 points; expected 18"):
+        pose_distance(pose, np.zeros((1, 133, 3)))
+    with pytest.raises(PoseError, match="25 points"):
+        part_boxes(np.zeros((25, 3)), 10, 10)

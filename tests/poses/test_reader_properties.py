@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 
 from signgen.errors import SigngenError
 from signgen.poses import PoseSequence, identify, read_poses
+from signgen.poses.convert import to_skeleton
 from signgen.poses.mappings import BY_COUNT, OPENPOSE_18, SKELS_50
 from signgen.poses.readers import READERS
 from signgen.poses.readers.base import mark_missing
@@ -175,18 +176,23 @@ def test_dwpose_is_in_fractions_of_any_size(keypoints: np.ndarray, size: tuple[i
 @given(points=hnp.arrays(np.int64, (18, 2), elements=st.integers(-1, 255)), name=NAMES, bom=st.booleans())
 def test_deepfashion(points: np.ndarray, name: str, bom: bool) -> None:
     missing = (points == -1).any(1)
-    expected = OPENPOSE_18.apply(np.where(missing[:, None], (0, 0, 0), np.hstack([points, np.ones((18, 1))])))
+    expected = np.where(missing[:, None], (np.nan, np.nan, 0), np.hstack([points, np.ones((18, 1))]))
+    narrow = np.minimum(points, (175, 255))  # beyond 176, a list is one on the padded square
 
     def check(folder: Path) -> None:
         (folder / "one").write_text("\n".join(f"{x:.18e} {y:.18e}" for x, y in points))
         poses = read_poses(folder / "one", size=(176 * 2, 256 * 3))
         np.testing.assert_allclose(poses.keypoints[0], (expected - (40, 0, 0)) * (2, 3, 1), rtol=1e-5)
-        row = f"{name}: {points[:, 1].tolist()}: {points[:, 0].tolist()}\r\n"
+        assert poses.skeleton == "openpose-18"
+        row = f"{name}: {narrow[:, 1].tolist()}: {narrow[:, 0].tolist()}\r\n"
         rows = f"first.jpg: {[200] * 18}: {[100] * 18}\r\n{row}"
         text = ("\ufeff" if bom else "") + "name:keypoints_y:keypoints_x\r\n" + rows
         (folder / "list").write_bytes(text.encode())
         listed = read_poses(folder / "list", clip=name, size=(176 * 2, 256 * 3))
-        np.testing.assert_allclose(listed.keypoints[0], expected * (2, 3, 1), rtol=1e-5)
+        clipped = np.hstack([np.minimum(expected[:, :2], (175, 255)), expected[:, 2:]])
+        np.testing.assert_allclose(listed.keypoints[0], clipped * (2, 3, 1), rtol=1e-5)
+        whole = to_skeleton(listed, "coco-wholebody-133")
+        np.testing.assert_allclose(whole.keypoints, OPENPOSE_18.apply(listed.keypoints), rtol=1e-6)
 
     in_folder(check)
 

@@ -1,6 +1,18 @@
 """Raw data sets in, reports of what is missing or damaged out: `signgen verify`, and what `build-pairs` leaves out."""
 
-from signgen.data.verify.phoenix import verify_phoenix
-from signgen.data.verify.report import KINDS, Finding, Report
+from pathlib import Path
 
-__all__ = ["KINDS", "Finding", "Report", "verify_phoenix"]
+from signgen.data.phoenix import find_root
+from signgen.data.verify.person_images import verify_images
+from signgen.data.verify.phoenix import verify_phoenix
+from signgen.data.verify.report import KINDS, Finding, Report, Watch, unwatched
+
+__all__ = ["KINDS", "Finding", "Report", "verify", "verify_images", "verify_phoenix"]
+
+
+def verify(
+    root: Path, keypoints: Path | None = None, full: bool = False, processes: int = 1, watch: Watch = unwatched
+) -> Report:
+    """Recognise the data set by what is in `root`, and look through it. Raises PairSetError for any other folder."""
+    look = verify_phoenix if find_root(root) is not None else verify_images
+    return look(root, keypoints, full, processes, watch)

@@ -10,7 +10,7 @@ from typing import Any
 
 Watch = Callable[[Iterable[Any], str, int], Iterable[Any]]  # items, what is done with them, how many there are
 
-KINDS = {
+CLIP_KINDS = {
     "annotations": "a list of clips is missing",
     "absent": "listed, but not on disk",
     "twice": "on disk in two splits",
@@ -26,6 +26,18 @@ KINDS = {
     "wrong-split": "keypoints in the file of another split",
     "damaged-keypoints": "keypoints that cannot be read",
 }
+PAIR_KINDS = {  # of data sets whose images are paired by lists; they share some of the above
+    "no-image": "keypoints of an image that is not on disk",
+    "outside": "points outside the image",
+    "clash": "two images of one name",
+    "damaged-list": "a list of pairs that cannot be read",
+    "list-size": "a published list of another length",
+    "self-pair": "a list pairs an image with itself",
+    "duplicate-pair": "a list holds a pair twice",
+    "across": "a list pairs images of two people",
+    "leak": "a pair of the train list is in the test list too",
+}
+KINDS = {**CLIP_KINDS, **PAIR_KINDS}
 
 
 def unwatched(items: Iterable[Any], what: str, total: int) -> Iterable[Any]:
@@ -44,13 +56,17 @@ class Finding:
 
 @dataclass
 class Report:
-    """counts: per split, how much of what there is. full: every frame was decoded, not only the first header."""
+    """counts: per split, how much of what there is. full: every frame was decoded, not only the first header.
+
+    notes: sentences on what is no fault, but good to know.
+    """
 
     dataset: str
     root: Path
     full: bool
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def count(self, split: str, **numbers: int) -> None:
         """Add to the counts of a split."""
@@ -75,5 +91,6 @@ class Report:
             "root": str(self.root),
             "mode": "full" if self.full else "quick",
             "counts": {split: dict(numbers) for split, numbers in self.counts.items()},
+            "notes": self.notes,
             "findings": [asdict(finding) for finding in self.findings],
         }

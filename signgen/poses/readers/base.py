@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ SPLITS = ("train/", "dev/", "test/")
 class PoseFile:
     """What `identify` finds: enough to pair keypoints with a video.
 
-    points: how many of the 133 points the format carries. frames: per clip name; the name is "" in a file of one clip.
+    points: how many points of the skeleton the format carries. frames: per clip name; it is "" in a file of one clip.
     half: stored as float16 (1/8 px near 200 px). non_finite: per clip that has any, how many values are not finite;
     such points are missing once they are read. Counted in packs of many clips.
     """
@@ -150,12 +151,13 @@ def notes_of(*notes: str) -> tuple[str, ...]:
     return tuple(note for note in notes if note)
 
 
-def find_clip(path: Path, names: list[str], clip: str | None) -> str:
+def find_clip(path: Path, names: Collection[str], clip: str | None) -> str:
     """The name in the file for `clip`: itself, or with one split prefix. Raises PoseError naming the nearest."""
-    if clip is None or names == [""]:
+    first = list(islice(names, 3))
+    if clip is None or first == [""]:
         if len(names) == 1:
-            return names[0]
-        raise PoseError(f"{path}: holds {len(names)} clips ({', '.join(names[:3])}, ...)", fix="choose one with --clip")
+            return first[0]
+        raise PoseError(f"{path}: holds {len(names)} clips ({', '.join(first)}, ...)", fix="choose one with --clip")
     if clip in names:
         return clip
     matches = [prefix + clip for prefix in SPLITS if prefix + clip in names]
@@ -165,7 +167,7 @@ def find_clip(path: Path, names: list[str], clip: str | None) -> str:
         raise PoseError(f"{path}: clip {clip} occurs as {', '.join(matches)}", fix="name the split as well")
     bare = {name.removeprefix(prefix): name for name in names for prefix in SPLITS if name.startswith(prefix)}
     close = nearest(clip, [*names, *bare])
-    hint = f"did you mean {close}?" if close else f"it begins with {', '.join(names[:3])}"
+    hint = f"did you mean {close}?" if close else f"it begins with {', '.join(first)}"
     raise PoseError(f"{path}: no clip {clip} among {len(names)}", fix=hint)
 
 

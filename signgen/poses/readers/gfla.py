@@ -1,37 +1,61 @@
-"""GFLA/CFLD CSV in (`name:keypoints_y:keypoints_x`, many images, -1 missing), PoseSequence of one image out."""
+"""GFLA/CFLD CSV in (`name:keypoints_y:keypoints_x`, many images, -1 missing), PoseSequence of one image out.
+
+The skeleton is openpose-18, whose neck is annotated: `to_skeleton` makes others of it.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from signgen.errors import PoseError
-from signgen.poses.mappings import OPENPOSE_18
-from signgen.poses.readers.base import PoseFile, Reader, find_clip, notes_of, starts_with
-from signgen.poses.readers.fpdm import pixels
+from signgen.poses.readers.base import PoseFile, Reader, find_clip, starts_with
+from signgen.poses.readers.fpdm import FRAME, PADDING, pixels
 from signgen.poses.sequence import PoseSequence
+from signgen.poses.skeletons import OPENPOSE_18
 
 _HEADER = "name:keypoints_y:keypoints_x"
 _BOM = b"\xef\xbb\xbf"
 _EXPECTED = "name: [18 y]: [18 x]"
-DEEPFASHION, MARKET = (176, 256), (64, 128)  # width and height of the annotated frames
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """The frame that points lie on: `width` x `height`, of which `padding` columns on either side are not the image."""
+
+    width: int
+    height: int
+    padding: int = 0
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """Width and height of the image on it."""
+        return self.width - 2 * self.padding, self.height
+
+
+DEEPFASHION, MARKET = Annotated(*FRAME), Annotated(64, 128)
+SQUARE = Annotated(FRAME[0] + 2 * PADDING, FRAME[1], PADDING)
+_STRAY = 0.01  # of all points: so many may lie off the frame without making it another one
 
 
 def _is_csv(path: Path) -> bool:
     return starts_with(path).removeprefix(_BOM).startswith(_HEADER.encode())
 
 
-def _images(path: Path) -> dict[str, np.ndarray]:
-    """Image name -> (18, 2) x, y as written; kept for the next call, since pairing asks image by image."""
+def images_of(path: Path) -> tuple[dict[str, np.ndarray], Annotated]:
+    """Image name -> (18, 2) x, y as written, and the frame they lie on; kept for the next call, since pairing asks
+    image by image. Raises PoseError for a damaged line, naming it.
+    """
     stat = path.stat()
     return _parsed(str(path), stat.st_mtime_ns, stat.st_size)
 
 
-@lru_cache(maxsize=2)
-def _parsed(path: str, mtime_ns: int, size: int) -> dict[str, np.ndarray]:
+@lru_cache(maxsize=4)
+def _parsed(path: str, mtime_ns: int, size: int) -> tuple[dict[str, np.ndarray], Annotated]:
     try:
         text = Path(path).read_bytes().removeprefix(_BOM).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -46,7 +70,7 @@ def _parsed(path: str, mtime_ns: int, size: int) -> dict[str, np.ndarray]:
         images[name] = xy
     if not images:
         raise PoseError(f"{path}: no images in it", expected=_EXPECTED)
-    return images
+    return images, _frame(images)
 
 
 def _line(where: str, line: str) -> tuple[str, np.ndarray]:
@@ -63,28 +87,37 @@ def _line(where: str, line: str) -> tuple[str, np.ndarray]:
     return fields[0].strip(), np.stack([x, y], 1)
 
 
-def _frame(images: dict[str, np.ndarray]) -> tuple[int, int]:
-    """Market-1501's frame when every point of the file lies in it, else DeepFashion's."""
+def _frame(images: dict[str, np.ndarray]) -> Annotated:
+    """Market-1501's frame when every point lies in it; else DeepFashion's, 176 wide in the lists called
+    `fasion-resize-*`, and the padded square where a share of the points lies to the right of that.
+    """
     points = np.stack(list(images.values()))
-    return MARKET if bool((points < MARKET).all()) else DEEPFASHION
+    if bool((points < MARKET.inner).all()):
+        return MARKET
+    there = points[(points != -1).all(-1)]
+    return SQUARE if float((there[:, 0] >= DEEPFASHION.width).mean()) > _STRAY else DEEPFASHION
 
 
 def identify(path: Path) -> PoseFile | None:
     """By the header; every line is checked."""
     if not _is_csv(path):
         return None
-    return PoseFile(path, "gfla", len(OPENPOSE_18.carried), dict.fromkeys(_images(path), 1))
+    return PoseFile(path, "gfla", OPENPOSE_18.points, dict.fromkeys(images_of(path)[0], 1))
 
 
 def read(path: Path, clip: str | None, size: tuple[int, int] | None, fps: float | None) -> PoseSequence:
-    """x' = x W/176, y' = y H/256 (Market: 64 and 128) on the image's own size; without one, on the annotated frame."""
-    images = _images(path)
-    frame = _frame(images)
-    width, height = size or frame
-    name = find_clip(path, list(images), clip)
-    note = f"annotated on {frame[0]}x{frame[1]}"
-    keypoints = pixels(images[name][None], frame, (width, height))
-    return PoseSequence(keypoints, width, height, fps, notes=notes_of(note, OPENPOSE_18.note))
+    """x' = x W/176, y' = y H/256 (Market: 64 and 128; square: x - 40 for x) on the image's own size.
+
+    Without one, on the annotated frame.
+    """
+    images, frame = images_of(path)
+    name = find_clip(path, images, clip)
+    note = f"annotated on {frame.width}x{frame.height}"
+    if size is None:
+        keypoints = pixels(images[name][None], (frame.width, frame.height), (frame.width, frame.height))
+        return PoseSequence(keypoints, frame.width, frame.height, fps, OPENPOSE_18.name, (note,))
+    keypoints = pixels(images[name][None], frame.inner, size, frame.padding)
+    return PoseSequence(keypoints, *size, fps, OPENPOSE_18.name, (note,))
 
 
 READER = Reader(identify, read)

@@ -1,0 +1,112 @@
+"""`signgen build-pairs` for DeepFashion and Market-1501: images, lists of pairs and keypoints in, a pair set out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.markup import escape
+
+from signgen import __version__
+from signgen.cli.common import console
+from signgen.errors import PairSetError
+
+if TYPE_CHECKING:
+    from signgen.data.listed_pairs import Resolved
+    from signgen.data.person_images import PersonImages
+    from signgen.data.plan import Plan
+    from signgen.data.survey import LeftOut
+
+
+def build_listed(
+    root: Path, out: Path, lists: list[Path], keypoints: Path | None, count: int | None, seed: int
+) -> None:
+    """Write the pair set. Exit code 1 where pairs were put aside because something they need is absent or damaged."""
+    from signgen.data.listed_pairs import (
+        choose_lists,
+        completeness,
+        drop_leaks,
+        find_lists,
+        left_out,
+        load_frames,
+        plan_listed,
+    )
+    from signgen.data.pairset import data_fingerprint, write_pair_set
+    from signgen.data.person_images import look_through
+    from signgen.data.person_poses import find_poses, pose_files
+
+    images = look_through(root)
+    images.check_clashes()
+    chosen = choose_lists(lists or find_lists(images.others), images)
+    drop_leaks(chosen.values())
+    poses = find_poses(images.dataset, pose_files(keypoints) if keypoints else images.others)
+    if not poses.sources:
+        raise PairSetError(f"{keypoints or root}: no 18-point keypoints", fix="add --keypoints FOLDER or FILE.csv")
+    where = poses.summary(root)
+    _show_inputs(images, chosen, where, poses.twice)
+    frames, size = load_frames(chosen, images, poses, _watched)
+    put_aside = left_out(chosen)
+    _show_left_out(put_aside)
+    notes = completeness(chosen, images)
+    plan = plan_listed(chosen, frames, size, images, count, seed, where)
+    plan.notes[:0] = notes
+    for note in plan.notes:
+        console.print(f"[yellow]note[/] {escape(note)}")
+    meta = _meta(images, chosen, plan, count, seed, put_aside, data_fingerprint(plan.clips, plan.poses))
+    write_pair_set(out, plan.clips, plan.poses, plan.triples, meta)
+    counts = ", ".join(f"{number} {split}" for split, number in meta["triples"].items())
+    console.print(f"[bold]{escape(str(out))}[/]: {len(plan.clips)} clips, triples: {counts}")
+    if any(left.error for left in put_aside):
+        raise typer.Exit(1)
+
+
+def _watched(items: Iterable[Any]) -> Iterable[Any]:
+    from rich.progress import track
+
+    if not console.is_terminal:
+        return items
+    return track(items, description="looking at images", console=console, transient=True)
+
+
+def _show_inputs(images: PersonImages, chosen: dict[str, Resolved], poses: str, twice: dict[Path, int]) -> None:
+    """Which data set it is, and which list and keypoints are used."""
+    width, height = images.dataset.size
+    console.print(f"{images.dataset.title}: {len(images.images):,} images (published at {width}x{height})")
+    for split, found in chosen.items():
+        console.print(f"[green]{split}[/] {escape(str(found.pair_list.path))}: {len(found.pair_list.rows):,} pairs")
+    console.print(f"[green]keypoints[/] {escape(poses)}")
+    for path, number in twice.items():
+        note = f"{path.name}: {number:,} images have keypoints elsewhere, which are used"
+        console.print(f"[yellow]note[/] {escape(note)}")
+
+
+def _show_left_out(put_aside: list[LeftOut]) -> None:
+    for left in put_aside:
+        label = "[red]put aside[/]" if left.error else "[yellow]left out[/]"
+        console.print(f"{label} {escape(left.name)}: {escape(left.reason)}")
+
+
+def _meta(
+    images: PersonImages,
+    chosen: dict[str, Resolved],
+    plan: Plan,
+    count: int | None,
+    seed: int,
+    put_aside: list[LeftOut],
+    fingerprint: str,
+) -> dict[str, Any]:
+    """Everything that says how the set was made; nothing that depends on when or where it is written."""
+    return {
+        "signgen": __version__,
+        "kind": images.dataset.name,
+        "root": str(images.root),
+        "seed": seed,
+        "rule": {"count": count, "lists": {split: str(found.pair_list.path) for split, found in chosen.items()}},
+        "fingerprint": fingerprint,
+        "triples": {split: len(rows) for split, rows in plan.triples.items()},
+        "frames_without_person": {},
+        "notes": plan.notes,
+        "left_out": [{"name": left.name, "reason": left.reason, "error": left.error} for left in put_aside],
+    }

@@ -1,0 +1,69 @@
+"""From images, lists of pairs and text keypoints to a trained model and a picture, by the commands a user runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from signgen.data.video import read_image
+from tests.data.person_corpora import MAN, TRAIN, image, write_csv, write_deepfashion
+from tests.line import Command
+from tests.tiny import set_options
+
+NO_FIRST = "training.diffusion.augmentation.first_source=0"
+STEPS = ("training.fusion.steps=2", "training.diffusion.steps=3")
+
+
+@pytest.fixture
+def world(tmp_path: Path, command: Command) -> Path:
+    """A verified data set and its pair set."""
+    root = write_deepfashion(tmp_path / "set")
+    command.works("verify", root)
+    command.works("build-pairs", root, "--out", tmp_path / "pairs")
+    return tmp_path
+
+
+def train(world: Path, *overrides: str) -> list[object]:
+    options = set_options("palette=fpdm-deepfashion", *STEPS, *overrides)
+    return ["train", world / "pairs", "--config", "nano", "--out", world / "run", "--device", "cpu", *options]
+
+
+def test_trained_on_pairs_and_rendered_to_a_picture(world: Path, command: Command) -> None:
+    assert command(*train(world, NO_FIRST)).code == 0
+    card = json.loads((world / "run" / "model" / "signgen.json").read_text())
+    assert (card["skeleton"], card["palette"]) == ("openpose-18", "fpdm-deepfashion")
+    source, target = (world / "set" / image(MAN, view) for view in (0, 2))
+    pose, own = (Path(str(path).replace("/img/", "/pose/")).with_suffix(".txt") for path in (target, source))
+    words = ("--model", world / "run" / "model", "--device", "cpu", "--source-poses", own)
+    output = command.works("render", source, pose, *words, "--out", world / "one.png")
+    assert "one.png" in output
+    drawn = read_image(world / "one.png")
+    assert drawn.shape == (110, 75, 3)
+    command.works("render", source, pose, *words, "--truth", target, "--out", world / "two.png")
+    np.testing.assert_array_equal(read_image(world / "two.png"), drawn)
+    scores = json.loads((world / "two.metrics.json").read_text())
+    assert scores["mean"]["hand_ssim"] is None
+    assert scores["not_computed"]["hand_ssim"] == "keypoints of 18 points have no hands"
+    assert scores["mean"]["psnr"] is not None
+    assert "nearest-pose" in scores["baselines"]
+
+
+def test_the_lists_sources_are_not_replaced(world: Path, command: Command) -> None:
+    """nano starts most triples from a clip's first frame, which no list of pairs says."""
+    line = command.refuses(*train(world))
+    assert "first_source" in line
+    assert NO_FIRST in line
+
+
+def test_a_palette_for_signers_is_refused(world: Path, command: Command) -> None:
+    assert "openpose-18" in command.refuses(*train(world, NO_FIRST, "palette=dwpose"))
+
+
+def test_options_that_fit_no_data_set(world: Path, command: Command, tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    listed = write_csv(tmp_path / "pairs-train.csv", TRAIN)
+    line = command.refuses("build-pairs", tmp_path / "videos", "--out", tmp_path / "p", "--pair-list", listed)
+    assert "neither DeepFashion nor Market-1501" in line
