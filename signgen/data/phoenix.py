@@ -25,6 +25,8 @@ from signgen.errors import PairSetError, PoseError, VideoError
 from signgen.poses import PoseFile
 
 SPLITS = ("train", "dev", "test")
+# (clips, frames) of the whole corpus, as its authors and the FPDM paper count them.
+PUBLISHED = {"train": (7_096, 827_354), "dev": (519, 55_775), "test": (642, 64_627)}
 FPS = 25.0
 FRAMES = Path("features/fullFrame-210x260px")
 _INNER = "PHOENIX-2014-T"
