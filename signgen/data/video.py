@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from signgen.data.frame_folder import look_into
 from signgen.data.video_writer import VideoWriter
 from signgen.errors import VideoError
 from signgen.files import atomic_path
@@ -35,6 +36,7 @@ class FrameSource(ABC):
     width: int
     height: int
     fps: float | None  # None for images
+    first_image: Path | None = None  # of images
 
     @abstractmethod
     def _read(self, start: int, stop: int) -> np.ndarray: ...
@@ -69,12 +71,17 @@ def is_video(path: Path) -> bool:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images directly in `folder`, in natural order (frame2 before frame10)."""
+    """The images directly in `folder`, in natural order (frame2 before frame10).
+
+    Where there are Phoenix's images0001.png ..., only they are frames: other programs leave pictures among them.
+    """
+    if names := look_into(folder).names:
+        return [folder / name for name in names]
     with os.scandir(folder) as entries:
-        names = [
+        images = [
             e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES and not e.name.startswith(".")
         ]
-    return [folder / name for name in sorted(names, key=_natural)]
+    return [folder / name for name in sorted(images, key=_natural)]
 
 
 def _natural(name: str) -> tuple[list[str | int], str]:
@@ -107,6 +114,7 @@ class _ImageFiles(FrameSource):
     def __init__(self, path: Path, files: list[Path], width: int, height: int) -> None:
         self.path, self.files = path, files
         self.num_frames, self.width, self.height, self.fps = len(files), width, height, None
+        self.first_image = files[0]
 
     def _read(self, start: int, stop: int) -> np.ndarray:
         frames = np.empty((stop - start, self.height, self.width, 3), np.uint8)
