@@ -1,12 +1,12 @@
 """Wall time and peak memory of `signgen build-pairs` on a corpus of Phoenix-2014T's size, and whether it repeats.
 
-    python benchmarks/corpus.py FOLDER [--scale 0.1] [--count 100000] [-- OPTION ...]
+    python benchmarks/corpus.py FOLDER [--scale 0.1] [--count 100000] [OPTION ...]
 
 Writes data_tools/corpus_skeleton.py's corpus into FOLDER unless one is there (1.6 GB and a million links; delete FOLDER
 afterwards), then runs build-pairs twice with the same seed, each in a process of its own: seconds, processor seconds,
-peak resident memory of that process alone (wait4), and the SHA-256 of everything it wrote. What follows -- is given to
-build-pairs, e.g. --sources-per-clip 4. The corpus has just been written or read before: its files are in memory where
-there is room for them, and a first run on a cold disk takes longer.
+peak resident memory of that process alone (wait4), and the SHA-256 of everything it wrote. Other options are
+build-pairs' own, e.g. --sources-per-clip 4. The corpus has just been written or read: its files are in memory where there
+is room for them, and a first run on a cold disk takes longer.
 """
 
 from __future__ import annotations
@@ -69,15 +69,14 @@ def main() -> None:
     parser.add_argument("--names", type=Path, help="folder with phoenix2014T.<split>.sign")
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("options", nargs="*", metavar="-- OPTION", help="more options of build-pairs")
-    args = parser.parse_args()
+    args, more = parser.parse_known_args()
     corpus = args.folder / "corpus"
     if not corpus.exists():
         start = time.perf_counter()
         names = ["--names", str(args.names)] if args.names else []
         subprocess.run([sys.executable, SKELETON, corpus, "--scale", str(args.scale), *names], check=True)
         print(f"corpus written in {time.perf_counter() - start:.0f} s")
-    options = ["--count", str(args.count), "--seed", str(args.seed), *args.options]
+    options = ["--count", str(args.count), "--seed", str(args.seed), *more]
     runs = []
     for number in (1, 2):
         out = args.folder / f"pairs{number}"

@@ -45,8 +45,9 @@ def frame_counts(clips: int, frames: int, rng: np.random.Generator) -> np.ndarra
         raise SystemExit(f"{frames} frames are too few for {clips} clips of {SHORTEST}")
     weights = rng.gamma(4, size=clips)
     weights[rng.permutation(clips)[: clips // 200]] = 0
-    bounds = np.floor(np.concatenate([[0.0], np.cumsum(weights)]) / weights.sum() * spare + 1e-9).astype(int)
-    return SHORTEST + np.diff(bounds)
+    ends = np.floor(np.cumsum(weights) / weights.sum() * spare).astype(int)
+    ends[-1] = spare  # which rounding may miss by one
+    return SHORTEST + np.diff(ends, prepend=0)
 
 
 def clip_names(counts: dict[str, int], rng: np.random.Generator) -> dict[str, list[str]]:
@@ -141,10 +142,10 @@ def write_skeleton(folder: Path, scale: float = 1.0, names: Path | None = None, 
     clip = render_clip(Identity.random(seed, "Signer01"), Motion.random(seed, DRAWN))
     for path, frame in zip(drawn, clip.frames, strict=True):
         write_png(path, frame)
-    for split, (count, frames) in sizes.items():
-        lengths = frame_counts(count, frames, rng)
-        write_split(folder, split, dict(zip(called[split], lengths.tolist(), strict=True)), drawn, rng)
-    return {split: frames for split, (_, frames) in sizes.items()}
+    lengths = {split: frame_counts(*size, rng) for split, size in sizes.items()}
+    for split, counts in lengths.items():
+        write_split(folder, split, dict(zip(called[split], counts.tolist(), strict=True)), drawn, rng)
+    return {split: int(counts.sum()) for split, counts in lengths.items()}
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ from typing import Any, BinaryIO, ClassVar, NoReturn
 import numpy as np
 
 from signgen.errors import PoseError
-from signgen.poses.stand_ins import ORDERED, Arrays, check_key, known_names, stored
-from signgen.poses.stored import Stored, StoredArray, StoredFile, dense
+from signgen.poses.stand_ins import ORDERED, Arrays, check_key, known_names
+from signgen.poses.stored import Stored, StoredArray, StoredFile
 
 MAX_BYTES = 8 * 2**30
 MAX_RATIO = 200
@@ -171,7 +171,7 @@ class _Unpickler(_PythonUnpickler):
         state, built = self.stack[-1], self.stack[-2]
         if isinstance(built, StoredArray):
             _, shape, dtype, fortran, data = self.stack.pop()
-            self._arrays.fill(built, stored(data), dtype, shape, dense(shape, bool(fortran)))
+            self._arrays.fill_dense(built, data, dtype, shape, bool(fortran))
             return
         if isinstance(built, np.dtype):
             if not isinstance(state, tuple) or len(state) < 7 or state[2:5] != (None, None, None):

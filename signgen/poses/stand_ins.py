@@ -55,10 +55,17 @@ class Arrays:
         self._left = 4 * size
 
     def fill(self, array: StoredArray, place: Stored, dtype: Any, shape: Any, strides: Any, offset: int = 0) -> None:
+        """`strides` and `offset` count numbers. Raises ValueError for what the bytes cannot hold."""
         array.fill(place, dtype, shape, strides, offset)
         self._left -= array.nbytes
         if self._left < 0:
             raise ValueError("arrays that share their bytes over and over")
+
+    def fill_dense(self, array: StoredArray, data: Any, dtype: Any, shape: Any, fortran: bool) -> None:
+        """An array of numpy's, without gaps. Raises ValueError likewise."""
+        if not isinstance(dtype, np.dtype):
+            raise ValueError(f"an array of {dtype!r:.40}")
+        self.fill(array, stored(data), dtype, shape, dense(shape, fortran))
 
 
 class _Ordered:
@@ -110,7 +117,7 @@ class _Buffer:
 
     def __call__(self, data: Any, dtype: np.dtype, shape: Any, order: Any) -> StoredArray:
         array = StoredArray()
-        self._arrays.fill(array, stored(data), dtype, shape, dense(shape, order == "F"))
+        self._arrays.fill_dense(array, data, dtype, shape, order == "F")
         return array
 
 

@@ -87,7 +87,8 @@ class StoredArray:
         if count_of(sizes) * stored.itemsize > place.count:
             raise ValueError(f"an array of shape {sizes} in {place.count} bytes")
         self._place = place.cut(offset * stored.itemsize, reach * stored.itemsize)
-        self._dtype, self._strides, self._widen = stored, steps, dtype == BFLOAT16
+        self._dtype, self._widen = stored, dtype == BFLOAT16
+        self._strides = [step if size > 1 else 0 for size, step in zip(sizes, steps, strict=True)]
         self.dtype, self.shape = np.dtype(np.float32) if self._widen else stored, sizes
         return self
 
@@ -131,6 +132,6 @@ def count_of(sizes: Sequence[int]) -> int:
 
 def _whole(numbers: Any) -> tuple[int, ...]:
     sizes = tuple(numbers)
-    if len(sizes) > 32 or any(type(size) is not int or size < 0 for size in sizes):
+    if len(sizes) > 32 or any(type(size) is not int or not 0 <= size < 2**40 for size in sizes):
         raise ValueError(f"sizes {sizes[:5]}")
     return sizes
