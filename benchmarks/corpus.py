@@ -5,8 +5,8 @@
 Writes data_tools/corpus_skeleton.py's corpus into FOLDER unless one is there (1.6 GB and a million links; delete FOLDER
 afterwards), then runs build-pairs twice with the same seed, each in a process of its own: seconds, processor seconds,
 peak resident memory of that process alone (wait4), and the SHA-256 of everything it wrote. Other options are
-build-pairs' own, e.g. --sources-per-clip 4. The corpus has just been written or read: its files are in memory where there
-is room for them, and a first run on a cold disk takes longer.
+build-pairs' own, e.g. --sources-per-clip 4. The corpus has just been written or read: its files are in memory where
+there is room, and a first run on a cold disk takes longer.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ import tempfile
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, NoReturn
 
@@ -95,11 +97,21 @@ def _decompress(path: Path, handle: BinaryIO, size: int) -> BinaryIO:
                 raise PoseError(
                     f"{path}: refused: a gzip bomb, it unpacks to more than {limit} bytes", expected=expected
                 )
-            out.write(chunk)
+            _append(out, chunk, path)
     except BaseException:
-        out.close()
+        with suppress(OSError):  # closing tries once more to write what there was no room for
+            out.close()
         raise
     return out
+
+
+def _append(out: BinaryIO, chunk: bytes, path: Path) -> None:
+    try:
+        out.write(chunk)
+        out.flush()
+    except OSError as error:
+        found = f"{path}: cannot be unpacked to {tempfile.gettempdir()} ({error.strerror})"
+        raise PoseError(found, expected="room for it", fix="unpack it yourself, or set TMPDIR") from error
 
 
 def _chunks(path: Path, handle: BinaryIO) -> Iterator[bytes]:
@@ -122,6 +134,7 @@ class _Stream:
         return self._handle.read(count if count <= _LARGE else min(count, self._size - self.tell()))
 
 
+Names = dict[tuple[str, str], Any]  # (module, name) -> what stands for it
 _PythonUnpickler: Any = pickle._Unpickler  # Any, since the type stubs know little of it
 
 
@@ -135,7 +148,7 @@ class _Unpickler(_PythonUnpickler):
         self._stream = _Stream(handle, size)
         super().__init__(self._stream, encoding="latin1")
         self._path, self._arrays = path, Arrays(size)
-        self._known = known_names(self._arrays, _unpickle_part)
+        self._known = known_names(self._arrays, partial(_unpickle_part, path))
 
     def find_class(self, module: str, name: str) -> Any:
         try:
@@ -228,7 +241,7 @@ class _FileUnpickler(_Unpickler):
             return self.read(count)
         start = self._stream.tell()
         if start + count > self._file.size:
-            raise ValueError(f"{count} bytes in a pickle of {self._file.size}")
+            raise ValueError(f"cut off: {count} bytes at {start} of {self._file.size}")
         self._stream.seek(start + count)
         return Stored(self._file, start, count)
 
@@ -236,8 +249,8 @@ class _FileUnpickler(_Unpickler):
 class _PartUnpickler(_Unpickler):
     """Knows other names, and what a persistent id stands for."""
 
-    def __init__(self, stream: io.BytesIO, names: dict[tuple[str, str], Any], persistent: Callable[[Any], Any]) -> None:
-        super().__init__(stream, len(stream.getbuffer()), Path("a torch storage"))
+    def __init__(self, path: Path, stream: io.BytesIO, names: Names, persistent: Callable[[Any], Any]) -> None:
+        super().__init__(stream, len(stream.getbuffer()), path)
         self._known = {("collections", "OrderedDict"): ORDERED, **names}
         self._persistent = persistent
 
@@ -245,5 +258,5 @@ class _PartUnpickler(_Unpickler):
         return self._persistent(pid)
 
 
-def _unpickle_part(stream: io.BytesIO, names: dict[tuple[str, str], Any], persistent: Callable[[Any], Any]) -> Any:
-    return _PartUnpickler(stream, names, persistent).load()
+def _unpickle_part(path: Path, stream: io.BytesIO, names: Names, persistent: Callable[[Any], Any]) -> Any:
+    return _PartUnpickler(path, stream, names, persistent).load()

@@ -47,6 +47,7 @@ def refused(path: Path, marker: Path, named: str) -> None:
         with pytest.raises(PoseError, match=named) as caught:
             use(path)
         assert "\n" not in str(caught.value)
+        assert str(caught.value).startswith(str(path))
     assert not marker.exists()
 
 
@@ -206,6 +207,14 @@ def test_gzip_beyond_the_limit_is_not_unpacked(tmp_path: Path, marker: Path, mon
     assert (9 << 20) / path.stat().st_size < 200
     refused(path, marker, "gzip bomb, it unpacks to more than 3145728 bytes")
     assert safe_pickle.MAX_RATIO == 200
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_no_room_to_unpack(tmp_path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "pack.pkl"
+    path.write_bytes(gzip.compress(pickle.dumps({"x": {"keypoints": keypoints()}})))
+    monkeypatch.setattr(safe_pickle.tempfile, "TemporaryFile", lambda: open("/dev/full", "r+b"))  # noqa: SIM115
+    refused(path, marker, r"cannot be unpacked to .* \(No space left on device\).*TMPDIR")
 
 
 def test_the_limit_is_8_gib() -> None:
