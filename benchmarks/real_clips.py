@@ -2,8 +2,9 @@
 
     python benchmarks/real_clips.py TESTDATA --clips human_signer 25June --seeds 0 1 2 --minutes 10 --out runs/real
 
-Every step is a `signgen` command, printed before it runs. Scores are taken twice: at the clip's native size, and on the
-model's canvas (the clip is squashed to the canvas first; then source, truth and output all have that size).
+Every step is a `signgen` command, printed before it runs. Keypoints are cleaned first, for training and rendering
+alike. Scores are taken twice: at the clip's native size, and on the model's canvas (the clip is squashed to the canvas
+first; then source, truth and output all have that size).
 """
 
 from __future__ import annotations
@@ -51,10 +52,15 @@ def signgen(*words: object) -> None:
 
 
 def build(data: Path, clip: Clip, out: Path) -> PairSet:
-    """The clip's pair set, last quarter held out."""
-    options = ["--keypoints", data / clip.keypoints] if clip.keypoints else []
-    signgen("build-pairs", data / clip.root, "--out", out, *options, "--clips", clip.name, "--holdout-tail", 0.25)
-    return PairSet.load(out)
+    """The clip's pair set with cleaned keypoints, last quarter held out."""
+    keypoints = ["--keypoints", data / clip.keypoints] if clip.keypoints else []
+    options = ("--clips", clip.name, "--holdout-tail", 0.25)
+    signgen("build-pairs", data / clip.root, "--out", out / "raw", *keypoints, *options)
+    raw, clean = PairSet.load(out / "raw").pose_path(clip.name), out / "clean"
+    clean.mkdir(exist_ok=True)
+    signgen("poses", "clean", raw, clean / raw.name)
+    signgen("build-pairs", data / clip.root, "--out", out / "pairs", "--keypoints", clean, *options)
+    return PairSet.load(out / "pairs")
 
 
 def canvas_copy(pairs: PairSet, clip: str, canvas: Canvas, folder: Path) -> tuple[Path, Path]:
@@ -81,7 +87,7 @@ def measure(data: Path, name: str, seed: int, minutes: float, out: Path, extra: 
     """One run: train, render the held-out frames natively and on the canvas; a row for each size."""
     clip = CLIPS[name]
     folder = out / f"{name}-{seed}"
-    pairs = build(data, clip, folder / "pairs")
+    pairs = build(data, clip, folder)
     began = time.monotonic()
     run = folder / "run"
     signgen(

@@ -30,7 +30,7 @@ Path_ = Callable[[Renderer, Source, PoseSequence], Iterator[np.ndarray]]
 def plain(renderer: Renderer, source: Source, poses: PoseSequence) -> Iterator[np.ndarray]:
     """One frame at a time, everything computed for each."""
     for index in range(len(poses)):
-        yield from renderer.frames(source, poses[index : index + 1])
+        yield from renderer.frames(source, poses, range(index, index + 1))
 
 
 def ours(renderer: Renderer, source: Source, poses: PoseSequence) -> Iterator[np.ndarray]:

@@ -225,6 +225,11 @@ class Recipe(Section):
         """The providers in use: without stage 1 there is no fusion vector."""
         return tuple(c for c in self.conditions if self.fusion.enabled or c.kind != "fusion_vector")
 
+    @property
+    def pose_window(self) -> int:
+        """How many frames before and after a target have their poses shown too."""
+        return next((c.options.get("window", 0) for c in self.conditions if c.kind == "pose_map"), 0)
+
     def to_yaml(self) -> str:
         """The recipe as YAML, complete."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)

@@ -128,7 +128,8 @@ def render(
     video = open_frames(source)
     sequence = _read_poses(poses, clip, video)
     part = frame_range(frames, len(sequence))
-    wanted = _filled(sequence, poses)[part]
+    filled = _filled(sequence, poses)
+    wanted = filled[part]
     outputs = Outputs(out, fps or sequence.fps or video.fps or 25.0, side_by_side, save_frames)
     outputs.check(len(wanted), [source, poses, *([] if truth in TRUTHS else [Path(truth)])])
     differences = _differences(video, sequence)
@@ -149,7 +150,7 @@ def render(
                 raise Interrupted("Ctrl-C; nothing that was already written is lost")
 
         written = write_rendering(
-            renderer.frames(person, wanted),
+            renderer.frames(person, filled, range(part.start, part.stop)),
             person,
             wanted,
             part.start,

@@ -16,6 +16,7 @@ from signgen.data.canvas import Canvas
 from signgen.data.pairset import PairSet
 from signgen.poses.draw import Palette, draw_pose
 from signgen.poses.parts import part_boxes
+from signgen.poses.sequence import window_frames
 from signgen.poses.skeletons import SKELETONS
 
 CACHE_BYTES = 2 << 30
@@ -54,16 +55,24 @@ class TripleDataset(Dataset):
     """Triples of one split.
 
     An item, for Sample(epoch, row):
-      source, target: uint8 (3, H, W) RGB. source_pose, target_pose: uint8 (3, H, W), lines on black.
+      source, target: uint8 (3, H, W) RGB. source_pose: uint8 (3, H, W), lines on black.
+      target_pose: uint8 (3 (1 + 2 window), H, W): the target frame's pose image, then its neighbours' (window_frames).
       regions: uint8 (2, H, W), 1 inside the target's hand boxes / face box.
       epoch, index: int. source_id, target_id: int64, equal for the same frame of the same clip.
     """
 
     def __init__(
-        self, pairs: PairSet, split: str, canvas: Canvas, palette: Palette, augmentation: Augmentation, seed: int
+        self,
+        pairs: PairSet,
+        split: str,
+        canvas: Canvas,
+        palette: Palette,
+        augmentation: Augmentation,
+        seed: int,
+        window: int = 0,
     ) -> None:
         self.pairs, self.canvas, self.palette = pairs, canvas, palette
-        self.augmentation, self.seed = augmentation, seed
+        self.augmentation, self.seed, self.window = augmentation, seed, window
         self.triples = pairs.triples(split)
         self.frames = CanvasFrames(pairs, canvas)
         self._keypoints: dict[str, np.ndarray] = {}
@@ -80,16 +89,16 @@ class TripleDataset(Dataset):
             source = 0
         warp = random_affine(self.augmentation, self.canvas, rng)
         mirrored = bool(self.augmentation.mirror) and rng.random() < self.augmentation.mirror
-        (source_image, source_points), (target_image, target_points) = (
-            self._moved(name, frame, warp, mirrored) for frame in (source, target)
-        )
-        jitter = rng.normal(0, self.augmentation.pose_jitter, target_points[:, :2].shape).astype(np.float32)
-        drawn_points = target_points + np.pad(jitter, ((0, 0), (0, 1)))
+        source_image, target_image = (self._image(name, frame, warp, mirrored) for frame in (source, target))
+        shown = window_frames(target, len(self._points(name)), self.window)
+        source_points, target_points, *_ = moved = [
+            self._moved_points(name, frame, warp, mirrored) for frame in (source, *shown)
+        ]
         return {
             "source": _chw(source_image),
             "target": _chw(target_image),
             "source_pose": _chw(self._draw(source_points)),
-            "target_pose": _chw(self._draw(drawn_points)),
+            "target_pose": torch.cat([_chw(self._draw(self._jittered(points, rng))) for points in moved[1:]]),
             "regions": torch.from_numpy(region_masks(target_points, self.canvas)),
             "epoch": torch.tensor(sample.epoch),
             "index": torch.tensor(sample.row),
@@ -97,12 +106,19 @@ class TripleDataset(Dataset):
             "target_id": torch.tensor((clip << 32) + target),
         }
 
-    def _moved(self, clip: str, frame: int, warp: np.ndarray | None, mirrored: bool) -> tuple[np.ndarray, np.ndarray]:
-        """A frame and its keypoints on the canvas, augmented alike."""
-        image, points = move_frame(self.frames(clip, frame), warp), move_points(self._points(clip)[frame], warp)
-        if mirrored:
-            return image[:, ::-1], mirror_points(points, self.canvas.width, SKELETONS[self.palette.skeleton])
-        return image, points
+    def _image(self, clip: str, frame: int, warp: np.ndarray | None, mirrored: bool) -> np.ndarray:
+        """A frame on the canvas, augmented."""
+        image = move_frame(self.frames(clip, frame), warp)
+        return image[:, ::-1] if mirrored else image
+
+    def _moved_points(self, clip: str, frame: int, warp: np.ndarray | None, mirrored: bool) -> np.ndarray:
+        """Its keypoints (K, 3), augmented like it."""
+        points = move_points(self._points(clip)[frame], warp)
+        return mirror_points(points, self.canvas.width, SKELETONS[self.palette.skeleton]) if mirrored else points
+
+    def _jittered(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        jitter = rng.normal(0, self.augmentation.pose_jitter, points[:, :2].shape).astype(np.float32)
+        return points + np.pad(jitter, ((0, 0), (0, 1)))
 
     def _points(self, clip: str) -> np.ndarray:
         """float32 (T, K, 3) in canvas pixels."""

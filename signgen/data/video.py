@@ -52,6 +52,7 @@ class FrameSource(ABC):
 def open_frames(path: Path) -> FrameSource:
     """Open a video file, a folder of images (in natural order; other files are ignored) or a single image.
 
+    Frames of a video that says it was filmed with the camera turned stand upright, as players and OpenCV show them.
     Raises VideoError when it is missing, empty, truncated or not decodable.
     """
     path = Path(path)
@@ -141,6 +142,7 @@ class _Probe:
     height: int
     fps: float | None
     codec: str
+    turns: int  # quarter turns anticlockwise that stand the decoded frames upright; width and height are upright's
 
 
 @lru_cache(maxsize=1024)
@@ -148,7 +150,7 @@ def _probe(path: str, mtime_ns: int, size: int) -> _Probe:
     """Decode the whole video once: the only way to know how many frames there are. Raises VideoError."""
     import av
 
-    decoded = packets = 0
+    decoded = packets = rotation = 0
     try:
         with av.open(path) as container:
             stream = container.streams.video[0]
@@ -158,9 +160,13 @@ def _probe(path: str, mtime_ns: int, size: int) -> _Probe:
                 if packet.is_corrupt:
                     raise VideoError(f"{path}: truncated: it breaks off after frame {decoded} of {claimed or '?'}")
                 packets += packet.size > 0
-                decoded += len(packet.decode())
+                frames = packet.decode()
+                rotation = frames[0].rotation if frames and not decoded else rotation
+                decoded += len(frames)
             fps = float(stream.average_rate) if stream.average_rate else None
-            probe = _Probe(decoded, stream.width, stream.height, fps, stream.codec_context.name)
+            turns = round(rotation / 90) % 4
+            width, height = (stream.width, stream.height)[:: -1 if turns % 2 else 1]
+            probe = _Probe(decoded, width, height, fps, stream.codec_context.name, turns)
     except (av.FFmpegError, IndexError) as error:
         what = f"breaks off after frame {decoded}" if decoded else "not a video that can be decoded"
         raise VideoError(f"{path}: {what} ({error})", fix="copy the file again, or re-encode it") from error
@@ -185,7 +191,7 @@ class _VideoFile(FrameSource):
 
     def _read(self, start: int, stop: int) -> np.ndarray:
         if (process := os.getpid()) not in self._readers:
-            self._readers[process] = _Decord.open(self.path, self._probe) or _PyAV(self.path)
+            self._readers[process] = _Decord.open(self.path, self._probe) or _PyAV(self.path, self._probe.turns)
         return self._readers[process].read(start, stop)
 
 
@@ -196,8 +202,9 @@ class _Decord:
 
     @classmethod
     def open(cls, path: Path, probe: _Probe) -> _Decord | None:
-        """None where decord has no wheel, cannot decode the codec, or counts other frames than really decode."""
-        if probe.codec not in DECORD_CODECS:
+        """None where decord has no wheel, cannot decode the codec or counts other frames than really decode, and for
+        turned videos, whose frames it gives four channels."""
+        if probe.codec not in DECORD_CODECS or probe.turns:
             return None
         try:
             import decord
@@ -213,9 +220,9 @@ class _Decord:
 class _PyAV:
     """Decodes forwards and starts again from the first frame when asked for an earlier one: exact, never a seek."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, turns: int) -> None:
         _OPEN.add(self)
-        self.path = path
+        self.path, self.turns = path, turns
         self._next = 0
         self._frames: Iterator[Any] = iter(())
         self._restart()
@@ -237,7 +244,7 @@ class _PyAV:
         while self._next < stop:
             frame = next(self._frames)
             if self._next >= start:
-                out.append(self._reformatter.reformat(frame, format="rgb24").to_ndarray())
+                out.append(np.rot90(self._reformatter.reformat(frame, format="rgb24").to_ndarray(), self.turns))
             self._next += 1
         return np.stack(out)
 

@@ -24,7 +24,8 @@ class Features:
     """What providers read; only what the recipe's providers need has to be there. B is the batch.
 
     source_tokens (B, N, D): last hidden state of the source encoder. source_latent (B, C, h, w): image space.
-    source_pose, target_pose (B, 3, H, W) in [0, 1]: pose images on the canvas; source_pose None = not known.
+    source_pose (B, 3, H, W) in [0, 1]: pose image on the canvas; None = not known.
+    target_pose (B, 3 (1 + 2 window), H, W) in [0, 1]: the frame's pose image, then its neighbours'.
     fusion (B, E): stage 1's embedding, unit length.
     """
 
@@ -94,30 +95,37 @@ class SourceTokens(Condition):
 class PoseEncoder(ControlNetConditioningEmbedding):
     """The ControlNet conditioning embedding without its last convolution, whose part the widened conv_in plays."""
 
-    def __init__(self, channels: list[int]) -> None:
-        super().__init__(conditioning_embedding_channels=1, block_out_channels=tuple(channels))
+    def __init__(self, channels: list[int], images: int) -> None:
+        super().__init__(1, conditioning_channels=3 * images, block_out_channels=tuple(channels))
         self.conv_out = nn.Identity()
 
 
 class _PoseCnn(Condition):
-    """A small strided CNN on a pose image, down to the latent's size."""
+    """A small strided CNN on pose images, down to the latent's size."""
 
-    def __init__(self, sizes: Sizes, learned_null: bool, channels: list[int]) -> None:
+    def __init__(self, sizes: Sizes, learned_null: bool, channels: list[int], images: int = 1) -> None:
         super().__init__(sizes, learned_null, channels[-1])
         stride = 2 ** (len(channels) - 1)
         if stride != sizes.factor:
             raise ValueError(f"{self.name}: {len(channels)} widths give stride {stride}, not {sizes.factor}")
-        self.encoder = PoseEncoder(channels)
+        self.encoder = PoseEncoder(channels, images)
 
     def forward(self, feature: torch.Tensor) -> torch.Tensor:
         return self.encoder(feature)
 
 
 class PoseMap(_PoseCnn):
-    """FPDM's pose: where the target's parts are to be."""
+    """FPDM's pose: where the target's parts are to be.
+
+    window: also where they are up to so many frames before and after; it tells motion blur, and steadies points that
+    the estimator doubts. 0, the paper's: the frame alone.
+    """
 
     name, reads = "pose_map", "target_pose"
     kind, branch, per_frame = "spatial", "pose", True
+
+    def __init__(self, sizes: Sizes, learned_null: bool, channels: list[int], window: int = 0) -> None:
+        super().__init__(sizes, learned_null, channels, images=1 + 2 * window)
 
 
 class SourcePoseMap(_PoseCnn):

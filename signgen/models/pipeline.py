@@ -45,7 +45,10 @@ class ClipState:
 
 
 class SignerPipeline(DiffusionPipeline):
-    """FPDM's two stages, ready to render. Images are (B, 3, H, W): photographs in [-1, 1], pose images in [0, 1]."""
+    """FPDM's two stages, ready to render. Images are (B, 3, H, W): photographs in [-1, 1], pose images in [0, 1].
+
+    A recipe whose pose_map has a `window` takes target poses as (B, 3 (1 + 2 window), H, W): see Features.
+    """
 
     _optional_components: ClassVar[list[str]] = ["fusion"]  # a list: diffusers concatenates it
 
@@ -76,6 +79,19 @@ class SignerPipeline(DiffusionPipeline):
         self.register_to_config(
             source_side=source_side, base=base, base_scale=base_scale, copies=copies, reach=reach, solver=solver
         )
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> SignerPipeline:
+        """As in diffusers, with the weights copied out of the mapped files into memory of their own.
+
+        A file's weights begin at odd addresses, for which the kernels sum in another order: the last bits of a
+        rendering would then depend on whether its model was loaded or just trained.
+        """
+        pipeline = super().from_pretrained(*args, **kwargs)
+        for network in pipeline.networks().values():
+            for tensor in (*network.parameters(), *network.buffers()):
+                tensor.data = tensor.data.clone()
+        return pipeline
 
     @property
     def space(self) -> ImageSpace:
@@ -141,11 +157,12 @@ class SignerPipeline(DiffusionPipeline):
 
     @torch.no_grad()
     def encode_frames(self, clip: ClipState, target_pose: torch.Tensor) -> Values:
-        """target_pose (B, 3, H, W) in [0, 1] -> the per-frame condition values, computed once for all steps."""
+        """target_pose (B, 3 (1 + 2 window), H, W) in [0, 1], the frame's own pose image first -> the per-frame
+        condition values, computed once for all steps."""
         fused = None
         if self.fusion is not None and clip.source_embedding is not None:
             source = clip.source_embedding.expand(len(target_pose), -1)
-            fused = self.fusion.combiner(source, self.fusion.embed(target_pose))
+            fused = self.fusion.combiner(source, self.fusion.embed(target_pose[:, :3]))
         return self.conditions.values(Features(target_pose=target_pose, fusion=fused), per_frame=True)
 
     @torch.no_grad()
@@ -188,7 +205,7 @@ class SignerPipeline(DiffusionPipeline):
         micro_batch: int = 8,
         **sampling: Any,
     ) -> torch.Tensor:
-        """One source (1, 3, H, W), poses (T, 3, H, W) -> images (T, 3, H, W) in [-1, 1].
+        """One source (1, 3, H, W), poses (T, 3 (1 + 2 window), H, W) -> images (T, 3, H, W) in [-1, 1].
 
         Frames go through in padded micro-batches of one fixed size, so a frame does not depend on its neighbours.
         """

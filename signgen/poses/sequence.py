@@ -20,6 +20,18 @@ def usable_fps(fps: float) -> float | None:
     return float(fps) if 0 < fps < 10_000 else None
 
 
+def window_frames(frame: int, frames: int, window: int) -> list[int]:
+    """The frame, then its neighbours up to `window` frames away, nearest first, the earlier one before the later.
+
+    At the ends of a clip of `frames` the end frame is repeated.
+
+    >>> window_frames(0, 10, 2)
+    [0, 0, 1, 0, 2]
+    """
+    away = [0, *(sign * distance for distance in range(1, window + 1) for sign in (-1, 1))]
+    return [min(max(frame + step, 0), frames - 1) for step in away]
+
+
 @dataclass(frozen=True)
 class PoseSequence:
     """Keypoints of one person over time.

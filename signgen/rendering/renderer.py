@@ -14,7 +14,7 @@ from signgen.errors import PoseError
 from signgen.models.card import ModelCard
 from signgen.models.pipeline import SignerPipeline, clip_noise
 from signgen.poses.draw import draw_pose
-from signgen.poses.sequence import PoseSequence
+from signgen.poses.sequence import PoseSequence, window_frames
 from signgen.rendering.strips import to_uint8
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -35,8 +35,8 @@ class Source:
 class Renderer:
     """Renders with one model and one set of sampling settings.
 
-    A frame depends on (model, source, pose, seed, settings), not on its neighbours: everything runs in padded
-    micro-batches of one size, with one noise per clip.
+    A frame depends on (model, source, its pose and those in the model's window, seed, settings), not on what else is
+    rendered with it: everything runs in padded micro-batches of one size, with one noise per clip.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Renderer:
         self.pipeline, self.card, self.seed = pipeline, card, seed
         self.sampling = sampling or recipe.sampling
         self.palette = card.drawing_palette()
-        self.canvas = Canvas(**recipe.canvas.model_dump())
+        self.canvas, self.window = Canvas(**recipe.canvas.model_dump()), recipe.pose_window
         self.device = device or torch.device("cpu")
         for network in pipeline.networks().values():
             network.to(self.device)
@@ -68,8 +68,16 @@ class Renderer:
         size = (self.canvas.width, self.canvas.height)
         return np.stack([draw_pose(frame, *size, source_size=size, palette=self.palette) for frame in points])
 
-    def frames(self, source: Source, poses: PoseSequence) -> Iterator[np.ndarray]:
-        """Rendered frames, uint8 (h, w, 3) at the source's native size, one per pose, as they are ready."""
+    def draw_windows(self, poses: PoseSequence, frames: range) -> np.ndarray:
+        """uint8 (len(frames), H, W, 3 (1 + 2 window)): each frame's pose image, then its neighbours'; a pose is drawn
+        once."""
+        first, last = max(frames.start - self.window, 0), min(frames.stop + self.window, len(poses))
+        drawn = self.draw(poses[first:last])
+        shown = np.array([window_frames(frame, len(poses), self.window) for frame in frames]) - first
+        return np.concatenate([drawn[places] for places in shown.T], axis=-1)
+
+    def frames(self, source: Source, poses: PoseSequence, part: range | None = None) -> Iterator[np.ndarray]:
+        """Rendered frames, uint8 (h, w, 3) at the source's native size, one per pose (of `part`), as they are ready."""
         height, width = source.frame.shape[:2]
         image = self._tensor(self.canvas.fit_frame(source.frame)[None]) * 2 - 1
         source_pose = self._tensor(self.draw(source.pose)) if source.pose is not None else None
@@ -77,8 +85,10 @@ class Renderer:
         with self._autocast():
             clip = self.pipeline.encode_clip(image, source_pose)
         noise = clip_noise(self.seed, source.name, clip.latent.shape[1:], sampling.noise_scale).to(self.device)
-        for start in range(0, len(poses), sampling.micro_batch):
-            drawn = self._tensor(self.draw(poses[start : start + sampling.micro_batch]))
+        part = part or range(len(poses))
+        for start in range(part.start, part.stop, sampling.micro_batch):
+            batch = range(start, min(start + sampling.micro_batch, part.stop))
+            drawn = self._tensor(self.draw_windows(poses, batch))
             with self._autocast():
                 batches = self.pipeline.render_batches(
                     clip,
@@ -95,7 +105,7 @@ class Renderer:
                 yield self.canvas.restore_frame(canvas_frame, width, height)
 
     def _tensor(self, images: np.ndarray) -> torch.Tensor:
-        """uint8 (B, H, W, 3) -> float32 (B, 3, H, W) in [0, 1] on the device."""
+        """uint8 (B, H, W, C) -> float32 (B, C, H, W) in [0, 1] on the device."""
         return torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
 
     def _autocast(self) -> torch.autocast:

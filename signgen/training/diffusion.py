@@ -59,7 +59,7 @@ class DiffusionTrainee(nn.Module):
         with torch.no_grad():
             source_latent = pipeline.space.encode(source)
             target_latent = pipeline.space.encode(signed_range(batch["target"]))
-            fused = pipeline.fusion(unit_range(batch["source"]), target_pose) if "fusion" in needs else None
+            fused = pipeline.fusion(unit_range(batch["source"]), target_pose[:, :3]) if "fusion" in needs else None
         tokens = None
         if "source_tokens" in needs:
             with torch.set_grad_enabled(self.source_encoder is not None and torch.is_grad_enabled()):
@@ -179,7 +179,7 @@ class DiffusionStage:
                 outputs.append(to_uint8(image)[0])
         truths = [item["target"].permute(1, 2, 0).numpy() for item in items]
         rows = [
-            [item["source"].permute(1, 2, 0).numpy(), item["target_pose"].permute(1, 2, 0).numpy(), output, truth]
+            [item["source"].permute(1, 2, 0).numpy(), item["target_pose"][:3].permute(1, 2, 0).numpy(), output, truth]
             for item, output, truth in zip(items, outputs, truths, strict=True)
         ]
         save_strips(rows[:: max(1, len(rows) // 8)], samples / f"diffusion-{step:06d}.png")

@@ -101,7 +101,7 @@ class TrainingRun:
         if self.start:
             self.start.fill("fusion", fusion)
         stage = FusionStage(self.recipe, fusion, self._validation())
-        self._train_stage(stage, self._training(stage.settings))
+        self._train_stage(stage, self._triples("train", stage.settings.augmentation))
         if self.accelerator.is_main_process:
             result.mkdir(parents=True, exist_ok=True)
             with disk_full_is_oserror(result):
@@ -110,8 +110,9 @@ class TrainingRun:
         return fusion.eval()
 
     def _diffusion_stage(self, pipeline: SignerPipeline) -> int:
-        stage = DiffusionStage(self.recipe, pipeline, self._validation(), self.accelerator.device)
-        dataset = self._training(stage.settings)
+        window = self.recipe.pose_window
+        stage = DiffusionStage(self.recipe, pipeline, self._validation(window), self.accelerator.device)
+        dataset = self._triples("train", stage.settings.augmentation, window)
         stage.calibrate(dataset)
         return self._train_stage(stage, dataset)
 
@@ -137,16 +138,12 @@ class TrainingRun:
         progress = read_progress(self.folder, stage)
         return progress is not None and progress.step == progress.steps
 
-    def _training(self, settings: StageSettings) -> TripleDataset:
-        return TripleDataset(self.pairs, "train", self._canvas(), self.palette, settings.augmentation, self.recipe.seed)
+    def _triples(self, split: str, augmentation: Augmentation, window: int = 0) -> TripleDataset:
+        canvas = Canvas(**self.recipe.canvas.model_dump())
+        return TripleDataset(self.pairs, split, canvas, self.palette, augmentation, self.recipe.seed, window)
 
-    def _validation(self) -> TripleDataset | None:
-        if not len(self.pairs.triples("val")):
-            return None
-        return TripleDataset(self.pairs, "val", self._canvas(), self.palette, Augmentation(), self.recipe.seed)
-
-    def _canvas(self) -> Canvas:
-        return Canvas(**self.recipe.canvas.model_dump())
+    def _validation(self, window: int = 0) -> TripleDataset | None:
+        return self._triples("val", Augmentation(), window) if len(self.pairs.triples("val")) else None
 
     def _to_device(self, pipeline: SignerPipeline) -> None:
         for network in pipeline.networks().values():

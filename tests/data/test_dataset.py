@@ -57,6 +57,16 @@ def test_triples_are_mirrored_as_often_as_asked(pairs, chance):
     assert abs(np.mean(differs) - chance) < 0.25
 
 
+def test_a_window_shows_the_neighbours_poses_behind_the_frame_s_own(pairs):
+    dataset = TripleDataset(pairs, "train", CANVAS, SIGNGEN_133, Augmentation(), seed=0, window=2)
+    alone = TripleDataset(pairs, "train", CANVAS, SIGNGEN_133, Augmentation(), seed=0)
+    row_of = {int(target): row for row, (clip, _, target) in enumerate(alone.triples) if clip == 0}
+    for frame, shown in ((4, (4, 3, 5, 2, 6)), (0, (0, 0, 1, 0, 2))):
+        poses = [np.asarray(alone[Sample(0, row_of[other])]["target_pose"]) for other in shown]
+        assert np.array_equal(dataset[Sample(0, row_of[frame])]["target_pose"], np.concatenate(poses))
+        assert not np.array_equal(poses[0], poses[-1])
+
+
 @pytest.mark.parametrize("name", SKELETONS)
 def test_a_mirror_exchanges_the_sides(name):
     skeleton = SKELETONS[name]

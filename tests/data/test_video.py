@@ -6,12 +6,14 @@ import gc
 import multiprocessing
 import os
 import pickle
+import struct
 import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -84,6 +86,59 @@ class TestReading:
         monkeypatch.setattr(video, "DECORD_CODECS", frozenset())
         assert np.abs(open_frames(path).read(40, 60).astype(int) - first).max() <= 1
 
+    @pytest.mark.parametrize(("degrees", "matrix"), [(90, (0, 1, -1, 0)), (180, (-1, 0, 0, -1)), (270, (0, -1, 1, 0))])
+    def test_turned_cameras(self, tmp_path: Path, degrees: int, matrix: tuple[int, int, int, int]) -> None:
+        """The track header's matrix (ISO 14496-12, 8.3.2) turns the picture; OpenCV follows it too."""
+        path = encode(tmp_path / "a.mp4", "libx264", ramp(5, 128, 96))
+        content = bytearray(path.read_bytes())
+        a, b, c, d = matrix
+        at = content.index(b"tkhd") + 4 + 4 + 20 + 16
+        assert struct.unpack_from(">9i", content, at)[::4] == (1 << 16, 1 << 16, 1 << 30)
+        struct.pack_into(">9i", content, at, a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+        path.write_bytes(content)
+        source = open_frames(path)
+        assert (source.width, source.height) == ((96, 128) if degrees != 180 else (128, 96))
+        _, expected = cv2.VideoCapture(str(path)).read()
+        frames = source.read(0, 5)
+        assert frames.shape[1:] == expected.shape
+        assert np.abs(frames[0].astype(int) - expected[..., ::-1]).mean() < 3
+        assert np.abs(np.rot90(frames[0], 2).astype(int) - expected[..., ::-1]).mean() > 20
+
+    def test_frames_at_uneven_times(self, tmp_path: Path) -> None:
+        """Variable frame rate: every frame once, in order; the rate is the mean."""
+        frames = ramp(10, 128, 96)
+        with av.open(str(tmp_path / "a.mp4"), "w") as container:
+            stream = container.add_stream("libx264", rate=30)
+            stream.height, stream.width = frames.shape[1:3]
+            stream.pix_fmt = "yuv420p"
+            stream.codec_context.time_base = Fraction(1, 600)
+            for frame, time in zip(frames, (0, 20, 40, 100, 120, 140, 160, 300, 320, 340), strict=True):
+                picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+                picture.pts, picture.time_base = time, Fraction(1, 600)
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode(None))
+        source = open_frames(tmp_path / "a.mp4")
+        assert source.num_frames == 10
+        assert source.fps == pytest.approx(10 / (360 / 600), rel=0.1)
+        assert np.abs(source.read().astype(int) - frames).mean() < 6
+
+    def test_grey_and_transparent_images(self, tmp_path: Path) -> None:
+        picture = ramp(1, 16, 12)[0]
+        grey = picture[..., 0]
+        cv2.imwrite(str(tmp_path / "1.png"), grey)
+        cv2.imwrite(str(tmp_path / "2.png"), np.dstack([picture[..., ::-1], np.full_like(grey, 7)]))
+        cv2.imwrite(str(tmp_path / "3.png"), grey.astype(np.uint16) * 257)
+        frames = open_frames(tmp_path).read()
+        np.testing.assert_array_equal(frames, [np.dstack([grey] * 3), picture, np.dstack([grey] * 3)])
+
+    def test_names_with_spaces_dots_and_unicode(self, tmp_path: Path) -> None:
+        folder = tmp_path / "Gebärde 1.a" / ".." / "Gebärde 1.a"
+        (tmp_path / "Gebärde 1.a").mkdir()
+        write_png(folder / "тест.1.png", ramp(1, 16, 12)[0])
+        path = encode(folder / "手 話.v1.mp4", "libx264", ramp(4, 128, 96))
+        assert open_frames(path).num_frames == 4
+        assert open_frames(folder).num_frames == 1
+
     def test_folder_in_natural_order_without_stray_files(self, tmp_path: Path) -> None:
         for number in (1, 2, 10):
             write_png(tmp_path / f"frame{number}.png", np.full((6, 8, 3), number, np.uint8))
@@ -154,6 +209,15 @@ class TestBadInput:
         self.one_line(tmp_path / "folder", "without images")
         (tmp_path / "x.png").write_bytes(b"\x89PNG....")
         self.one_line(tmp_path / "x.png", "not a readable image")
+
+    def test_no_frames_at_all(self, tmp_path: Path) -> None:
+        with av.open(str(tmp_path / "sound.mp4"), "w") as container:
+            stream = container.add_stream("aac", rate=16000)
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            silence.rate = 16000
+            container.mux(stream.encode(silence))
+            container.mux(stream.encode(None))
+        self.one_line(tmp_path / "sound.mp4", "not a video that can be decoded")
 
     @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
     @pytest.mark.parametrize("index_first", [True, False])

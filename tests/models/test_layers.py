@@ -68,10 +68,10 @@ def test_a_pipeline_that_copies_only_gives_the_source(base):
     pipeline = build_pipeline(tiny_recipe("diffusion.copies={layers: 1, reach: 4}", f"diffusion.base={base}"))
     _only_copy(pipeline, flow=(0.0, 0.0))
     source = torch.rand(1, 3, 32, 32) * 2 - 1
-    image = pipeline(source, torch.rand(3, 3, 32, 32), steps=2, w_c=1.0, w_f=1.0, micro_batch=2)
+    image = pipeline(source, torch.rand(3, 9, 32, 32), steps=2, w_c=1.0, w_f=1.0, micro_batch=2)
     assert torch.allclose(image, source.expand(3, -1, -1, -1), atol=1e-4)
     _only_copy(pipeline, flow=(1.0, 0.0))
-    image = pipeline(source, torch.rand(1, 3, 32, 32), steps=2, w_c=1.0, w_f=1.0, micro_batch=2)
+    image = pipeline(source, torch.rand(1, 9, 32, 32), steps=2, w_c=1.0, w_f=1.0, micro_batch=2)
     assert torch.allclose(image[..., :-4], source[..., 4:], atol=1e-4)
 
 

@@ -32,7 +32,7 @@ def randomised(pipeline: SignerPipeline) -> SignerPipeline:
 def inputs():
     generator = torch.Generator().manual_seed(0)
     source = torch.rand(1, 3, 32, 32, generator=generator) * 2 - 1
-    return source, torch.rand(5, 3, 32, 32, generator=generator), torch.rand(1, 3, 32, 32, generator=generator)
+    return source, torch.rand(5, 9, 32, 32, generator=generator), torch.rand(1, 3, 32, 32, generator=generator)
 
 
 SAMPLING = {"micro_batch": 2, "steps": 2, "w_c": 1.5, "w_f": 2.0}
@@ -69,7 +69,7 @@ def test_every_condition_changes_the_output(pipeline, inputs):
         source_latent=latent,
         source_pose=source_pose,
         target_pose=poses[:1],
-        fusion=pipeline.fusion(source, poses[:1]),
+        fusion=pipeline.fusion(source, poses[:1, :3]),
     )
     conditions = pipeline.conditions
     keep = {name: torch.tensor([True]) for name in ("pose", "source", "fusion")}

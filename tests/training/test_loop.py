@@ -217,14 +217,14 @@ def test_a_samples_noise_does_not_depend_on_its_batch():
 
 def test_items_have_the_documented_shapes(pairs):
     run = TrainingRun(PairSet.load(pairs), tiny_recipe(), Path("unused"), TrainOptions(device="cpu"), QUIET)
-    item = run._training(run.recipe.training.diffusion)[Sample(0, 3)]
-    for name in ("source", "target", "source_pose", "target_pose"):
-        assert item[name].shape == (3, 32, 32)
+    dataset = run._triples("train", run.recipe.training.diffusion.augmentation, window=1)
+    item = dataset[Sample(0, 3)]
+    for name, channels in (("source", 3), ("target", 3), ("source_pose", 3), ("target_pose", 9)):
+        assert item[name].shape == (channels, 32, 32)
         assert item[name].dtype == torch.uint8
     assert item["regions"].shape == (2, 32, 32)
     assert item["source_id"] != item["target_id"]
-    again = run._training(run.recipe.training.diffusion)[Sample(0, 3)]
-    assert np.array_equal(item["target"], again["target"])
+    assert np.array_equal(item["target"], dataset[Sample(0, 3)]["target"])
 
 
 def test_a_run_can_start_from_a_trained_model(pairs, tmp_path):

@@ -1,0 +1,54 @@
+"""The renderer: what a frame depends on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from signgen.models.card import ModelCard
+from signgen.models.components import build_pipeline
+from signgen.poses.sequence import PoseSequence
+from signgen.rendering.renderer import Renderer, Source
+from tests.models.test_pipeline import randomised
+from tests.tiny import tiny_recipe
+
+WINDOW = "conditions.1.options.window"
+
+
+def renderer(window: int) -> Renderer:
+    recipe = tiny_recipe(f"{WINDOW}={window}")
+    card = ModelCard.describe(recipe, {"fingerprint": "x", "clips": []}, {"diffusion": 0}, 1)
+    return Renderer(randomised(build_pipeline(recipe)), card)
+
+
+@pytest.fixture
+def poses() -> PoseSequence:
+    """Seven frames of scattered points."""
+    keypoints = np.random.default_rng(0).uniform(0, 64, (7, 133, 3)).astype(np.float32)
+    keypoints[..., 2] = 1
+    return PoseSequence(keypoints, 64, 64)
+
+
+@pytest.fixture
+def person() -> Source:
+    return Source(np.random.default_rng(1).integers(0, 255, (64, 64, 3), dtype=np.uint8), None, "me")
+
+
+def test_a_part_is_rendered_as_within_the_whole(poses, person):
+    ours = renderer(window=1)
+    whole = np.stack([*ours.frames(person, poses)])
+    for part in (range(7), range(3), range(2, 5), range(6, 7)):
+        assert np.array_equal(np.stack([*ours.frames(person, poses, part)]), whole[part.start : part.stop])
+
+
+@pytest.mark.parametrize("window", [0, 1])
+def test_a_frame_sees_the_poses_of_its_window_and_no_others(poses, person, window):
+    ours = renderer(window)
+    keypoints = poses.keypoints.copy()
+    keypoints[3, :, 0] = 64 - keypoints[3, :, 0]
+    changed = replace(poses, keypoints=keypoints)
+    before, after = (np.stack([*ours.frames(person, sequence)]) for sequence in (poses, changed))
+    differs = [frame for frame in range(7) if not np.array_equal(before[frame], after[frame])]
+    assert differs == list(range(3 - window, 4 + window))
