@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,9 +17,12 @@ from signgen.cli.listed_pairs import build_listed
 from signgen.errors import PairSetError, PoseError
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from signgen.data.pairset_writer import PairSetWriter
     from signgen.data.plan import Plan, Rule
     from signgen.data.survey import Survey
-    from signgen.poses import PoseSequence
+    from signgen.data.verify import Report
 
 _DATA, _TRIPLES = "Data", "Triples"
 _SHOWN = 30
@@ -86,6 +91,15 @@ def build_pairs(
             rich_help_panel=_TRIPLES,
         ),
     ] = 0,
+    sources_per_clip: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Most different source frames of a training clip: few make the feature cache small.",
+            rich_help_panel=_TRIPLES,
+            show_default="no bound",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.", rich_help_panel=_TRIPLES)] = 0,
     store: Annotated[
         bool,
@@ -100,7 +114,8 @@ def build_pairs(
 
     Keypoints of X.mp4, or of a folder X of frames, are X.*, X_* and X/ beside it, told apart by content. Of several
     with as many frames as the video, the one with the most points is taken. Nothing is guessed: what has no keypoints,
-    or too many, is named and left out.
+    or too many, is named and left out. Phoenix-2014T is verified first, as by `signgen verify --quick`; meta.json keeps
+    what was found.
 
     DeepFashion and Market-1501: the lists of pairs in ROOT, or of --pair-list, are the triples, one list a split, in
     their order.
@@ -109,6 +124,7 @@ def build_pairs(
     used; the others are written. Videos that merely have no keypoints, and corpus clips that are not on disk, are
     named but are no error. Exit code 2: nothing was written.
     """
+    from signgen.data.pairset_writer import PairSetWriter
     from signgen.data.plan import Rule
 
     names = _names(root, clips, more)
@@ -116,20 +132,19 @@ def build_pairs(
     if _is_listed(root):
         _refuse_options(pairing=pairing, clips=names, holdout_tail=holdout_tail, min_gap=min_gap)
         lists = [path.resolve() for path in pair_list or ()]
-        build_listed(root.resolve(), out, lists, keypoints.resolve() if keypoints else None, count, seed)
-        return
+        aside = build_listed(root.resolve(), out, lists, keypoints.resolve() if keypoints else None, count, seed)
+        return _finish(out, store, aside)
     if pair_list:
         raise typer.BadParameter(f"--pair-list {pair_list[0]}: {root} is neither DeepFashion nor Market-1501")
     survey = _survey(root.resolve(), keypoints, pairing, names)
-    poses = _read_poses(survey)
-    _show_survey(survey)
-    if not survey.clips:
-        raise PairSetError(f"{root}: no clip can be used", fix="see above why; --pairing FILE.csv names keypoints")
-    _write(out, survey, poses, Rule(count or DEFAULT_COUNT, seed, min_gap, holdout_tail, tuple(names)))
-    if store:
-        _store(out)
-    if any(left.error for left in survey.left_out):
-        raise typer.Exit(1)
+    with PairSetWriter(out) as writer:
+        read = _read_poses(survey, writer)
+        _show_survey(survey)
+        if not survey.clips:
+            raise PairSetError(f"{root}: no clip can be used", fix="see above why; --pairing FILE.csv names keypoints")
+        rule = Rule(count or DEFAULT_COUNT, seed, min_gap, holdout_tail, tuple(names), sources_per_clip)
+        _write(out, survey, read, writer, rule)
+    _finish(out, store, any(left.error for left in survey.left_out))
 
 
 def _is_listed(root: Path) -> bool:
@@ -167,38 +182,64 @@ def _check_out(out: Path) -> None:
 
 
 def _survey(root: Path, keypoints: Path | None, pairing: Path | None, names: list[str]) -> Survey:
-    from rich.progress import track
-
     from signgen.data import pairing as videos
     from signgen.data import phoenix
+    from signgen.data.phoenix_survey import survey_phoenix
     from signgen.data.survey import read_pairing
 
-    def watch(items: Iterable[Any]) -> Iterable[Any]:
-        if not console.is_terminal:
-            return items
-        return track(items, description="looking at clips", console=console, transient=True)
-
     rows = read_pairing(pairing.resolve(), root) if pairing else {}
-    look = phoenix.survey_phoenix if phoenix.find_root(root) else videos.survey_videos
+    look = survey_phoenix if phoenix.find_root(root) else videos.survey_videos
+    watch = partial(_watch, what="looking at clips")
     return look(root, keypoints.resolve() if keypoints else None, rows, names, watch)
 
 
-def _read_poses(survey: Survey) -> dict[str, PoseSequence]:
-    """Every clip's keypoints; a clip whose keypoints are damaged is put aside."""
+def _watch(items: Iterable[Any], what: str) -> Iterable[Any]:
+    """A progress bar, on a terminal."""
+    from rich.progress import track
+
+    return track(items, description=what, console=console, transient=True) if console.is_terminal else items
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What is kept of every clip's keypoints. usable: name -> frames with a person; notes: what a reader decided."""
+
+    usable: dict[str, np.ndarray] = field(default_factory=dict)
+    notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def _read_poses(survey: Survey, writer: PairSetWriter) -> _Read:
+    """Write every clip's keypoints, one clip after the other; a clip whose keypoints are damaged is put aside."""
+    from signgen.data.pairset_writer import footage
     from signgen.data.survey import LeftOut
 
-    poses = {}
-    for clip in list(survey.clips):
+    read, sound = _Read(), []
+    for clip in _watch(survey.clips, "keypoints"):
         try:
-            poses[clip.name] = clip.poses()
+            poses = clip.poses()
         except PoseError as error:
-            survey.clips.remove(clip)
             survey.left_out.append(LeftOut(clip.name, str(error), error=True))
-    return poses
+            continue
+        writer.add(clip.name, poses, footage(clip.video, clip.first_image))
+        read.usable[clip.name], read.notes[clip.name] = poses.has_person.nonzero()[0], poses.notes
+        sound.append(clip)
+    survey.clips = sound
+    return read
+
+
+def _show_report(report: Report) -> None:
+    """How much of the data set is there, and what the quick verification found."""
+    if report.size:
+        console.print(report.size)
+    if report.findings:
+        found = ", ".join(f"{kind} {number}" for kind, number in report.by_kind.items())
+        console.print(f"[yellow]verified[/] quickly: {found} (signgen verify shows them; all are in meta.json)")
 
 
 def _show_survey(survey: Survey) -> None:
     """Which keypoints belong to which video, and what was left out."""
+    if survey.report is not None:
+        _show_report(survey.report)
     for clip in survey.clips[:_SHOWN]:
         keypoints = clip.keypoints
         console.print(
@@ -217,42 +258,40 @@ def _show_survey(survey: Survey) -> None:
             console.print(f"[red]put aside[/] {escape(left.name)}: {escape(left.reason)}")
 
 
-def _write(out: Path, survey: Survey, poses: dict[str, PoseSequence], rule: Rule) -> None:
-    from signgen.data.pairset import data_fingerprint, write_pair_set
+def _write(out: Path, survey: Survey, read: _Read, writer: PairSetWriter, rule: Rule) -> None:
     from signgen.data.plan import plan_pairs
-    from signgen.data.store import remove_store
 
-    plan = plan_pairs(survey, poses, rule)
-    meta = _meta(survey, plan, rule, data_fingerprint(plan.clips, poses))
+    plan = plan_pairs(survey, read.usable, rule)
+    meta = _meta(survey, plan, rule, writer.fingerprint(plan.clips))
     for clip in plan.clips:
-        for note in poses[clip.name].notes:
+        for note in read.notes[clip.name]:
             console.print(f"[yellow]note[/] {escape(clip.name)}: {escape(note)}")
     for note in plan.notes:
         console.print(f"[yellow]note[/] {escape(note)}")
     if plan.absent:
         each = ", ".join(f"{name} {number}" for name, number in list(plan.absent.items())[:10])
         console.print(f"{sum(plan.absent.values())} frames without a person are in no triple ({escape(each)})")
-    remove_store(out)
-    write_pair_set(out, plan.clips, poses, plan.triples, meta)
+    writer.finish(plan.clips, plan.triples, meta)
     counts = ", ".join(f"{number} {split}" for split, number in meta["triples"].items())
     console.print(f"[bold]{escape(str(out))}[/]: {len(plan.clips)} clips, triples: {counts}")
 
 
+def _finish(out: Path, store: bool, aside: bool) -> None:
+    """Store frames where asked to; exit code 1 where something was put aside."""
+    if store:
+        _store(out)
+    if aside:
+        raise typer.Exit(1)
+
+
 def _store(out: Path) -> None:
     """The frames that the triples use."""
-    from rich.progress import track
-
     from signgen.data.pairset import PairSet
     from signgen.data.store import FOLDER, write_store
 
     pairs = PairSet.load(out)
     used = pairs.used_frames()
-
-    def watch(names: Iterable[str]) -> Iterable[str]:
-        shown = console.is_terminal
-        return track(names, "storing frames", total=len(used), console=console, transient=True, disable=not shown)
-
-    size = write_store(out, pairs.fingerprint, used, pairs.frames, watch)
+    size = write_store(out, pairs.fingerprint, used, pairs.frames, partial(_watch, what="storing frames"))
     frames = sum(map(len, used.values()))
     console.print(f"[bold]{escape(str(out / FOLDER))}[/]: {frames:,} frames, {size / 2**30:.2f} GiB")
 
@@ -267,6 +306,7 @@ def _meta(survey: Survey, plan: Plan, rule: Rule, fingerprint: str) -> dict[str,
         "rule": {
             "count": rule.count,
             "min_gap": rule.min_gap,
+            "sources_per_clip": rule.sources_per_clip,
             "holdout_tail": plan.holdout_tail,
             "clips": list(rule.clips),
         },
@@ -274,5 +314,6 @@ def _meta(survey: Survey, plan: Plan, rule: Rule, fingerprint: str) -> dict[str,
         "triples": {split: len(rows) for split, rows in plan.triples.items()},
         "frames_without_person": plan.absent,
         "notes": plan.notes,
+        "verified": survey.report.to_json() if survey.report else None,
         "left_out": [{"name": left.name, "reason": left.reason, "error": left.error} for left in survey.left_out],
     }

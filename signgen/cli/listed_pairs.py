@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.markup import escape
 
 from signgen import __version__
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 
 def build_listed(
     root: Path, out: Path, lists: list[Path], keypoints: Path | None, count: int | None, seed: int
-) -> None:
-    """Write the pair set. Exit code 1 where pairs were put aside because something they need is absent or damaged."""
+) -> bool:
+    """Write the pair set; returns whether pairs were put aside because something they need is absent or damaged."""
     from signgen.data.listed_pairs import (
         choose_lists,
         completeness,
@@ -33,7 +32,7 @@ def build_listed(
         load_frames,
         plan_listed,
     )
-    from signgen.data.pairset import data_fingerprint, write_pair_set
+    from signgen.data.pairset_writer import PairSetWriter, image_list
     from signgen.data.person_images import look_through
     from signgen.data.person_poses import find_poses, pose_files
 
@@ -54,12 +53,14 @@ def build_listed(
     plan.notes[:0] = notes
     for note in plan.notes:
         console.print(f"[yellow]note[/] {escape(note)}")
-    meta = _meta(images, chosen, plan, count, seed, put_aside, data_fingerprint(plan.clips, plan.poses))
-    write_pair_set(out, plan.clips, plan.poses, plan.triples, meta)
+    with PairSetWriter(out) as writer:
+        for clip in plan.clips:
+            writer.add(clip.name, plan.poses[clip.name], image_list(clip.path, clip.images))
+        meta = _meta(images, chosen, plan, count, seed, put_aside, writer.fingerprint(plan.clips))
+        writer.finish(plan.clips, plan.triples, meta)
     counts = ", ".join(f"{number} {split}" for split, number in meta["triples"].items())
     console.print(f"[bold]{escape(str(out))}[/]: {len(plan.clips)} clips, triples: {counts}")
-    if any(left.error for left in put_aside):
-        raise typer.Exit(1)
+    return any(left.error for left in put_aside)
 
 
 def _watched(items: Iterable[Any]) -> Iterable[Any]:

@@ -79,4 +79,6 @@ def _show(report: Report) -> None:
             console.print(f"  ... and {len(found) - _SHOWN} more; --json has them all")
     looked = "every frame decoded" if report.full else "names, counts and first headers; --full decodes every frame"
     verdict = f"{len(report.findings)} findings" if report.findings else "nothing is missing or damaged"
+    if report.size:
+        console.print(report.size)
     console.print(f"[bold]{escape(str(report.root))}[/]: {report.dataset}: {verdict} ({looked})")

@@ -32,13 +32,14 @@ class FrameFolder:
 
 
 def look_into(folder: Path) -> FrameFolder:
-    """Phoenix's images0001.png ... of a clip, by their names alone."""
+    """Phoenix's images0001.png ... of a clip, by their names alone: no file is asked for anything, a link for nothing
+    behind it."""
     numbers: dict[int, str] = {}
     stray = []
     with os.scandir(folder) as entries:
         for entry in entries:
             match = _NUMBERED.fullmatch(entry.name)
-            if match and int(match[1]) not in numbers and entry.is_file():
+            if match and int(match[1]) not in numbers and not entry.is_dir(follow_symlinks=False):
                 numbers[int(match[1])] = entry.name
             else:
                 stray.append(entry.name)

@@ -212,6 +212,13 @@ def completeness(lists: dict[str, Resolved], images: PersonImages) -> list[str]:
     return notes
 
 
+@dataclass
+class ListedPlan(Plan):
+    """poses: clip name -> its images' keypoints, all in memory: there are 18 points an image."""
+
+    poses: dict[str, PoseSequence] = field(default_factory=dict)
+
+
 def plan_listed(
     lists: dict[str, Resolved],
     frames: dict[str, Frame],
@@ -220,14 +227,14 @@ def plan_listed(
     count: int | None,
     seed: int,
     keypoints: str,
-) -> Plan:
+) -> ListedPlan:
     """Clips and triples, which keep the lists' order. count: training triples to draw by lot; None takes them all.
 
     keypoints: where they came from, for the clip table. Raises PairSetError when there is nothing to train on.
     """
     if "train" not in lists or not lists["train"].pairs:
         raise PairSetError("nothing to train on: no training pair can be used", fix="see above why")
-    plan, numbers = Plan([], {}), _numbered(lists, images)
+    plan, numbers = ListedPlan([]), _numbered(lists, images)
     people = Counter(person for _, person in numbers)
     for (split, person), keys in numbers.items():
         paths = [frames[key].path for key in keys]

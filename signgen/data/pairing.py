@@ -96,7 +96,7 @@ def _clip(
         raise Unpaired(f"its keypoints cannot be read: {', '.join(d.name for d in damaged)}")
     source = open_frames(paths[0])
     chosen = settle(row, name, source) if row else choose(name, candidates, source)
-    return Clip(name, "train", "", paths[0], chosen, source.num_frames, source.width, source.height, source.fps)
+    return Clip.of(name, "train", "", source, chosen)
 
 
 def _belonging(name: str, videos: dict[str, list[Path]], entries: list[Path]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""A pair-set folder in, PairSet out; and the tables that make one, written so that the same data give the same bytes.
+"""A pair-set folder in, PairSet out.
 
 PAIRS/triples.parquet, clips.parquet, poses/<clip>.poses.npz, meta.json (written last: without it, PAIRS is incomplete);
 optionally PAIRS/store (signgen.data.store).
@@ -6,9 +6,7 @@ optionally PAIRS/store (signgen.data.store).
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +18,6 @@ from signgen.data.store import FrameStore
 from signgen.data.triples import TRIPLE
 from signgen.data.video import FrameSource, is_video, open_frames, open_images
 from signgen.errors import PairSetError
-from signgen.files import atomic_path, write_json
 from signgen.poses.sequence import FILE_SUFFIX, PoseSequence
 
 FORMAT = 1
@@ -155,98 +152,6 @@ class PairSet:
             found = f"{record.path}: {source.num_frames} frames of {source.width}x{source.height}"
             raise PairSetError(found, expected=f"{record.num_frames} of {record.width}x{record.height}", fix=REBUILD)
         return source
-
-
-def data_fingerprint(clips: list[ClipRecord], poses: dict[str, PoseSequence]) -> str:
-    """16 hex digits over clips, keypoints and videos: their bytes, or the names and sizes in a frame folder."""
-    digest = hashlib.sha256()
-    for clip in clips:
-        head = [clip.name, clip.split, clip.num_frames, clip.width, clip.height, clip.fps]
-        digest.update(json.dumps(head).encode())
-        digest.update(poses[clip.name].keypoints.tobytes())
-        if clip.images:
-            digest.update(json.dumps([(name, (clip.path / name).stat().st_size) for name in clip.images]).encode())
-        elif clip.path.is_dir():
-            sizes = sorted((p.name, p.stat().st_size) for p in clip.path.iterdir() if p.is_file())
-            digest.update(json.dumps(sizes).encode())
-        else:
-            with clip.path.open("rb") as handle:
-                while chunk := handle.read(1 << 22):
-                    digest.update(chunk)
-    return digest.hexdigest()[:16]
-
-
-def write_pair_set(
-    folder: Path,
-    clips: list[ClipRecord],
-    poses: dict[str, PoseSequence],
-    triples: dict[str, np.ndarray],
-    meta: dict[str, Any],
-) -> None:
-    """Write every part beside `folder`, then move them in, meta.json last: a set that is there stays until then.
-
-    meta needs seed, rule, root and fingerprint; it goes into the Parquet metadata as well.
-    """
-    fresh = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    try:
-        for clip in clips:
-            poses[clip.name].save(fresh / "poses" / f"{clip.name}{FILE_SUFFIX}")
-        _write_table(fresh / "clips.parquet", _clips_columns(clips, Path(meta["root"])), meta)
-        _write_table(fresh / "triples.parquet", _triples_columns(clips, triples), meta)
-        write_json(fresh / "meta.json", {"format": FORMAT, **meta})
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "meta.json").unlink(missing_ok=True)  # from here on only renames
-        shutil.rmtree(folder / "poses", ignore_errors=True)
-        for part in ("poses", "clips.parquet", "triples.parquet", "meta.json"):
-            (fresh / part).replace(folder / part)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _clips_columns(clips: list[ClipRecord], root: Path) -> dict[str, Any]:
-    import pyarrow as pa
-
-    def relative(path: Path) -> str:
-        return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-    columns: dict[str, Any] = {
-        name: [getattr(c, name) for c in clips] for name in ("name", "split", "signer", "keypoints")
-    }
-    columns["path"] = [relative(clip.path) for clip in clips]
-    for name in ("num_frames", "width", "height", "holdout_start"):
-        columns[name] = pa.array([getattr(clip, name) for clip in clips], pa.int32())
-    columns["fps"] = pa.array([clip.fps for clip in clips], pa.float64())
-    if any(clip.images for clip in clips):
-        columns["images"] = pa.array([list(clip.images) for clip in clips], pa.list_(pa.string()))
-    return columns
-
-
-def _triples_columns(clips: list[ClipRecord], triples: dict[str, np.ndarray]) -> dict[str, Any]:
-    import pyarrow as pa
-
-    rows = np.concatenate([triples[split] for split in SPLITS])
-    splits = np.repeat(np.arange(len(SPLITS), dtype=np.int32), [len(triples[split]) for split in SPLITS])
-    signers = sorted({clip.signer for clip in clips})
-    number_of = {signer: number for number, signer in enumerate(signers)}
-    signer_of = np.array([number_of[clip.signer] for clip in clips], np.int32)
-    return {
-        "clip": pa.DictionaryArray.from_arrays(rows["clip"], [clip.name for clip in clips]),
-        "source_frame": rows["source"],
-        "target_frame": rows["target"],
-        "split": pa.DictionaryArray.from_arrays(splits, list(SPLITS)),
-        "signer": pa.DictionaryArray.from_arrays(signer_of[rows["clip"]], signers),
-    }
-
-
-def _write_table(path: Path, columns: dict[str, Any], meta: dict[str, Any]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    notes = {key: json.dumps(meta[key]) for key in ("seed", "rule", "fingerprint")}
-    table = pa.table(columns).replace_schema_metadata(notes)
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
 
 
 def _load_meta(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A survey in; the clips with their splits, their poses and the triples of every split out."""
+"""A survey in; the clips with their splits and the triples of every split out."""
 
 from __future__ import annotations
 
@@ -8,22 +8,34 @@ import numpy as np
 
 from signgen.data.pairset import ClipRecord
 from signgen.data.survey import Clip, Survey
-from signgen.data.triples import DEFAULT_HOLDOUT, TRIPLE, Span, count_pairs, first_to_all, holdout_start, sample_pairs
+from signgen.data.triples import (
+    DEFAULT_HOLDOUT,
+    TRIPLE,
+    Span,
+    bound_sources,
+    count_pairs,
+    first_to_all,
+    holdout_start,
+    sample_pairs,
+)
 from signgen.errors import PairSetError
-from signgen.poses.sequence import PoseSequence
 
 _SPLIT_OF = {"train": "train", "dev": "val", "test": "test"}
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How triples are chosen. holdout_tail None: a quarter where the data set has no dev clips, else nothing."""
+    """How triples are chosen. holdout_tail None: a quarter where the data set has no dev clips, else nothing.
+
+    sources_per_clip: at most so many different source frames of a training clip; None for any number.
+    """
 
     count: int
     seed: int
     min_gap: int
     holdout_tail: float | None
     clips: tuple[str, ...] = ()  # named on the command line; empty means all
+    sources_per_clip: int | None = None
 
 
 @dataclass
@@ -31,19 +43,20 @@ class Plan:
     """What is written. notes: sentences to print. absent: clip name -> its frames without a person."""
 
     clips: list[ClipRecord]
-    poses: dict[str, PoseSequence]
     triples: dict[str, np.ndarray] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     absent: dict[str, int] = field(default_factory=dict)
     holdout_tail: float = 0.0
 
 
-def plan_pairs(survey: Survey, poses: dict[str, PoseSequence], rule: Rule) -> Plan:
-    """Assign splits and sample triples. Raises PairSetError when there is nothing to train on."""
-    plan = Plan([], poses)
+def plan_pairs(survey: Survey, usable: dict[str, np.ndarray], rule: Rule) -> Plan:
+    """Assign splits and sample triples. usable: clip name -> its frames with a person, sorted.
+
+    Raises PairSetError when there is nothing to train on.
+    """
+    plan = Plan([])
     plan.holdout_tail = _holdout(survey.clips, rule, plan.notes)
     plan.clips = [_record(clip, survey, plan.holdout_tail, rule, plan.notes) for clip in survey.clips]
-    usable = {clip.name: np.flatnonzero(poses[clip.name].has_person) for clip in plan.clips}
     plan.absent = {c.name: c.num_frames - len(usable[c.name]) for c in plan.clips if len(usable[c.name]) < c.num_frames}
     plan.triples = {"train": _train(plan, usable, rule), "val": _rows(plan, usable, "val")}
     plan.triples["test"] = _rows(plan, usable, "test")
@@ -81,11 +94,14 @@ def _record(clip: Clip, survey: Survey, tail: float, rule: Rule, notes: list[str
 
 
 def _train(plan: Plan, usable: dict[str, np.ndarray], rule: Rule) -> np.ndarray:
+    rng = np.random.default_rng(rule.seed)
     spans = []
     for number, clip in enumerate(plan.clips):
         frames = usable[clip.name]
         spans.append(Span(number, frames[frames < len(clip.train_frames)]))
-    available = sum(count_pairs(span.frames, rule.min_gap) for span in spans)
+    if rule.sources_per_clip is not None:
+        spans = [bound_sources(span, rule.sources_per_clip, rule.min_gap, rng) for span in spans]
+    available = sum(count_pairs(span, rule.min_gap) for span in spans)
     if not available:
         raise PairSetError(
             f"nothing to train on: no training clip has two frames with a person, {max(1, rule.min_gap)} frames apart",
@@ -93,7 +109,7 @@ def _train(plan: Plan, usable: dict[str, np.ndarray], rule: Rule) -> np.ndarray:
         )
     if available < rule.count:
         plan.notes.append(f"{rule.count} training triples asked for; all {available} that exist are taken")
-    return sample_pairs(spans, rule.count, rule.min_gap, np.random.default_rng(rule.seed))
+    return sample_pairs(spans, rule.count, rule.min_gap, rng)
 
 
 def _rows(plan: Plan, usable: dict[str, np.ndarray], split: str) -> np.ndarray:

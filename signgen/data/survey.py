@@ -6,17 +6,38 @@ import csv
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from signgen.data.video import FrameSource, is_video
+from signgen.data.video import is_video
 from signgen.errors import PairSetError, PoseError, nearest
-from signgen.poses import PoseFile, PoseSequence, identify, read_poses
+from signgen.poses import PoseFile, PoseSequence, identify, read_file
+
+if TYPE_CHECKING:
+    from signgen.data.verify import Report
 
 # What a folder of clips holds besides keypoints; looking into these for poses would only cost time.
 _NEVER_POSES = frozenset([".png", ".jpg", ".jpeg", ".csv", ".txt", ".wav", ".mp3", ".srt", ".vtt", ".eaf"])
 
 Progress = Callable[[Iterable], Iterable]  # wraps an iteration so that it can be watched
+
+
+class Footage(Protocol):
+    """What has to be known of a video or frame folder to pair it with keypoints; a FrameSource is one."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def num_frames(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def fps(self) -> float | None: ...
+    @property
+    def first_image(self) -> Path | None: ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +65,7 @@ class Candidate:
         return self.file.path.name
 
     def read(self, size: tuple[int, int], fps: float | None) -> PoseSequence:
-        return read_poses(self.file.path, clip=self.clip or None, size=size, fps=fps)
+        return read_file(self.file, clip=self.clip or None, size=size, fps=fps)
 
 
 @dataclass(frozen=True)
@@ -60,6 +81,12 @@ class Clip:
     width: int
     height: int
     fps: float | None
+    first_image: Path | None = None  # of a frame folder
+
+    @classmethod
+    def of(cls, name: str, split: str, signer: str, footage: Footage, keypoints: Candidate) -> Clip:
+        size = (footage.num_frames, footage.width, footage.height, footage.fps)
+        return cls(name, split, signer, footage.path, keypoints, *size, footage.first_image)
 
     def poses(self) -> PoseSequence:
         return self.keypoints.read((self.width, self.height), self.fps)
@@ -67,12 +94,13 @@ class Clip:
 
 @dataclass
 class Survey:
-    """The outcome of looking through a data set."""
+    """The outcome of looking through a data set. report: of the quick verification, where the data set has one."""
 
     root: Path
     kind: str
     clips: list[Clip] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    report: Report | None = None
 
 
 class Unpaired(PairSetError):
@@ -144,7 +172,7 @@ def identify_all(paths: Iterable[Path], left_out: list[LeftOut]) -> list[PoseFil
     return files
 
 
-def settle(row: PairingRow, name: str, source: FrameSource) -> Candidate:
+def settle(row: PairingRow, name: str, source: Footage) -> Candidate:
     """The keypoints that --pairing gives for a clip. Raises PoseError when they do not fit."""
     file = identify(row.keypoints)
     if file is None:
@@ -155,7 +183,7 @@ def settle(row: PairingRow, name: str, source: FrameSource) -> Candidate:
     return choose(name, candidates, source)
 
 
-def choose(name: str, candidates: list[Candidate], source: FrameSource) -> Candidate:
+def choose(name: str, candidates: list[Candidate], source: Footage) -> Candidate:
     """The keypoints of a clip: as many frames as the video, then the most points; more than one left is ambiguous.
 
     Copies of the same keypoints (packed, or rounded to float16) are not: the most exact one is taken.
@@ -177,7 +205,7 @@ def choose(name: str, candidates: list[Candidate], source: FrameSource) -> Candi
     return tied[0]
 
 
-def _same(candidates: list[Candidate], source: FrameSource) -> bool:
+def _same(candidates: list[Candidate], source: Footage) -> bool:
     """Equal to the precision of float16."""
     first, *others = (c.read((source.width, source.height), None).keypoints for c in candidates)
     return all(np.allclose(first, other, rtol=2**-10, atol=2**-10, equal_nan=True) for other in others)

@@ -16,10 +16,19 @@ _LIST_UP_TO = 4_000_000
 
 @dataclass(frozen=True)
 class Span:
-    """Frames of one clip that may be used: sorted indices into the clip's frames."""
+    """Frames of one clip that may be used: sorted indices into the clip's frames.
+
+    sources: those of them that may be a source, sorted; None for all.
+    """
 
     clip: int
     frames: np.ndarray
+    sources: np.ndarray | None = None
+
+    @property
+    def first(self) -> np.ndarray:
+        """The frames that may be a source."""
+        return self.frames if self.sources is None else self.sources
 
 
 def holdout_start(frames: int, tail: float) -> int:
@@ -27,30 +36,71 @@ def holdout_start(frames: int, tail: float) -> int:
     return math.floor((1 - tail) * frames + 1e-9)
 
 
-def count_pairs(frames: np.ndarray, min_gap: int) -> int:
-    """How many ordered pairs of different frames are at least `min_gap` apart."""
-    after = len(frames) - np.searchsorted(frames, frames + max(1, min_gap), side="left")
-    return int(2 * after.sum())
+def count_pairs(span: Span, min_gap: int) -> int:
+    """How many ordered pairs of a source and another frame are at least `min_gap` apart."""
+    before, after = _partners(span, min_gap)
+    return int((before + len(span.frames) - after).sum())
+
+
+def _partners(span: Span, min_gap: int) -> tuple[np.ndarray, np.ndarray]:
+    """For every source: its targets are the first `before` frames, and those from place `after` on."""
+    gap = max(1, min_gap)
+    before = np.searchsorted(span.frames, span.first - gap, side="right")
+    return before, np.searchsorted(span.frames, span.first + gap, side="left")
+
+
+def bound_sources(span: Span, most: int, min_gap: int, rng: np.random.Generator) -> Span:
+    """The span with at most `most` sources, drawn from the frames that have a target at least `min_gap` away."""
+    before, after = _partners(span, min_gap)
+    able = span.first[before + len(span.frames) - after > 0]
+    if len(able) <= most:
+        return Span(span.clip, span.frames, able)
+    return Span(span.clip, span.frames, np.sort(rng.choice(able, most, replace=False)))
+
+
+class _Pairs:
+    """All pairs of some spans by number: 0, 1, ... in the order of clip, source, target."""
+
+    def __init__(self, spans: Sequence[Span], min_gap: int) -> None:
+        places = [_partners(span, min_gap) for span in spans]
+        self._frames = np.concatenate([span.frames for span in spans])
+        self._sources = np.concatenate([span.first for span in spans])
+        self._before = np.concatenate([before for before, _ in places])
+        self._after = np.concatenate([after for _, after in places])
+        per_span, lengths = [len(span.first) for span in spans], [len(span.frames) for span in spans]
+        self._clip = np.repeat([span.clip for span in spans], per_span)
+        self._start = np.repeat(np.cumsum([0, *lengths[:-1]]), per_span)
+        counts = self._before + np.repeat(lengths, per_span) - self._after
+        self._first = np.cumsum(np.concatenate([[0], counts]))  # of every source, and the number of pairs at the end
+        self.bounds = self._first[np.cumsum([0, *per_span])]  # of every span, likewise
+
+    def __call__(self, numbers: np.ndarray) -> np.ndarray:
+        """TRIPLE records."""
+        row = np.searchsorted(self._first, numbers, side="right") - 1
+        place = numbers - self._first[row]
+        place = np.where(place < self._before[row], place, place - self._before[row] + self._after[row])
+        return _records(self._clip[row], self._sources[row], self._frames[self._start[row] + place])
 
 
 def sample_pairs(spans: Sequence[Span], count: int, min_gap: int, rng: np.random.Generator) -> np.ndarray:
     """`count` different training triples (fewer where there are no more), sorted; clips weigh as many as their frames.
 
-    Source and target are different frames of one clip, at least `min_gap` frames apart. Returns TRIPLE records.
+    Source and target are different frames of one clip, at least `min_gap` frames apart; within a clip all such pairs
+    are equally likely. Returns TRIPLE records.
     """
-    spans = [span for span in spans if count_pairs(span.frames, min_gap)]
-    totals = np.array([count_pairs(span.frames, min_gap) for span in spans], np.int64)
-    if totals.sum() <= count:
-        return _sorted(np.concatenate([_all_pairs(span, min_gap) for span in spans] or [np.empty(0, TRIPLE)]))
-    if totals.sum() <= max(_LIST_UP_TO, 4 * count):
-        return _draw_from_all(spans, totals, count, min_gap, rng)
-    return _draw_until(spans, count, min_gap, rng)
-
-
-def _all_pairs(span: Span, min_gap: int) -> np.ndarray:
-    source, target = np.meshgrid(span.frames, span.frames, indexing="ij")
-    apart = np.abs(source - target) >= max(1, min_gap)
-    return _records(span.clip, source[apart], target[apart])
+    spans = [span for span in spans if count_pairs(span, min_gap)]
+    if not spans:
+        return np.empty(0, TRIPLE)
+    pairs = _Pairs(spans, min_gap)
+    total = int(pairs.bounds[-1])
+    weights = np.array([len(span.frames) for span in spans], float)
+    if total <= count:
+        numbers = np.arange(total)
+    elif total <= max(_LIST_UP_TO, 4 * count):
+        numbers = _draw_from_all(pairs.bounds, weights, count, rng)
+    else:
+        numbers = _draw_until(pairs.bounds, weights, count, rng)
+    return pairs(np.sort(numbers))
 
 
 def _records(clip: int | np.ndarray, source: np.ndarray | int, target: np.ndarray) -> np.ndarray:
@@ -59,35 +109,22 @@ def _records(clip: int | np.ndarray, source: np.ndarray | int, target: np.ndarra
     return out
 
 
-def _sorted(triples: np.ndarray) -> np.ndarray:
-    return triples[np.lexsort((triples["target"], triples["source"], triples["clip"]))]
-
-
-def _draw_from_all(
-    spans: Sequence[Span], totals: np.ndarray, count: int, min_gap: int, rng: np.random.Generator
-) -> np.ndarray:
+def _draw_from_all(bounds: np.ndarray, weights: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """Weighted drawing without putting back, as the largest Gumbel-perturbed log weights."""
-    pairs = np.concatenate([_all_pairs(span, min_gap) for span in spans])
-    weights = [np.log(len(span.frames) / total) for span, total in zip(spans, totals, strict=True)]
-    keys = np.repeat(weights, totals) + rng.gumbel(size=len(pairs))
-    return _sorted(pairs[np.argpartition(-keys, count - 1)[:count]])
+    totals = np.diff(bounds)
+    keys = np.repeat(np.log(weights / totals), totals) + rng.gumbel(size=bounds[-1])
+    return np.argpartition(-keys, count - 1)[:count]
 
 
-def _draw_until(spans: Sequence[Span], count: int, min_gap: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw batches of pairs, drop those too close or drawn before, until there are `count`."""
-    lengths = np.array([len(span.frames) for span in spans])
-    frames = np.concatenate([span.frames for span in spans])
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    clips = np.array([span.clip for span in spans], np.int32)
-    kept = np.empty(0, TRIPLE)
+def _draw_until(bounds: np.ndarray, weights: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw a clip, then one of its pairs; drop pairs drawn before, until there are `count`."""
+    kept = np.empty(0, np.int64)
     while len(kept) < count:
-        which = rng.choice(len(spans), 2 * count, p=lengths / lengths.sum())
-        source, target = (frames[starts[which] + rng.integers(0, lengths[which])] for _ in range(2))
-        apart = np.abs(source - target) >= max(1, min_gap)
-        drawn = np.concatenate([kept, _records(clips[which[apart]], source[apart], target[apart])])
+        which = rng.choice(len(weights), 2 * count, p=weights / weights.sum())
+        drawn = np.concatenate([kept, rng.integers(bounds[which], bounds[which + 1])])
         _, first = np.unique(drawn, return_index=True)
         kept = drawn[np.sort(first)[:count]]
-    return _sorted(kept)
+    return kept
 
 
 def first_to_all(clip: int, source: int, targets: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from signgen.data.frame_folder import look_into
 from signgen.data.video_writer import VideoWriter
 from signgen.errors import VideoError
 from signgen.files import atomic_path
@@ -45,6 +46,7 @@ class FrameSource(ABC):
     width: int
     height: int
     fps: float | None  # None for images
+    first_image: Path | None = None  # of images
 
     @abstractmethod
     def _read(self, start: int, stop: int) -> np.ndarray: ...
@@ -80,12 +82,17 @@ def is_video(path: Path) -> bool:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images directly in `folder`, in natural order (frame2 before frame10)."""
+    """The images directly in `folder`, in natural order (frame2 before frame10).
+
+    Where there are Phoenix's images0001.png ..., only they are frames: other programs leave pictures among them.
+    """
+    if names := look_into(folder).names:
+        return [folder / name for name in names]
     with os.scandir(folder) as entries:
-        names = [
+        images = [
             e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES and not e.name.startswith(".")
         ]
-    return [folder / name for name in in_natural_order(names)]
+    return [folder / name for name in in_natural_order(images)]
 
 
 def in_natural_order(names: Iterable[str]) -> list[str]:
@@ -123,6 +130,7 @@ class _ImageFiles(FrameSource):
     def __init__(self, path: Path, files: list[Path], width: int, height: int) -> None:
         self.path, self.files = path, files
         self.num_frames, self.width, self.height, self.fps = len(files), width, height, None
+        self.first_image = files[0]
 
     def _read(self, start: int, stop: int) -> np.ndarray:
         frames = np.empty((stop - start, self.height, self.width, 3), np.uint8)

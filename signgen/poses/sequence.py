@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -71,7 +72,7 @@ class PoseSequence:
     @property
     def present(self) -> np.ndarray:
         """bool (T, K): the point is there."""
-        return np.asarray(np.isfinite(self.keypoints[..., :2]).all(-1))
+        return np.isfinite(self.keypoints[..., 0]) & np.isfinite(self.keypoints[..., 1])
 
     @property
     def has_person(self) -> np.ndarray:
@@ -91,15 +92,19 @@ class PoseSequence:
         return replace(self, keypoints=scaled, width=width, height=height)
 
     def save(self, path: Path) -> None:
-        """Write signgen's own file: an uncompressed .npz without pickles, the same bytes for the same poses."""
+        """Write signgen's own file, atomically."""
         with atomic_path(path) as temporary, temporary.open("wb") as handle:
-            np.savez(
-                handle,
-                keypoints=self.keypoints,
-                size=np.array([self.width, self.height], np.int32),
-                fps=np.array(np.nan if self.fps is None else self.fps, np.float64),
-                skeleton=np.array(self.skeleton),
-            )
+            self.write(handle)
+
+    def write(self, handle: BinaryIO) -> None:
+        """signgen's own file: an uncompressed .npz without pickles, the same bytes for the same poses."""
+        np.savez(
+            handle,
+            keypoints=self.keypoints,
+            size=np.array([self.width, self.height], np.int32),
+            fps=np.array(np.nan if self.fps is None else self.fps, np.float64),
+            skeleton=np.array(self.skeleton),
+        )
 
     @classmethod
     def load(cls, path: Path) -> PoseSequence:

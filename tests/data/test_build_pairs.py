@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pickle
 import shutil
 import struct
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from typer.testing import CliRunner
 from signgen.cli.build_pairs import build_pairs
 from signgen.data.pairset import PairSet
 from signgen.errors import PairSetError, SigngenError
+from signgen.poses import PoseSequence
 from tests.data.corpora import person, write_mmpose, write_phoenix, write_slrt, write_video
 
 JUNE = "25June_2010_Friday_tagesschau-3880"
@@ -304,6 +307,62 @@ class TestPairSet:
             assert max(rows["source"].max(), rows["target"].max()) < clip.holdout_start == 0.75 * clip.num_frames
         assert not {0, 7} & set(train[train["clip"] == 1]["target"]) | {0, 7} & set(train[train["clip"] == 1]["source"])
         assert val[val["clip"] == 1].tolist() == [(1, 1, n) for n in range(15, 20)]  # frame 0 has no person
+
+    def test_bounded_sources(self, videos: Path, tmp_path: Path) -> None:
+        """Clip a has 6 frames for training, b 13 with a person: two sources each, all their targets 2 frames away."""
+        code, output = run(videos, "--out", tmp_path / "p", "--sources-per-clip", 2, "--min-gap", 2)
+        assert code == 0
+        pairs = PairSet.load(tmp_path / "p")
+        usable = {0: set(range(6)), 1: set(range(15)) - {0, 7}}
+        train = pairs.triples("train")
+        for clip, frames in usable.items():
+            rows = train[train["clip"] == clip]
+            sources = set(rows["source"].tolist())
+            assert len(sources) == 2
+            expected = {(s, t) for s in sources for t in frames if abs(s - t) >= 2}
+            assert {(s, t) for _, s, t in rows.tolist()} == expected
+        assert f"all {len(train)} that exist are taken" in output
+        assert pairs.meta["rule"]["sources_per_clip"] == 2
+        run(videos, "--out", tmp_path / "q", "--sources-per-clip", 2, "--min-gap", 2, "--seed", 1)
+        assert contents(tmp_path / "q")["triples.parquet"] != contents(tmp_path / "p")["triples.parquet"]
+
+    def test_one_clip_is_in_memory_at_a_time(
+        self, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """When a clip's keypoints are written, those of the one before are gone."""
+        from signgen.data.pairset_writer import PairSetWriter
+
+        alive: list[weakref.ref] = []
+        add = PairSetWriter.add
+
+        def watched(self: PairSetWriter, name: str, poses: PoseSequence, *where: object) -> None:
+            gc.collect()
+            alive.append(weakref.ref(poses.keypoints))
+            assert sum(reference() is not None for reference in alive) <= 2  # this one's, and a name in the loop
+            add(self, name, poses, *where)
+
+        monkeypatch.setattr(PairSetWriter, "add", watched)
+        for name in "cdef":
+            shutil.copy(videos / "a.mp4", videos / f"{name}.mp4")
+            write_mmpose(videos / f"{name}.json")
+        assert run(videos, "--out", tmp_path / "p")[0] == 0
+        assert len(alive) == 6
+
+    def test_a_failure_half_way_leaves_the_old_set(
+        self, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from signgen.data import pairset_writer
+
+        run(videos, "--out", tmp_path / "p")
+        before = contents(tmp_path)
+
+        def full(folder: Path) -> None:
+            raise OSError(28, "No space left on device", str(folder))
+
+        monkeypatch.setattr(pairset_writer, "flush", full)
+        with pytest.raises(OSError, match="No space"):
+            run(videos, "--out", tmp_path / "p", "--seed", 5)
+        assert contents(tmp_path) == before
 
     def test_parquet_columns_and_metadata(self, videos: Path, tmp_path: Path) -> None:
         import pyarrow.parquet as pq

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,8 @@ import numpy as np
 import pytest
 
 from signgen.data.pairset import PairSet
-from signgen.data.phoenix import FRAMES, find_root
-from signgen.data.verify import Report, verify_phoenix
+from signgen.data.phoenix import FRAMES, PUBLISHED, find_root
+from signgen.data.verify import Report, phoenix, verify_phoenix
 from signgen.data.verify.report import CLIP_KINDS
 from signgen.data.video import write_png
 from signgen.errors import PairSetError
@@ -125,6 +126,50 @@ def in_two_splits(corpus: Path) -> None:
     clip(corpus, "test", "four").rename(clip(corpus, "test", "one"))
 
 
+def whole(monkeypatch: pytest.MonkeyPatch, **other: tuple[int, int]) -> None:
+    """The small corpus has as much as was published, but for `other`: split -> (clips, frames)."""
+    published = {split: (len(names), FRAMES_EACH * len(names)) for split, names in CLIPS.items()}
+    monkeypatch.setattr("signgen.data.verify.phoenix.PUBLISHED", {**published, **other})
+
+
+def test_the_published_counts() -> None:
+    assert PUBLISHED == {"train": (7096, 827354), "dev": (519, 55775), "test": (642, 64627)}
+
+
+def test_complete_is_said(corpus: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole(monkeypatch)
+    report = verify_phoenix(corpus)
+    assert (report.findings, report.differences, report.to_json()["complete"]) == ([], {}, True)
+    out = command.works("verify", corpus)
+    assert "complete, as published: train 2 clips, 6 frames; dev 1 clips, 3 frames; test 1 clips, 3 frames" in out
+
+
+def test_a_part_of_the_corpus_is_no_finding(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer clips are listed than were published: nothing is damaged."""
+    whole(monkeypatch, train=(7, 30))
+    report = verify_phoenix(corpus)
+    assert report.findings == []
+    assert report.differences == {"train": "2 of 7 clips, 6 of 30 frames"}
+    assert report.to_json()["complete"] is False
+
+
+def test_frames_missing_at_the_end_are_found_by_the_count(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole(monkeypatch)
+    (clip(corpus, "train", "one") / "images0003.png").unlink()
+    report = verify_phoenix(corpus)
+    assert found(report) == [("counts", "train")]
+    assert report.findings[0].what == "all 2 clips, but 5 frames; the corpus has 6"
+    assert report.differences == {"train": "2 of 2 clips, 5 of 6 frames"}
+
+
+def test_a_gap_explains_the_count(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole(monkeypatch)
+    missing_in_the_middle(corpus)
+    report = verify_phoenix(corpus)
+    assert found(report) == [("gap", "train/one")]
+    assert report.counts["train"]["missing"] == 1
+
+
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
@@ -154,7 +199,7 @@ def test_damage_is_named(corpus: Path, damage: Callable[[Path], None], expected:
 def test_every_kind_of_finding_is_tested() -> None:
     mark = next(mark for mark in test_damage_is_named.pytestmark if mark.name == "parametrize")  # type: ignore[attr-defined]
     shown = {kind for case in mark.args[1] for kind, _ in case[1]}
-    assert shown == set(CLIP_KINDS)
+    assert shown == set(CLIP_KINDS) - {"counts"}  # of whole corpora, tested above
 
 
 def test_only_the_full_look_decodes(corpus: Path) -> None:
@@ -201,3 +246,67 @@ def test_build_pairs_leaves_out_what_is_damaged(corpus: Path, command: Command, 
     assert {"name": "train/one", "error": True} in [
         {key: left[key] for key in ("name", "error")} for left in pairs.meta["left_out"]
     ]
+
+
+def stray_picture(corpus: Path) -> None:
+    write_png(clip(corpus, "train", "one") / "montage.png", np.zeros((5, 5, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("damage", "left_out", "error"),
+    [
+        (stray_file, None, False),
+        (stray_picture, None, False),
+        (another_size, None, False),
+        (not_finite, None, False),
+        (absent, "train/two", False),
+        (no_header, "dev/three", True),
+        (no_frames, "test/four", True),
+        (other_count, "test/four", True),
+        (no_keypoints, "dev/three", False),
+        (damaged_keypoints, "pack.dev.pkl", True),
+        (in_two_splits, "test/four", False),
+    ],
+)
+def test_build_pairs_verifies_first(
+    corpus: Path, command: Command, tmp_path: Path, damage: Callable[[Path], None], left_out: str | None, error: bool
+) -> None:
+    """What is damaged is left out and said; what is merely odd is used, said and recorded as well."""
+    damage(corpus)
+    report = verify_phoenix(corpus, keypoints(corpus))
+    result = command("build-pairs", corpus, "--keypoints", keypoints(corpus), "--out", tmp_path / "pairs")
+    assert result.code == (1 if error else 0), result.out + result.err
+    pairs = PairSet.load(tmp_path / "pairs")
+    assert pairs.meta["verified"] == json.loads(json.dumps(report.to_json()))
+    assert all(f"{kind} {number}" in result.out for kind, number in report.by_kind.items())
+    assert "not the whole data set: train" in result.out
+    listed = {(left["name"], left["error"]) for left in pairs.meta["left_out"]}
+    assert ((left_out, error) in listed) if left_out else not listed
+    for record in pairs.clips:
+        assert pairs.frames(record.name).num_frames == record.num_frames == FRAMES_EACH
+        assert f"{record.split}/{record.name}" != left_out
+
+
+def test_each_clip_is_looked_at_once(corpus: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One list of names and one header a clip."""
+    listed, opened = [], []
+    scandir, image_size = os.scandir, phoenix.image_size
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(str(path)) or scandir(path))
+    monkeypatch.setattr(phoenix, "image_size", lambda path: opened.append(path) or image_size(path))
+    command.works("build-pairs", corpus, "--keypoints", keypoints(corpus), "--out", corpus.parent / "pairs")
+    for split, names in CLIPS.items():
+        for name in names:
+            assert listed.count(str(clip(corpus, split, name))) == 1
+    assert sorted(path.parent.name for path in opened) == sorted(name for names in CLIPS.values() for name in names)
+
+
+def test_named_clips_alone_are_looked_at(corpus: Path, command: Command, tmp_path: Path) -> None:
+    """Nothing is said of the rest, nor of the whole."""
+    stray_file(corpus)
+    out = command.works(
+        "build-pairs", corpus, "--keypoints", keypoints(corpus), "--out", tmp_path / "pairs", "--clips", "one"
+    )
+    assert "whole data set" not in out
+    assert "stray" not in out
+    verified = PairSet.load(tmp_path / "pairs").meta["verified"]
+    assert (verified["counts"]["train"]["listed"], verified["complete"], verified["findings"]) == (1, None, [])

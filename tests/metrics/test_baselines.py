@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signgen.data.pairset import ClipRecord, PairSet, write_pair_set
+from signgen.data.pairset import ClipRecord, PairSet
+from signgen.data.pairset_writer import PairSetWriter
 from signgen.data.triples import TRIPLE
 from signgen.data.video import FrameSource, open_frames, write_png
 from signgen.errors import PairSetError
@@ -50,13 +51,11 @@ def pairs(tmp_path: Path) -> PairSet:
     poses["d"] = PoseSequence(posed([0, 5]), 64, 40)
     train = np.array([(0, 0, 1), (0, 3, 1), (0, 2, 0), (1, 0, 2), (3, 0, 1)], TRIPLE)
     empty = np.empty(0, TRIPLE)
-    write_pair_set(
-        tmp_path / "pairs",
-        clips,
-        poses,
-        {"train": train, "val": empty, "test": np.array([(2, 0, 1), (0, 4, 5)], TRIPLE)},
-        {"seed": 0, "rule": "test", "root": str(tmp_path), "fingerprint": "0" * 16},
-    )
+    triples = {"train": train, "val": empty, "test": np.array([(2, 0, 1), (0, 4, 5)], TRIPLE)}
+    with PairSetWriter(tmp_path / "pairs") as writer:
+        for clip in clips:
+            writer.add(clip.name, poses[clip.name], clip.path, clip.path / "000.png")
+        writer.finish(clips, triples, {"seed": 0, "rule": "test", "root": str(tmp_path), "fingerprint": "0" * 16})
     return PairSet.load(tmp_path / "pairs")
 
 

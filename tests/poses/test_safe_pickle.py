@@ -7,9 +7,11 @@ import io
 import os
 import pickle
 import pickletools
+import re
 import subprocess
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,7 @@ def refused(path: Path, marker: Path, named: str) -> None:
         with pytest.raises(PoseError, match=named) as caught:
             use(path)
         assert "\n" not in str(caught.value)
+        assert str(caught.value).startswith(str(path))
     assert not marker.exists()
 
 
@@ -206,6 +209,14 @@ def test_gzip_beyond_the_limit_is_not_unpacked(tmp_path: Path, marker: Path, mon
     assert safe_pickle.MAX_RATIO == 200
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_no_room_to_unpack(tmp_path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "pack.pkl"
+    path.write_bytes(gzip.compress(pickle.dumps({"x": {"keypoints": keypoints()}})))
+    monkeypatch.setattr(safe_pickle.tempfile, "TemporaryFile", lambda: open("/dev/full", "r+b"))  # noqa: SIM115
+    refused(path, marker, r"cannot be unpacked to .* \(No space left on device\).*TMPDIR")
+
+
 def test_the_limit_is_8_gib() -> None:
     assert safe_pickle.MAX_BYTES == 8 * 2**30
 
@@ -225,6 +236,144 @@ def test_truncated(tmp_path: Path, marker: Path, cut: int) -> None:
     refused(path, marker, "damaged pickle")
     path.write_bytes(gzip.compress(data)[:-9])
     refused(path, marker, "damaged gzip")
+
+
+def test_arrays_that_share_their_bytes_over_and_over(tmp_path: Path, marker: Path) -> None:
+    """A small file whose clips would take hours to read: each is the whole of one storage."""
+    import torch
+
+    storage = torch.ones(20, 133, 3).untyped_storage()
+    typed = torch.storage.TypedStorage(wrap_storage=storage, dtype=torch.float32, _internal=True)
+    clip = {"keypoint": Calls(torch._utils._rebuild_tensor_v2, typed, 0, (20, 133, 3), (399, 3, 1), False, {})}
+    path = tmp_path / "evil.pkl"
+    path.write_bytes(pickle.dumps({str(number): dict(clip) for number in range(3)}))
+    assert len(load_pickle(path)) == 3
+    clips = {
+        str(number): {
+            "keypoint": Calls(torch._utils._rebuild_tensor_v2, typed, 0, (20, 133, 3), (399, 3, 1), False, {})
+        }
+        for number in range(9)
+    }
+    path.write_bytes(pickle.dumps(clips))
+    refused(path, marker, "share their bytes")
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (lambda data: data[:-1], "a torch storage of 6 numbers in 23 bytes"),
+        (lambda data: data + bytes(4), "a torch storage of 6 numbers in 28 bytes"),
+        (lambda data: data.replace(b"FloatStorage", b"FancyStorage"), "asks for torch.FancyStorage"),
+        (lambda data: re.sub(rb"(little_endianq.)\x88", lambda found: found[1] + b"\x89", data), "byte order"),
+        (lambda data: data.replace(b"\x00\x00\x00storageq", b"\x00\x00\x00garbageq"), "announced as"),
+        (lambda data: b"", "damaged"),
+    ],
+)
+def test_head_of_a_torch_storage(tmp_path: Path, marker: Path, damage: Callable[[bytes], bytes], named: str) -> None:
+    import torch
+
+    inner = io.BytesIO()
+    storage = torch.zeros(6).untyped_storage()
+    typed = torch.storage.TypedStorage(wrap_storage=storage, dtype=torch.float32, _internal=True)
+    torch.save(typed, inner, _use_new_zipfile_serialization=False)
+    path = tmp_path / "evil.pkl"
+    path.write_bytes(storage_pickle(inner.getvalue()))
+    load_pickle(path)
+    assert damage(inner.getvalue()) != inner.getvalue()
+    path.write_bytes(storage_pickle(damage(inner.getvalue())))
+    refused(path, marker, named)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        (1, (2**50, 133, 3), np.dtype("f4"), False, b"x" * 12),
+        (1, (-1, 3), np.dtype("f4"), False, b"x" * 12),
+        (1, (1, 3), np.dtype("f4"), False, [1, 2, 3]),
+        (1, (1, 3), "f4", False, b"x" * 12),
+        (1, (1, 3), np.dtype("f4"), False, b"x" * 11),
+        (1, (3,)),
+        None,
+    ],
+)
+def test_states_of_arrays(tmp_path: Path, marker: Path, state: Any) -> None:
+    head = pickle.dumps(np.zeros(0, np.uint8), protocol=2)
+    made = head[: head.index(b"R") + 1].replace(b"\x80\x02", b"")
+    path = tmp_path / "evil.pkl"
+    path.write_bytes(b"\x80\x02" + made + pickle.dumps(state, protocol=2)[2:-1] + b"b.")
+    refused(path, marker, "damaged pickle")
+
+
+def test_an_array_is_filled_once(tmp_path: Path, marker: Path) -> None:
+    """Checked once, it must not become another one."""
+    data = pickle.dumps(np.zeros(3, np.float32), protocol=2)
+    again = data[data.index(b"(K\x01K\x03") : -1]
+    path = tmp_path / "evil.pkl"
+    path.write_bytes(data[:-1] + again + b".")
+    refused(path, marker, "filled twice")
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("frames", [1, 15, 200])  # in memory, in a frame of the pickle, outside of its frames
+def test_numbers_of_every_type_and_size(tmp_path: Path, protocol: int, packed: bool, frames: int) -> None:
+    import torch
+
+    rng = np.random.default_rng(0)
+    value: dict[str, Any] = {"before": "a", "after": ["b", 1.5]}
+    for name in ("float16", "float32", "float64", "uint8", "int16", "int32", "int64"):
+        array = (100 * rng.random((frames, 133, 3))).astype(name)
+        value[name] = array
+        value[f"{name}.fortran"] = np.asfortranarray(array)
+        value[f"{name}.readonly"] = array.copy()
+        value[f"{name}.readonly"].flags.writeable = False
+        value[f"{name}.tensor"] = torch.from_numpy(array)
+        value[f"{name}.slice"] = torch.from_numpy(array)[frames // 2 :, ::2].transpose(1, 2)
+    value["bfloat16"] = torch.from_numpy(value["float32"]).bfloat16()
+    path = tmp_path / "all.pkl"
+    data = pickle.dumps(value, protocol=protocol)
+    path.write_bytes(gzip.compress(data, 1) if packed else data)
+    back = load_pickle(path)
+    assert list(back) == list(value)
+    assert (back["before"], back["after"]) == ("a", ["b", 1.5])
+    for name, array in value.items():
+        if name not in ("before", "after"):
+            wanted = array.float().numpy() if name == "bfloat16" else np.asarray(array)
+            assert (back[name].dtype, back[name].shape, len(back[name])) == (wanted.dtype, wanted.shape, len(wanted))
+            np.testing.assert_array_equal(back[name].read(), wanted)
+
+
+def test_numbers_stay_in_the_file(tmp_path: Path) -> None:
+    """A process that opens a pack of 80 MB and reads a clip of it grows by less than a third of that."""
+    import torch
+
+    clip = torch.rand(1000, 133, 3)
+    path = tmp_path / "pack.pkl"
+    path.write_bytes(pickle.dumps({str(n): {"keypoint": clip + n, "num_frames": 1000} for n in range(50)}))
+    assert path.stat().st_size > 79e6
+    code = (
+        "import resource, sys\nfrom pathlib import Path\nimport numpy as np\n"
+        "from signgen.poses import read_poses\nfrom signgen.poses.readers.pickled import identify_key\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\nbefore = peak()\n"
+        "file = identify_key(Path(sys.argv[1]), 'mska', 'keypoint')\n"
+        "poses = read_poses(file.path, clip='7', size=(210, 260))\n"
+        "print(len(file.frames), float(poses.keypoints[0, 0, 0]), peak() - before, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    clips, number, grown, torch_imported = done.stdout.split()
+    assert (int(clips), float(number)) == (50, pytest.approx(float(clip[0, 0, 0]) + 7))
+    assert int(grown) < 25
+    assert torch_imported == "False"
+
+
+def test_a_file_that_shrinks_after_it_was_opened(tmp_path: Path) -> None:
+    path = tmp_path / "pack.pkl"
+    path.write_bytes(pickle.dumps({"x": np.ones((100, 133, 3), np.float32)}))
+    array = load_pickle(path)["x"]
+    with path.open("r+b") as handle:
+        handle.truncate(1000)
+    with pytest.raises(PoseError, match="changed while it was read"):
+        array.read()
 
 
 def test_what_is_allowed(tmp_path: Path) -> None:

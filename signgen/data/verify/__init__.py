@@ -4,10 +4,20 @@ from pathlib import Path
 
 from signgen.data.phoenix import find_root
 from signgen.data.verify.person_images import verify_images
-from signgen.data.verify.phoenix import verify_phoenix
+from signgen.data.verify.phoenix import OnDisk, QuickLook, quick_look, verify_phoenix
 from signgen.data.verify.report import KINDS, Finding, Report, Watch, unwatched
 
-__all__ = ["KINDS", "Finding", "Report", "verify", "verify_images", "verify_phoenix"]
+__all__ = [
+    "KINDS",
+    "Finding",
+    "OnDisk",
+    "QuickLook",
+    "Report",
+    "quick_look",
+    "verify",
+    "verify_images",
+    "verify_phoenix",
+]
 
 
 def verify(

@@ -1,32 +1,57 @@
-"""RWTH-PHOENIX-Weather-2014T and its keypoints in, Report out."""
+"""RWTH-PHOENIX-Weather-2014T and its keypoints in, Report out. build-pairs begins with the same quick look."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from signgen.data.frame_folder import image_size, look_into
-from signgen.data.phoenix import FRAMES, SPLITS, Listed, corpus_csv, find_root, listed_clips, place_of, split_of_file
+from signgen.data.phoenix import (
+    FPS,
+    FRAMES,
+    PUBLISHED,
+    SPLITS,
+    KeypointIndex,
+    Listed,
+    corpus_csv,
+    corpus_folder,
+    listed_clips,
+    place_of,
+    split_of_file,
+)
+from signgen.data.survey import LeftOut, identify_all
 from signgen.data.verify.decoding import decode_all
 from signgen.data.verify.report import Report, Watch, unwatched
 from signgen.data.video import is_video, open_frames
-from signgen.errors import PairSetError, PoseError, VideoError
-from signgen.poses import PoseFile, identify
+from signgen.errors import PairSetError, VideoError
+from signgen.poses import PoseFile
 
 FRAME_SIZE = (210, 260)
 
 
 @dataclass(frozen=True)
-class _OnDisk:
-    """A listed clip that is there: a frame folder or a video, with its number of frames."""
+class OnDisk:
+    """A listed clip that is there: a frame folder or a video. Its size is 0x0 where the first header is damaged."""
 
     clip: Listed
-    place: Path
-    frames: int
+    path: Path
+    num_frames: int
+    width: int = 0
+    height: int = 0
+    first_image: Path | None = None  # of a folder
+    fps: float = FPS
 
-    @property
-    def where(self) -> str:
-        return f"{self.clip.split}/{self.clip.name}"
+
+@dataclass(frozen=True)
+class QuickLook:
+    """What can be said without decoding. listed: the clips looked at; there: those on disk, by split/name."""
+
+    report: Report
+    listed: list[Listed]
+    there: dict[str, OnDisk]
+    keypoints: KeypointIndex
 
 
 def verify_phoenix(
@@ -36,87 +61,122 @@ def verify_phoenix(
 
     keypoints: a folder of keypoint files, or one. Raises PairSetError where there is no corpus, or no keypoints.
     """
-    folder = find_root(root)
-    if folder is None:
-        raise PairSetError(f"{root}: no corpus CSVs", expected="annotations/manual/PHOENIX-2014-T.*.corpus.csv")
-    report = Report("phoenix-2014t", root, full)
-    for split in SPLITS:
-        report.count(split)
-        if not corpus_csv(folder, split).is_file():
-            report.find("annotations", split, f"{corpus_csv(folder, split).name} is not there")
-    listed = listed_clips(folder)
-    looked = (_look_at(clip, folder, report) for clip in watch(listed, "looking at clips", len(listed)))
-    there = [clip for clip in looked if clip is not None]
-    _unlisted(folder, listed, report)
-    _twice(there, report)
-    if keypoints is not None:
-        _check_keypoints(keypoints, listed, there, report)
+    look = quick_look(root, keypoints, watch=watch)
+    report = look.report
     if full:
-        decoded = decode_all([(clip.where, clip.place) for clip in there], processes)
-        for result in watch(decoded, "decoding clips", len(there)):
+        report.full = True
+        decoded = decode_all([(where, clip.path) for where, clip in look.there.items()], processes)
+        for result in watch(decoded, "decoding clips", len(look.there)):
             for error in result.errors:
                 report.find("unreadable", result.where, error)
     return report
 
 
-def _look_at(clip: Listed, folder: Path, report: Report) -> _OnDisk | None:
-    """What can be said without decoding; None for a clip that is not there or has no frame."""
-    where = f"{clip.split}/{clip.name}"
+def quick_look(
+    root: Path, keypoints: Path | None = None, wanted: Iterable[str] = (), watch: Watch = unwatched
+) -> QuickLook:
+    """Names, counts and the first frame's header of every clip, each looked at once.
+
+    wanted: names of clips to restrict it to; what the corpus holds as a whole is then not said. Raises PairSetError
+    where there is no corpus, or no keypoints.
+    """
+    folder = corpus_folder(root)
+    report = Report("phoenix-2014t", root, full=False)
+    names = frozenset(wanted)
+    if not names:
+        report.published = {split: {"clips": clips, "frames": frames} for split, (clips, frames) in PUBLISHED.items()}
+    for split in SPLITS:
+        report.count(split)
+        if not corpus_csv(folder, split).is_file():
+            report.find("annotations", split, f"{corpus_csv(folder, split).name} is not there")
+    everything = listed_clips(folder)
+    listed = [clip for clip in everything if not names or clip.name in names]
+    looked = (_look_at(clip, folder, report) for clip in watch(listed, "looking at clips", len(listed)))
+    there = {clip.clip.where: clip for clip in looked if clip is not None}
+    if not names:
+        _unlisted(folder, listed, report)
+        _other_counts(report)
+    _twice(there.values(), report)
+    files = [] if keypoints is None else _keypoint_files(keypoints, everything, report)
+    index = KeypointIndex(files)
+    if keypoints is not None:
+        for clip in there.values():
+            _keypoints_of(clip, index, report)
+    return QuickLook(report, listed, there, index)
+
+
+def _look_at(clip: Listed, folder: Path, report: Report) -> OnDisk | None:
+    """None for a clip that is not there or has no frame."""
     report.count(clip.split, listed=1)
     place = place_of(clip, folder)
     if place is None:
-        report.find("absent", where, f"listed in the {clip.split} corpus, not on disk")
+        report.find("absent", clip.where, f"listed in the {clip.split} corpus, not on disk")
         return None
-    frames = _frames(where, place, report) if place.is_dir() else _video_frames(where, place, report)
-    if not frames:
-        return None
-    report.count(clip.split, clips=1, frames=frames)
-    return _OnDisk(clip, place, frames)
+    found = _frames(clip, place, report) if place.is_dir() else _video_frames(clip, place, report)
+    if found is not None:
+        report.count(clip.split, clips=1, frames=found.num_frames)
+    return found
 
 
-def _frames(where: str, place: Path, report: Report) -> int:
-    """The number of frames in a folder; findings on names and on the first header."""
+def _frames(clip: Listed, place: Path, report: Report) -> OnDisk | None:
+    """A folder; findings on names and on the first header."""
     looked = look_into(place)
     for name in looked.stray:
-        report.find("stray", where, name)
+        report.find("stray", clip.where, name)
     if not looked.names:
-        report.find("empty", where, "no frame")
-        return 0
+        report.find("empty", clip.where, "no frame")
+        return None
     if looked.missing:
-        report.find("gap", where, f"{looked.gap}; {len(looked.names)} are there")
+        report.find("gap", clip.where, f"{looked.gap}; {len(looked.names)} are there")
+        report.count(clip.split, missing=len(looked.missing))
+    first = place / looked.names[0]
     try:
-        width, height = image_size(place / looked.names[0])
+        width, height = image_size(first)
     except VideoError as error:
-        report.find("unreadable", where, str(error))
+        report.find("unreadable", clip.where, str(error))
+        width = height = 0
     else:
         if (width, height) != FRAME_SIZE:
-            report.find("size", where, f"{width}x{height}, the corpus has {FRAME_SIZE[0]}x{FRAME_SIZE[1]}")
-    return len(looked.names)
+            report.find("size", clip.where, f"{width}x{height}, the corpus has {FRAME_SIZE[0]}x{FRAME_SIZE[1]}")
+    return OnDisk(clip, place, len(looked.names), width, height, first)
 
 
-def _video_frames(where: str, place: Path, report: Report) -> int:
+def _video_frames(clip: Listed, place: Path, report: Report) -> OnDisk | None:
     try:
-        return open_frames(place).num_frames
+        video = open_frames(place)
     except VideoError as error:
-        report.find("unreadable", where, str(error))
-        return 0
+        report.find("unreadable", clip.where, str(error))
+        return None
+    return OnDisk(clip, place, video.num_frames, video.width, video.height)
+
+
+def _other_counts(report: Report) -> None:
+    """Splits that have every clip, and no gap to explain it, but another number of frames than was published."""
+    for split, (clips, frames) in PUBLISHED.items():
+        counts = report.counts[split]
+        whole = counts["frames"] + counts["missing"]
+        if counts["listed"] == counts["clips"] == clips and whole != frames:
+            what = f"all {clips:,} clips, but {whole:,} frames; the corpus has {frames:,}"
+            report.find("counts", split, what)
 
 
 def _unlisted(folder: Path, listed: list[Listed], report: Report) -> None:
     """Clips that no list names, and files that are no clips."""
-    names = {(clip.split, clip.name) for clip in listed}
+    names = {clip.where for clip in listed}
     for split in SPLITS:
         place = folder / FRAMES / split
-        for path in sorted(place.iterdir()) if place.is_dir() else ():
-            if path.is_dir() or is_video(path):
-                name = path.name if path.is_dir() else path.stem
-                if (split, name) not in names:
-                    report.find("unlisted", f"{split}/{name}", "in no corpus CSV")
-            else:
-                report.find("stray", split, path.name)
+        if not place.is_dir():
+            continue
+        with os.scandir(place) as entries:
+            found = sorted((entry.name, entry.is_dir()) for entry in entries)
+        for name, is_folder in found:
+            if not is_folder and not is_video(place / name):
+                report.find("stray", split, name)
+            elif (where := f"{split}/{name if is_folder else Path(name).stem}") not in names:
+                report.find("unlisted", where, "in no corpus CSV")
 
 
-def _twice(there: list[_OnDisk], report: Report) -> None:
+def _twice(there: Iterable[OnDisk], report: Report) -> None:
     splits: dict[str, list[str]] = {}
     for found in there:
         splits.setdefault(found.clip.name, []).append(found.clip.split)
@@ -125,12 +185,14 @@ def _twice(there: list[_OnDisk], report: Report) -> None:
             report.find("twice", name, f"on disk in {' and '.join(places)}")
 
 
-def _check_keypoints(keypoints: Path, listed: list[Listed], there: list[_OnDisk], report: Report) -> None:
-    """Every clip that is on disk has keypoints for each of its frames, in a file of its own split."""
+def _keypoint_files(keypoints: Path, listed: list[Listed], report: Report) -> list[PoseFile]:
+    """The files that can be read; findings on the others, and on what these hold of clips."""
     if not keypoints.exists():
         raise PairSetError(f"{keypoints}: no such file or folder", expected="keypoints")
-    paths = sorted(keypoints.iterdir()) if keypoints.is_dir() else [keypoints]
-    files = [file for path in paths if (file := _identified(path, report)) is not None]
+    damaged: list[LeftOut] = []
+    files = identify_all(sorted(keypoints.iterdir()) if keypoints.is_dir() else [keypoints], damaged)
+    for left in damaged:
+        report.find("damaged-keypoints", left.name, left.reason)
     split_of: dict[str, set[str]] = {}
     for clip in listed:
         split_of.setdefault(clip.name, set()).add(clip.split)
@@ -138,16 +200,7 @@ def _check_keypoints(keypoints: Path, listed: list[Listed], there: list[_OnDisk]
         _wrong_split(file, split_of, report)
         for name, number in file.non_finite.items():
             report.find("non-finite", f"{file.path.name}: {name}", f"{number} coordinates are not finite")
-    for found in there:
-        _keypoints_of(found, files, report)
-
-
-def _identified(path: Path, report: Report) -> PoseFile | None:
-    try:
-        return identify(path)
-    except PoseError as error:
-        report.find("damaged-keypoints", path.name, str(error))
-        return None
+    return files
 
 
 def _wrong_split(file: PoseFile, split_of: dict[str, set[str]], report: Report) -> None:
@@ -159,22 +212,14 @@ def _wrong_split(file: PoseFile, split_of: dict[str, set[str]], report: Report) 
             report.find("wrong-split", f"{file.path.name}: {name}", f"listed in {', '.join(sorted(split_of[bare]))}")
 
 
-def _keypoints_of(clip: _OnDisk, files: list[PoseFile], report: Report) -> None:
-    held = [(file, count) for file in files for count in [_count(file, clip.clip)] if count is not None]
+def _keypoints_of(clip: OnDisk, index: KeypointIndex, report: Report) -> None:
+    """A clip that is on disk has keypoints for each of its frames, in a file of its own split."""
+    held = index.candidates(clip.clip)
     if not held:
-        report.find("no-keypoints", clip.where, "in none of the keypoint files")
+        report.find("no-keypoints", clip.clip.where, "in none of the keypoint files")
         return
     report.count(clip.clip.split, keypoints=1)
-    for file, count in held:
-        if count != clip.frames:
-            report.find("keypoint-frames", clip.where, f"{file.path.name} has {count}, {clip.frames} are on disk")
-
-
-def _count(file: PoseFile, clip: Listed) -> int | None:
-    """Frames that a file holds of a clip; None where it does not hold it, or is another split's."""
-    if f"{clip.split}/{clip.name}" in file.frames:
-        return file.frames[f"{clip.split}/{clip.name}"]
-    if clip.name in file.frames and split_of_file(file.path) in (None, clip.split):
-        return file.frames[clip.name]
-    own = not file.clips and file.path.name.startswith((f"{clip.name}.", f"{clip.name}_"))
-    return file.frames.get("") if own else None
+    for found in held:
+        if found.frames != clip.num_frames:
+            what = f"{found.label} has {found.frames}, {clip.num_frames} are on disk"
+            report.find("keypoint-frames", clip.clip.where, what)

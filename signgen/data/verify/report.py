@@ -11,6 +11,7 @@ from typing import Any
 Watch = Callable[[Iterable[Any], str, int], Iterable[Any]]  # items, what is done with them, how many there are
 
 CLIP_KINDS = {
+    "counts": "all clips are there, but not the published number of frames",
     "annotations": "a list of clips is missing",
     "absent": "listed, but not on disk",
     "twice": "on disk in two splits",
@@ -59,6 +60,7 @@ class Report:
     """counts: per split, how much of what there is. full: every frame was decoded, not only the first header.
 
     notes: sentences on what is no fault, but good to know.
+    published: per split, how much of what the whole data set has; empty where only a part of it was looked at.
     """
 
     dataset: str
@@ -67,6 +69,7 @@ class Report:
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    published: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def count(self, split: str, **numbers: int) -> None:
         """Add to the counts of a split."""
@@ -84,6 +87,26 @@ class Report:
         found = Counter(finding.kind for finding in self.findings)
         return {kind: found[kind] for kind in KINDS if found[kind]}
 
+    @property
+    def differences(self) -> dict[str, str]:
+        """Per split that is not as published: how much of what is there, of how much."""
+        found = {}
+        for split, numbers in self.published.items():
+            counts = self.counts.get(split, Counter())
+            if any(counts[what] != number for what, number in numbers.items()):
+                found[split] = ", ".join(f"{counts[what]:,} of {number:,} {what}" for what, number in numbers.items())
+        return found
+
+    @property
+    def size(self) -> str:
+        """ "complete" with its numbers, or what of every split is missing; empty where nothing is published."""
+        if not self.published:
+            return ""
+        if self.differences:
+            return "not the whole data set: " + "; ".join(f"{split} {what}" for split, what in self.differences.items())
+        each = (f"{split} {_listing(numbers)}" for split, numbers in self.published.items())
+        return "complete, as published: " + "; ".join(each)
+
     def to_json(self) -> dict[str, Any]:
         """For a file: everything, nothing that depends on when it was written."""
         return {
@@ -92,5 +115,11 @@ class Report:
             "mode": "full" if self.full else "quick",
             "counts": {split: dict(numbers) for split, numbers in self.counts.items()},
             "notes": self.notes,
+            "complete": not self.differences if self.published else None,
+            "differences": self.differences,
             "findings": [asdict(finding) for finding in self.findings],
         }
+
+
+def _listing(numbers: dict[str, int]) -> str:
+    return ", ".join(f"{number:,} {what}" for what, number in numbers.items())

@@ -43,13 +43,18 @@ KNOWN = (
     "arrays of shape (T, K, 3), .skels, or DeepFashion's 18-point text or CSV"
 )
 
-__all__ = ["READERS", "PoseFile", "identify", "read_poses"]
+__all__ = ["READERS", "PoseFile", "identify", "read_file", "read_poses"]
 
 
 def identify(path: Path) -> PoseFile | None:
     """What keypoints a file or folder holds; None when none. Raises PoseError for damaged or unsafe files."""
-    found = _find(Path(path))
-    return found[1] if found else None
+    path = Path(path)
+    with _quiet():
+        for reader in READERS.values():
+            file = reader.identify(path)
+            if file is not None:
+                return file
+    return None
 
 
 def read_poses(
@@ -64,21 +69,18 @@ def read_poses(
     path = Path(path)
     if not path.exists():
         raise PoseError(f"{path}: no such file or folder", expected="keypoints")
-    found = _find(path)
+    found = identify(path)
     if found is None:
         raise PoseError(f"{path}: not keypoints of a known format", expected=KNOWN)
-    name, _ = found
-    with _quiet():
-        return READERS[name].read(path, clip, size, fps)
+    return read_file(found, clip=clip, size=size, fps=fps)
 
 
-def _find(path: Path) -> tuple[str, PoseFile] | None:
+def read_file(
+    file: PoseFile, *, clip: str | None = None, size: tuple[int, int] | None = None, fps: float | None = None
+) -> PoseSequence:
+    """`read_poses` of a file that `identify` found: it is not told apart again."""
     with _quiet():
-        for name, reader in READERS.items():
-            file = reader.identify(path)
-            if file is not None:
-                return name, file
-    return None
+        return READERS[file.format].read(file.path, clip, size, fps)
 
 
 def _quiet() -> np.errstate:

@@ -84,7 +84,8 @@ def mark_missing(keypoints: np.ndarray) -> np.ndarray:
     """float32 copy of (..., K, 3); points with score <= 0 or non-finite values become (NaN, NaN, 0)."""
     with np.errstate(over="ignore", invalid="ignore"):
         out = np.array(keypoints, np.float32)
-    missing = ~(np.isfinite(out).all(-1) & (out[..., 2] > 0))
+    x, y, score = (np.isfinite(out[..., column]) for column in range(3))  # faster than all(-1) over three numbers
+    missing = ~(x & y & score & (out[..., 2] > 0))
     out[missing] = (np.nan, np.nan, 0)
     return out
 

@@ -12,9 +12,10 @@ from signgen.errors import PoseError
 from signgen.poses.readers.base import POINTS, PoseFile, find_clip, mark_missing, need_size
 from signgen.poses.safe_pickle import is_pickle, load_pickle
 from signgen.poses.sequence import PoseSequence
+from signgen.poses.stored import StoredArray
 
 
-def _clips(path: Path, key: str) -> dict[str, np.ndarray] | None:
+def _clips(path: Path, key: str) -> dict[str, StoredArray] | None:
     """clip name -> array, or None for other files; kept for the next call, since pairing asks clip by clip."""
     if path.is_dir() or not is_pickle(path):
         return None
@@ -28,7 +29,7 @@ def _unpickled(path: str, mtime_ns: int, size: int) -> Any:
 
 
 @lru_cache(maxsize=8)
-def _checked(path: str, mtime_ns: int, size: int, key: str) -> dict[str, np.ndarray] | None:
+def _checked(path: str, mtime_ns: int, size: int, key: str) -> dict[str, StoredArray] | None:
     """The clips of a pickle that has `key`. Raises PoseError for a clip of another shape."""
     data = _unpickled(path, mtime_ns, size)
     if not isinstance(data, dict) or not data:
@@ -38,7 +39,12 @@ def _checked(path: str, mtime_ns: int, size: int, key: str) -> dict[str, np.ndar
         if not isinstance(name, str) or not isinstance(record, dict) or key not in record:
             return None
         array = record[key]
-        if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[1:] != (POINTS, 3) or not len(array):
+        if (
+            not isinstance(array, StoredArray)
+            or len(array.shape) != 3
+            or array.shape[1:] != (POINTS, 3)
+            or not len(array)
+        ):
             found = getattr(array, "shape", type(array).__name__)
             raise PoseError(f"{path}: clip {name}: {key} is {found}", expected=f"numbers of shape (T, {POINTS}, 3)")
         if array.dtype.kind not in "fiu":
@@ -53,15 +59,14 @@ def identify_key(path: Path, format_name: str, key: str) -> PoseFile | None:
     if clips is None:
         return None
     half = all(array.dtype == np.float16 for array in clips.values())
-    broken = {name: int(array.size - np.isfinite(array).sum()) for name, array in clips.items()}
-    return PoseFile(
-        path,
-        format_name,
-        POINTS,
-        {name: len(array) for name, array in clips.items()},
-        half=half,
-        non_finite={name: count for name, count in broken.items() if count},
-    )
+    frames = {name: len(array) for name, array in clips.items()}
+    broken = {name: _non_finite(array.read()) for name, array in clips.items()}
+    bad = {name: count for name, count in broken.items() if count}
+    return PoseFile(path, format_name, POINTS, frames, half=half, non_finite=bad)
+
+
+def _non_finite(array: np.ndarray) -> int:
+    return int(array.size - np.isfinite(array).sum())
 
 
 def read_key(
@@ -70,4 +75,5 @@ def read_key(
     """Pixels of the frame the keypoints were estimated on; the format does not carry its size."""
     width, height = need_size(path, size)
     clips = _clips(path, key) or {}
-    return PoseSequence(mark_missing(clips[find_clip(path, list(clips), clip)]), width, height, fps)
+    name = clip if clip in clips else find_clip(path, list(clips), clip)
+    return PoseSequence(mark_missing(clips[name].read()), width, height, fps)
