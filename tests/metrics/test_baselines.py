@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from signgen.data.pairset import ClipRecord, PairSet
-from signgen.data.pairset_writer import PairSetWriter
+from signgen.data.pairset_writer import PairSetWriter, footage
 from signgen.data.triples import TRIPLE
 from signgen.data.video import FrameSource, open_frames, write_png
 from signgen.errors import PairSetError
@@ -54,7 +54,7 @@ def pairs(tmp_path: Path) -> PairSet:
     triples = {"train": train, "val": empty, "test": np.array([(2, 0, 1), (0, 4, 5)], TRIPLE)}
     with PairSetWriter(tmp_path / "pairs") as writer:
         for clip in clips:
-            writer.add(clip.name, poses[clip.name], clip.path, clip.path / "000.png")
+            writer.add(clip.name, poses[clip.name], footage(clip.path, clip.path / "000.png"))
         writer.finish(clips, triples, {"seed": 0, "rule": "test", "root": str(tmp_path), "fingerprint": "0" * 16})
     return PairSet.load(tmp_path / "pairs")
 
