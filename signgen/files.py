@@ -54,6 +54,14 @@ def _fsync(path: Path) -> None:
         os.fsync(handle.fileno())
 
 
+def stays_inside(name: str) -> bool:
+    """Whether `name`, as a path relative to a folder, lies in that folder, whatever system reads it."""
+    parts = name.replace("\\", "/").split("/")
+    return (
+        "\0" not in name and parts[0] != "" and ":" not in parts[0] and ".." not in parts and parts[-1] not in {"", "."}
+    )
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` (UTF-8) to `path` atomically."""
     with atomic_path(path) as temporary:

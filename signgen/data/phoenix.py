@@ -8,6 +8,7 @@ from pathlib import Path
 
 from signgen.data.survey import Candidate
 from signgen.errors import PairSetError
+from signgen.files import stays_inside
 from signgen.poses import PoseFile
 
 SPLITS = ("train", "dev", "test")
@@ -60,12 +61,18 @@ def listed_clips(folder: Path) -> list[Listed]:
         path = corpus_csv(folder, split)
         if not path.is_file():
             continue
-        with path.open(newline="", encoding="utf-8") as handle:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.DictReader(handle, delimiter="|", quoting=csv.QUOTE_NONE)
             if not {"name", "speaker"} <= set(reader.fieldnames or ()):
                 found = f"{path}: columns {reader.fieldnames}"
                 raise PairSetError(found, expected="name|video|start|end|speaker|orth|translation")
-            clips += [Listed(row["name"], split, row["speaker"] or "") for row in reader]
+            rows = [Listed(row["name"] or "", split, row["speaker"] or "") for row in reader]
+        for line, clip in enumerate(rows, start=2):
+            if not stays_inside(clip.name):
+                raise PairSetError(
+                    f"{path}: line {line}: clip {clip.name!r}", expected="the name of a folder beside others"
+                )
+        clips += rows
     return clips
 
 

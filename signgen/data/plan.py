@@ -99,6 +99,10 @@ def _train(plan: Plan, usable: dict[str, np.ndarray], rule: Rule) -> np.ndarray:
     for number, clip in enumerate(plan.clips):
         frames = usable[clip.name]
         spans.append(Span(number, frames[frames < len(clip.train_frames)]))
+    alone = [plan.clips[s.clip].name for s in spans if not count_pairs(s, 0) and plan.clips[s.clip].split == "train"]
+    if alone:
+        named = ", ".join(alone[:10]) + (" ..." if len(alone) > 10 else "")
+        plan.notes.append(f"clips with fewer than two frames to train on, so in no training triple: {named}")
     if rule.sources_per_clip is not None:
         spans = [bound_sources(span, rule.sources_per_clip, rule.min_gap, rng) for span in spans]
     available = sum(count_pairs(span, rule.min_gap) for span in spans)

@@ -12,6 +12,7 @@ import numpy as np
 
 from signgen.data.video import is_video
 from signgen.errors import PairSetError, PoseError, nearest
+from signgen.files import stays_inside
 from signgen.poses import PoseFile, PoseSequence, identify, read_file
 
 if TYPE_CHECKING:
@@ -131,6 +132,10 @@ def read_pairing(path: Path, root: Path) -> dict[str, PairingRow]:
         name, video, keypoints = (str(row.get(column) or "").strip() for column in ("clip", "video", "keypoints"))
         if not name or not keypoints:
             raise PairSetError(f"{path}: line {line}: no clip or no keypoints", expected="clip,video,keypoints")
+        if not stays_inside(name):
+            raise PairSetError(
+                f"{path}: line {line}: clip {name!r}", expected="a name without .. and not beginning with /"
+            )
         if name in pairing:
             raise PairSetError(f"{path}: line {line}: clip {name} occurs twice", expected="one line a clip")
         where = f"{path}: line {line}"

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from signgen.cli.build_pairs import build_pairs
 from signgen.data.pairset import PairSet
+from signgen.data.video import write_png
 from signgen.errors import PairSetError, SigngenError
 from signgen.poses import PoseSequence
 from tests.data.corpora import person, write_mmpose, write_phoenix, write_slrt, write_video
@@ -255,6 +256,43 @@ class TestPhoenixCorpus:
         assert len(pairs.triples("train")) == 8 * 7
         assert pairs.triples("val").tolist() == [(1, 0, n) for n in range(8)]
         assert pairs.triples("test").tolist() == [(2, 0, n) for n in range(8)]
+
+    def test_clips_of_one_frame_are_in_no_triple(self, tmp_path: Path) -> None:
+        root = write_phoenix(tmp_path, {"train": ["t1"], "dev": ["d1"]})
+        single = next(root.rglob("train/t1")).with_name("short")
+        write_png(single / "images0001.png", np.zeros((26, 21, 3), np.uint8))
+        with next(root.rglob("*.train.corpus.csv")).open("a") as handle:
+            handle.write("short|short/1/*.png|-1|-1|Signer02|A|b .\n")
+        write_slrt(tmp_path / "k" / "all.pkl", {"t1": 8, "d1": 8, "short": 1})
+        code, output = run(root, "--keypoints", tmp_path / "k", "--out", tmp_path / "p")
+        assert code == 0
+        assert "fewer than two frames to train on, so in no training triple: short" in output
+        pairs = PairSet.load(tmp_path / "p")
+        assert [clip.name for clip in pairs.clips] == ["t1", "short", "d1"]
+        assert set(pairs.triples("train")["clip"]) == {0}
+
+    def test_lists_with_windows_line_ends_and_a_byte_order_mark(self, tmp_path: Path) -> None:
+        root = write_phoenix(tmp_path, {"train": ["t1", "Gebärde 2.a"], "dev": ["d1"]})
+        for path in root.rglob("*.corpus.csv"):
+            path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+        write_slrt(tmp_path / "k" / "all.pkl", {"t1": 8, "d1": 8, "Gebärde 2.a": 8})
+        assert run(root, "--keypoints", tmp_path / "k", "--out", tmp_path / "p")[0] == 0
+        assert [c.name for c in PairSet.load(tmp_path / "p").clips] == ["t1", "Gebärde 2.a", "d1"]
+
+    @pytest.mark.parametrize("name", ["../outside", "a/../../outside", "/outside", "..\\outside"])
+    def test_names_that_lead_out_of_the_folder_are_refused(self, tmp_path: Path, name: str) -> None:
+        root = write_phoenix(tmp_path, {"train": ["t1"], "dev": ["d1"]})
+        with next(root.rglob("*.train.corpus.csv")).open("a") as handle:
+            handle.write(f"{name}|x|-1|-1|Signer02|A|b .\n")
+        write_slrt(tmp_path / "k" / "all.pkl", {"t1": 8, "d1": 8, name: 8})
+        code, output = run(root, "--keypoints", tmp_path / "k", "--out", tmp_path / "p")
+        assert code == 2
+        assert "line 3" in output
+        pairing = tmp_path / "pairing.csv"
+        pairing.write_text(f"clip,video,keypoints\n{name},a.mp4,a.json\n")
+        code, output = run(tmp_path, "--pairing", pairing, "--out", tmp_path / "p")
+        assert code == 2
+        assert "line 2" in output
 
     def test_a_missing_image_is_named(self, tmp_path: Path) -> None:
         root = write_phoenix(tmp_path, {"train": ["t1", "t2"]})
