@@ -68,7 +68,7 @@ DEEPFASHION = DataSet(
     {
         "fasion-resize-pairs-train.csv": 101_966,
         "fasion-resize-pairs-test.csv": 8_570,
-        "fasion-pairs-test.csv": 8_670,  # an older list, on images of 256x256
+        "fasion-pairs-test.csv": 8_670,  # another list, for images padded to 256x256
     },
     lambda name: _DEEPFASHION.match(_NOT_ALPHANUMERIC.sub("", name)),
 )

@@ -67,17 +67,28 @@ class TrainingRun:
     def _check_data(self) -> None:
         if self.palette.skeleton != (found := self.pairs.poses(self.pairs.clips[0].name).skeleton):
             raise PairSetError(f"the pair set's poses are {found}", expected=f"{self.palette.skeleton}, the recipe's")
-        stages = self.recipe.training.fusion, self.recipe.training.diffusion
-        if self.pairs.listed and any(stage.augmentation.first_source for stage in stages):
+        if self.pairs.listed and (meant_for_clips := self._settings_of_clips()):
             raise PairSetError(
-                "augmentation.first_source would put other sources in the place of the lists'",
+                f"{' and '.join(meant_for_clips)} ask for a clip's first frame and for neighbouring frames",
                 expected="0 for a pair set made of lists of pairs",
-                fix="add --set training.diffusion.augmentation.first_source=0",
+                fix="add " + " ".join(f"--set {key}=0" for key in meant_for_clips),
             )
         if not len(self.pairs.triples("train")):
             raise PairSetError(
                 "the pair set has no training triples", fix="give it longer clips or a smaller --holdout-tail"
             )
+
+    def _settings_of_clips(self) -> list[str]:
+        """Keys of the recipe whose values make sense only for frames that follow each other."""
+        keys = [
+            f"training.{name}.augmentation.first_source"
+            for name in ("fusion", "diffusion")
+            if getattr(self.recipe.training, name).augmentation.first_source
+        ]
+        if self.recipe.pose_window:
+            kinds = [condition.kind for condition in self.recipe.conditions]
+            keys.append(f"conditions.{kinds.index('pose_map')}.options.window")
+        return keys
 
     def train(self) -> Path | None:
         """Train the stages that are asked for and not finished; returns the model folder, None if there is none yet."""

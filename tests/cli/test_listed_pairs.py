@@ -13,7 +13,7 @@ from tests.data.person_corpora import MAN, TRAIN, image, write_csv, write_deepfa
 from tests.line import Command
 from tests.tiny import set_options
 
-NO_FIRST = "training.diffusion.augmentation.first_source=0"
+NO_CLIPS = ("training.diffusion.augmentation.first_source=0", "conditions.1.options.window=0")
 STEPS = ("training.fusion.steps=2", "training.diffusion.steps=3")
 
 
@@ -32,7 +32,7 @@ def train(world: Path, *overrides: str) -> list[object]:
 
 
 def test_trained_on_pairs_and_rendered_to_a_picture(world: Path, command: Command) -> None:
-    assert command(*train(world, NO_FIRST)).code == 0
+    assert command(*train(world, *NO_CLIPS)).code == 0
     card = json.loads((world / "run" / "model" / "signgen.json").read_text())
     assert (card["skeleton"], card["palette"]) == ("openpose-18", "fpdm-deepfashion")
     source, target = (world / "set" / image(MAN, view) for view in (0, 2))
@@ -51,15 +51,16 @@ def test_trained_on_pairs_and_rendered_to_a_picture(world: Path, command: Comman
     assert "nearest-pose" in scores["baselines"]
 
 
-def test_the_lists_sources_are_not_replaced(world: Path, command: Command) -> None:
-    """nano starts most triples from a clip's first frame, which no list of pairs says."""
+def test_what_only_clips_have_is_refused(world: Path, command: Command) -> None:
+    """nano starts most triples from a clip's first frame and looks at neighbouring frames; lists have neither."""
     line = command.refuses(*train(world))
-    assert "first_source" in line
-    assert NO_FIRST in line
+    for setting in NO_CLIPS:
+        assert f"--set {setting}" in line
+    assert NO_CLIPS[0] not in command.refuses(*train(world, NO_CLIPS[0]))
 
 
 def test_a_palette_for_signers_is_refused(world: Path, command: Command) -> None:
-    assert "openpose-18" in command.refuses(*train(world, NO_FIRST, "palette=dwpose"))
+    assert "openpose-18" in command.refuses(*train(world, *NO_CLIPS, "palette=dwpose"))
 
 
 def test_options_that_fit_no_data_set(world: Path, command: Command, tmp_path: Path) -> None:
