@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from signgen import __version__
-from signgen.cli.common import console
+from signgen.cli.common import console, watched
 from signgen.cli.listed_pairs import build_listed
 from signgen.errors import PairSetError, PoseError
 
@@ -189,15 +188,8 @@ def _survey(root: Path, keypoints: Path | None, pairing: Path | None, names: lis
 
     rows = read_pairing(pairing.resolve(), root) if pairing else {}
     look = survey_phoenix if phoenix.find_root(root) else videos.survey_videos
-    watch = partial(_watch, what="looking at clips")
+    watch = partial(watched, what="looking at clips")
     return look(root, keypoints.resolve() if keypoints else None, rows, names, watch)
-
-
-def _watch(items: Iterable[Any], what: str) -> Iterable[Any]:
-    """A progress bar, on a terminal."""
-    from rich.progress import track
-
-    return track(items, description=what, console=console, transient=True) if console.is_terminal else items
 
 
 @dataclass(frozen=True)
@@ -214,7 +206,7 @@ def _read_poses(survey: Survey, writer: PairSetWriter) -> _Read:
     from signgen.data.survey import LeftOut
 
     read, sound = _Read(), []
-    for clip in _watch(survey.clips, "keypoints"):
+    for clip in watched(survey.clips, "keypoints"):
         try:
             poses = clip.poses()
         except PoseError as error:
@@ -291,7 +283,7 @@ def _store(out: Path) -> None:
 
     pairs = PairSet.load(out)
     used = pairs.used_frames()
-    size = write_store(out, pairs.fingerprint, used, pairs.frames, partial(_watch, what="storing frames"))
+    size = write_store(out, pairs.fingerprint, used, pairs.frames, partial(watched, what="storing frames"))
     frames = sum(map(len, used.values()))
     console.print(f"[bold]{escape(str(out / FOLDER))}[/]: {frames:,} frames, {size / 2**30:.2f} GiB")
 

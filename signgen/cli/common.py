@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -103,6 +103,13 @@ def rate_progress(**options: Any) -> Progress:
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True)
     return Progress(*columns, TextColumn("remaining"), TimeRemainingColumn(), console=console, **options)
+
+
+def watched(items: Iterable[Any], what: str) -> Iterable[Any]:
+    """The same items with a progress bar that says `what`, on a terminal."""
+    from rich.progress import track
+
+    return track(items, description=what, console=console, transient=True) if console.is_terminal else items
 
 
 def frame_range(text: str | None, frames: int) -> slice:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from signgen import __version__
-from signgen.cli.common import console
+from signgen.cli.common import console, watched
 from signgen.errors import PairSetError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def build_listed(
         raise PairSetError(f"{keypoints or root}: no 18-point keypoints", fix="add --keypoints FOLDER or FILE.csv")
     where = poses.summary(root)
     _show_inputs(images, chosen, where, poses.twice)
-    frames, size = load_frames(chosen, images, poses, _watched)
+    frames, size = load_frames(chosen, images, poses, partial(watched, what="looking at images"))
     put_aside = left_out(chosen)
     _show_left_out(put_aside)
     notes = completeness(chosen, images)
@@ -61,14 +61,6 @@ def build_listed(
     counts = ", ".join(f"{number} {split}" for split, number in meta["triples"].items())
     console.print(f"[bold]{escape(str(out))}[/]: {len(plan.clips)} clips, triples: {counts}")
     return any(left.error for left in put_aside)
-
-
-def _watched(items: Iterable[Any]) -> Iterable[Any]:
-    from rich.progress import track
-
-    if not console.is_terminal:
-        return items
-    return track(items, description="looking at images", console=console, transient=True)
 
 
 def _show_inputs(images: PersonImages, chosen: dict[str, Resolved], poses: str, twice: dict[Path, int]) -> None:
