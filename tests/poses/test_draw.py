@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from signgen.poses import read_poses
 from signgen.poses.draw import PALETTES, SIGNGEN_133, draw_pose
 from signgen.poses.palettes import Dots, Limb, Palette, Stroke
 from signgen.poses.skeletons import SKELETONS
-from tests.worlds import figure_poses
 
 
 def person() -> np.ndarray:
@@ -233,14 +231,3 @@ def test_every_palette_stays_inside_its_skeleton_and_frame(name: str) -> None:
     assert draw_pose(keypoints, 100, 100, palette=palette).shape == (100, 100, 3)
     keypoints[:] = (np.nan, np.nan, 0)
     assert not draw_pose(keypoints, 100, 100, palette=palette).any()
-
-
-@pytest.mark.parametrize("name", sorted(PALETTES))
-def test_speed(name: str) -> None:
-    palette = PALETTES[name]
-    keypoints = figure_poses(1, size=256).keypoints[0, : SKELETONS[palette.skeleton].points]
-    draw_pose(keypoints, 256, 256, palette=palette)
-    started = time.process_time()
-    for _ in range(100):
-        draw_pose(keypoints, 256, 256, palette=palette)
-    assert 100 / (time.process_time() - started) > 400
