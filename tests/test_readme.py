@@ -50,8 +50,10 @@ def run_all(folder: Path, commands: list[list[str]]) -> None:
 def test_the_commands_on_keypoints(newcomer: Path) -> None:
     shutil.copy(newcomer / "clips" / "hello.json", newcomer / "other.json")
     lines = [line for line in README.splitlines() if line.startswith("signgen poses ")]
-    assert len(lines) == 5
-    run_all(newcomer, [shlex.split(line.split("   ")[0])[1:] for line in lines])
+    commands = [shlex.split(line.split("   ")[0])[1:] for line in lines]
+    assert len(commands) == 6
+    assert commands.pop(0)[1] == "extract"  # needs an extra and a person: tests/cli/test_extract.py
+    run_all(newcomer, commands)
     for name in ("clean.poses.npz", "fitted.poses.npz", "look.mp4", "hello.pose"):
         assert (newcomer / name).stat().st_size > 0
 

@@ -34,7 +34,7 @@ BELOW = {
 }
 HEAVY = (
     *("torch", "torchvision", "torchmetrics", "diffusers", "transformers", "accelerate", "lpips"),
-    *("cv2", "av", "decord", "pyarrow", "scipy", "numpy"),
+    *("cv2", "av", "decord", "pyarrow", "scipy", "numpy", "mediapipe", "onnxruntime"),
 )
 
 
@@ -121,7 +121,7 @@ def heavy_modules_after(*arguments: str) -> list[str]:
 
 
 COMMANDS = ("verify", "build-pairs", "train", "render", "evaluate", "synthesize", "demo")
-POSES_COMMANDS = ("convert", "clean", "retarget", "draw", "info")
+POSES_COMMANDS = ("extract", "convert", "clean", "retarget", "draw", "info")
 CALLS = [(), ("poses",), *((name,) for name in COMMANDS), *(("poses", name) for name in POSES_COMMANDS)]
 
 

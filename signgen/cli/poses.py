@@ -1,14 +1,18 @@
-"""`signgen poses`: keypoints of any format in; another format, cleaned or retargeted poses, pictures, a table out."""
+"""`signgen poses`: keypoints of any format in; another format, cleaned or retargeted poses, pictures, a table out.
+
+`extract`, which makes keypoints of a video, is a module of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from signgen.cli.common import console, frame_range, help_of, rate_progress
+from signgen.cli.extract import extract
+from signgen.cli.pose_files import Out, check_out, not_an_input, on_skeleton, write
 from signgen.errors import PoseError, SigngenError
 
 if TYPE_CHECKING:
@@ -19,12 +23,6 @@ _NO_SIZE = "does not hold the frame size"
 
 Poses = Annotated[
     Path, typer.Argument(metavar="POSES", help="Keypoints in any format signgen reads.", show_default=False)
-]
-Out = Annotated[
-    Path,
-    typer.Argument(
-        metavar="OUT", help="X.poses.npz (signgen's own), X.json (MMPose) or X.pose (pose-format).", show_default=False
-    ),
 ]
 ClipName = Annotated[
     str | None, typer.Option("--clip", help="The clip's name in a file of many clips.", rich_help_panel=INPUT)
@@ -40,7 +38,7 @@ Fps = Annotated[
 
 app = typer.Typer(
     name="poses",
-    help="Convert, clean, retarget, draw and look into keypoints.",
+    help="Estimate, convert, clean, retarget, draw and look into keypoints.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -51,8 +49,8 @@ def convert(poses: Poses, out: Out, clip: ClipName = None, size: Size = None, fp
 
     Only signgen's own format holds everything; MMPose's holds neither frame size nor frame rate.
     """
-    _check_out(out, [poses])
-    _write(_read(poses, clip, size, fps), out)
+    check_out(out, [poses])
+    write(_read(poses, clip, size, fps), out)
 
 
 def clean(
@@ -81,7 +79,7 @@ def clean(
     from signgen.poses.clean import clean as cleaned_up
     from signgen.poses.clean import drop_doubtful, mask
 
-    _check_out(out, [poses])
+    check_out(out, [poses])
     sequence = _read(poses, clip, size, fps)
     cleaned = cleaned_up(
         sequence, longest_gap=gap, window=window, hand_window=hand_window, without=without or (), min_score=min_score
@@ -92,7 +90,7 @@ def clean(
         f"filled {filled.sum()} points in {filled.any(1).sum()} of {len(cleaned)} frames,"
         f" left out {(sequence.present & ~before).sum()}"
     )
-    _write(cleaned, out)
+    write(cleaned, out)
 
 
 def retarget(
@@ -126,12 +124,12 @@ def retarget(
     from signgen.poses.retarget import retarget as fitted
     from signgen.poses.retarget import scales
 
-    _check_out(out, [poses, to])
+    check_out(out, [poses, to])
     whole_body = "coco-wholebody-133"
-    sequence = _on_skeleton(_read(poses, clip, size, fps), whole_body)
-    target = _on_skeleton(_person(to, to_clip, to_size), whole_body)
+    sequence = on_skeleton(_read(poses, clip, size, fps), whole_body)
+    target = on_skeleton(_person(to, to_clip, to_size), whole_body)
     console.print(f"{scales(sequence, target)}; frame {target.width}x{target.height}")
-    _write(fitted(sequence, target), out)
+    write(fitted(sequence, target), out)
 
 
 def draw(
@@ -165,7 +163,7 @@ def draw(
     video = open_frames(over) if over is not None else None
     if video is not None and canvas is not None:
         raise SigngenError("--canvas with --over", fix="leave one out: over a video, pictures have its size")
-    _not_an_input(out, [poses, *([over] if over is not None else [])])
+    not_an_input(out, [poses, *([over] if over is not None else [])])
     given = size if size is not None or video is None else f"{video.width}x{video.height}"
     sequence = _read(poses, clip, given, fps or (video.fps if video is not None else None))
     if video is not None and video.num_frames != len(sequence):
@@ -173,7 +171,7 @@ def draw(
     part = frame_range(frames, len(sequence))
     black = _size(canvas, "--canvas") or (sequence.width, sequence.height)
     frame_size = black if video is None else (video.width, video.height)
-    sequence = _on_skeleton(sequence, colours.skeleton)
+    sequence = on_skeleton(sequence, colours.skeleton)
     drawing = Drawing(sequence, part, colours, frame_size, video)
     with rate_progress(transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("drawing", total=part.stop - part.start)
@@ -218,16 +216,6 @@ def _read(path: Path, clip: str | None, size: str | None, fps: float | None) -> 
     return sequence
 
 
-def _on_skeleton(poses: PoseSequence, skeleton: str) -> PoseSequence:
-    """Converted, where a palette or a format is for another skeleton; says what that changes."""
-    from signgen.poses.convert import to_skeleton
-
-    converted = to_skeleton(poses, skeleton)
-    for note in converted.notes[len(poses.notes) :]:
-        console.print(f"poses: {note}", markup=False)
-    return converted
-
-
 def _person(path: Path, clip: str | None, size: str | None) -> PoseSequence:
     """Whom to fit: keypoints, or those beside a video or a frame folder."""
     from signgen.data.pairing import survey_videos
@@ -243,28 +231,6 @@ def _person(path: Path, clip: str | None, size: str | None) -> PoseSequence:
     return survey.clips[0].poses()
 
 
-def _write(poses: PoseSequence, out: Path) -> None:
-    from signgen.poses.sequence import FILE_SUFFIX
-    from signgen.poses.writers import write_poses
-
-    write_poses(poses if out.name.endswith(FILE_SUFFIX) else _on_skeleton(poses, "coco-wholebody-133"), out)
-    console.print(f"wrote {out}: {len(poses)} frames", markup=False)
-
-
-def _check_out(out: Path, inputs: Iterable[Path]) -> None:
-    """Raises PoseError, before anything is computed, for a name without a format and for that of an input."""
-    from signgen.poses.writers import writer_for
-
-    writer_for(out)
-    _not_an_input(out, inputs)
-
-
-def _not_an_input(out: Path, inputs: Iterable[Path]) -> None:
-    for given in inputs:
-        if out.exists() and given.exists() and out.samefile(given):
-            raise PoseError(f"{out} is an input, and would be overwritten", fix="choose another OUT")
-
-
 def _size(text: str | None, option: str) -> tuple[int, int] | None:
     """Parse WxH; raises BadParameter."""
     if text is None:
@@ -275,5 +241,5 @@ def _size(text: str | None, option: str) -> tuple[int, int] | None:
     return int(width), int(height)
 
 
-for _command in (convert, clean, retarget, draw, info):
+for _command in (extract, convert, clean, retarget, draw, info):
     app.command(_command.__name__, help=help_of(_command), no_args_is_help=True)(_command)

@@ -128,6 +128,29 @@ def pose_distance(pose: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.where(weight > 0, mean, np.inf)
 
 
+def part_distances(poses: PoseSequence, reference: PoseSequence) -> dict[str, float]:
+    """Mean distance of "body" (legs left out), "hands" and "face" between two estimates of one clip's 133 points.
+
+    In shoulder widths of the reference, frame by frame, over the points seen in both; NaN where there is none. Raises
+    PoseError for sequences of two clips.
+    """
+    clips = [(len(each), each.width, each.height, each.skeleton) for each in (poses, reference)]
+    if clips[0] != clips[1] or reference.layout is not COCO_WHOLEBODY_133:
+        described = [f"{frames} frames of {width}x{height}, {name}" for frames, width, height, name in clips]
+        raise PoseError(" and ".join(described), expected=f"one clip, {COCO_WHOLEBODY_133.name}")
+    layout, places = reference.layout, reference.keypoints[..., :2].astype(np.float64)
+    widths = np.linalg.norm(places[:, layout.left_shoulder] - places[:, layout.right_shoulder], axis=-1)
+    gaps = np.linalg.norm(poses.keypoints[..., :2] - places, axis=-1) / widths[:, None]
+    gaps[~(_visible(poses.keypoints) & _visible(reference.keypoints))] = np.nan
+    parts = {
+        "body": [point for point in layout.body if point not in layout.legs],
+        "hands": [*layout.left_hand, *layout.right_hand],
+        "face": list(layout.face),
+    }
+    found = {name: gaps[:, points][np.isfinite(gaps[:, points])] for name, points in parts.items()}
+    return {name: float(values.mean()) if len(values) else float("nan") for name, values in found.items()}
+
+
 def _shoulder_width(pose: np.ndarray, layout: Skeleton) -> float:
     left, right = pose[layout.left_shoulder], pose[layout.right_shoulder]
     width = float(np.linalg.norm(left[:2] - right[:2]))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from signgen.errors import PoseError
-from signgen.poses import read_poses
-from signgen.poses.parts import part_boxes, pose_distance
+from signgen.poses import PoseSequence, read_poses
+from signgen.poses.parts import part_boxes, part_distances, pose_distance
 
 
 def pose(seed: int = 0) -> np.ndarray:
@@ -103,3 +105,34 @@ def test_distance_of_18_points_is_in_shoulder_widths_and_sees_legs() -> None:
         pose_distance(pose, np.zeros((1, 133, 3)))
     with pytest.raises(PoseError, match="25 points"):
         part_boxes(np.zeros((25, 3)), 10, 10)
+
+
+class TestPartDistances:
+    def test_known_shifts(self) -> None:
+        """Shoulders 40 px apart; the second frame's are not seen, so it says nothing."""
+        reference = figure(3)
+        reference.keypoints[1, 5] = (np.nan, np.nan, 0)
+        moved = replace(reference, keypoints=reference.keypoints.copy())
+        moved.keypoints[:, :13, 0] += 4
+        moved.keypoints[:, 13:17, 0] += 400  # legs
+        moved.keypoints[:, 23:91, 1] += 2
+        moved.keypoints[0, 91:112, :2] += (6, 8)
+        moved.keypoints[:, 112:, 2] = 0.1  # not seen
+        found = part_distances(moved, reference)
+        assert found == pytest.approx({"body": 0.1, "hands": 0.125, "face": 0.05})
+
+    def test_nothing_shared(self) -> None:
+        blind = figure(2)
+        blind.keypoints[:, 91:] = (np.nan, np.nan, 0)
+        found = part_distances(figure(2), blind)
+        assert np.isnan(found["hands"])
+        assert found["body"] == 0
+
+    @pytest.mark.parametrize("changed", [{"width": 99}, {"keypoints": np.ones((1, 133, 3), np.float32)}])
+    def test_two_clips(self, changed: dict) -> None:
+        with pytest.raises(PoseError, match="one clip"):
+            part_distances(replace(figure(2), **changed), figure(2))
+
+
+def figure(frames: int) -> PoseSequence:
+    return PoseSequence(np.stack([pose()] * frames), 100, 100)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,20 +10,14 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import PoseError
-from signgen.poses.mappings import BODY_NAMES, FACE_68_FROM_MESH, LAYOUT, Mapping
+from signgen.poses.components import component_mapping
+from signgen.poses.mappings import Mapping
 from signgen.poses.readers.base import PoseFile, Reader, follow, mark_missing, need_size, notes_of, starts_with
 from signgen.poses.sequence import PoseSequence, usable_fps
 
 # float32 version, uint16 width, height, depth, number of components, then the first name's length.
 _HEADER = struct.Struct("<f5H")
 _VERSIONS = (0.0, 0.1, 0.2)
-_HANDS = {
-    **dict.fromkeys(("LEFT_HAND_LANDMARKS", "hand_left_keypoints_2d", "LEFT_HAND"), LAYOUT.left_hand),
-    **dict.fromkeys(("RIGHT_HAND_LANDMARKS", "hand_right_keypoints_2d", "RIGHT_HAND"), LAYOUT.right_hand),
-}
-_BODIES = ("POSE_LANDMARKS", "pose_keypoints_2d", "BODY")
-_FACES = ("face_keypoints_2d", "FACE")
-_MESH = "FACE_LANDMARKS"
 
 
 @dataclass(frozen=True)
@@ -143,48 +135,9 @@ def _load_0_0(data: bytes) -> _Content:
     return _Content(names, frames, width, height, None, own_size=False)
 
 
-def _name_index(name: str) -> int | None:
-    """A body point's place among the 133: `LEFT_HEEL`, `left_heel`, and OpenPose's `LHeel`."""
-    plain = name.lower()
-    if re.fullmatch(r"[LR][A-Z][A-Za-z]+", name) and name != name.upper():
-        side = "left" if name[0] == "L" else "right"
-        plain = side + re.sub(r"[A-Z]", lambda letter: "_" + letter[0].lower(), name[1:])
-    plain = plain.replace("foot_index", "big_toe")
-    return BODY_NAMES.index(plain) if plain in BODY_NAMES else None
-
-
-def _mapping(names: list[tuple[str, list[str]]]) -> Mapping:
-    """Where the 133 points are among all points of the file; components that are not known are left out."""
-    sources: list[tuple[int, ...]] = [()] * LAYOUT.points
-    first = 0
-    for component, points in names:
-        for target, found in _component(component, points):
-            sources[target] = tuple(first + index for index in found)
-        first += len(points)
-    return Mapping(first, tuple(sources))
-
-
-def _component(component: str, points: list[str]) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """(target among the 133, indices in the component) for what is known of it."""
-    if component in _BODIES:
-        for index, name in enumerate(points):
-            target = _name_index(name)
-            if target is not None:
-                yield target, (index,)
-    elif component in _HANDS and len(points) == 21:
-        yield from ((target, (index,)) for index, target in enumerate(_HANDS[component]))
-    elif component in _FACES and len(points) in (68, 70):  # the last two of 70 are pupils
-        yield from ((target, (index,)) for index, target in enumerate(LAYOUT.face))
-    elif component == _MESH:
-        place = {name: index for index, name in enumerate(points)}
-        for target, vertices in zip(LAYOUT.face, FACE_68_FROM_MESH, strict=True):
-            if all(str(vertex) in place for vertex in vertices):
-                yield target, tuple(place[str(vertex)] for vertex in vertices)
-
-
 def _open(path: Path, version: float) -> tuple[_Content, Mapping]:
     content = _load(path, version)
-    mapping = _mapping(content.names)
+    mapping = component_mapping(content.names)
     if not content.frames or not mapping.carried:
         found = ", ".join(name for name, _ in content.names)[:200]
         raise PoseError(
