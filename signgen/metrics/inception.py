@@ -40,7 +40,7 @@ class InceptionFeatures:
 
     One image at a time, so that a feature depends on its image alone and not on how images fell into batches.
     signed: whether the network is given [-1, 1], as it was trained. False reproduces the research tools: they take
-    [0, 1] for ImageNet-normalised values and apply torchvision's transform from those, which leaves [-.03, .45].
+    [0, 1] for ImageNet-normalised values and apply torchvision's transform from those, which leaves [-.19, .43].
     """
 
     def __init__(self, layers: torch.nn.Module, device: str = "cpu", *, signed: bool) -> None:
