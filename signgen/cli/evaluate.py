@@ -26,7 +26,10 @@ _PROTOCOL_PANEL = "Sets of images, under a published tool's rules"
 
 def evaluate(
     generated: Annotated[
-        Path, typer.Argument(metavar="GENERATED", help="Generated video, GIF or folder of frames.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="GENERATED", help="Generated video, GIF, or folder of frames or images.", show_default=False
+        ),
     ],
     truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="The real one, of the same size.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder for metrics.json and per_frame.csv.", show_default=False)],

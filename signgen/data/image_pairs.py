@@ -229,7 +229,8 @@ def _all_targets(
             raise PairSetError(f"{ours[taken[source, target]]} and {ours[name]}: two images of one pair")
         taken[source, target] = name
         pairs.append(ImagePair(name, ours[name], by_name[target], source))
-    missing = [path for path in theirs.values() if path not in {pair.truth for pair in pairs}]
+    covered = {pair.truth for pair in pairs}
+    missing = [path for path in theirs.values() if path not in covered]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise PairSetError(
