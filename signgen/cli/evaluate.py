@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from signgen.cli.common import console, frame_range, rate_progress
+from signgen.cli.protocol_scoring import ImageSetRequest
 from signgen.errors import PairSetError, PoseError, VideoError
 
 if TYPE_CHECKING:
@@ -19,11 +21,15 @@ if TYPE_CHECKING:
 CHUNK = 16
 _KEYPOINTS_PANEL = "Keypoints: hand and face scores"
 _BASELINES_PANEL = "Baselines"
+_PROTOCOL_PANEL = "Sets of images, under a published tool's rules"
 
 
 def evaluate(
     generated: Annotated[
-        Path, typer.Argument(metavar="GENERATED", help="Generated video, GIF or folder of frames.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="GENERATED", help="Generated video, GIF, or folder of frames or images.", show_default=False
+        ),
     ],
     truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="The real one, of the same size.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder for metrics.json and per_frame.csv.", show_default=False)],
@@ -63,14 +69,92 @@ def evaluate(
         Path | None,
         typer.Option("--lpips-weights", help="AlexNet weights (file or folder), instead of the usual places."),
     ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            "--protocol",
+            metavar="NAME",
+            help="strict, gfla, dptn, pidm, pcdms, cfld or fpdm: score images (folders, matched by name) or frames.",
+            rich_help_panel=_PROTOCOL_PANEL,
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size",
+            metavar="WxH",
+            help="Compare at this size. Default: the truth's own (strict), 176x256 (pcdms, cfld, fpdm).",
+            rich_help_panel=_PROTOCOL_PANEL,
+        ),
+    ] = None,
+    pair_list: Annotated[
+        Path | None,
+        typer.Option(
+            "--pair-list",
+            help="The pairs that there must be (JSON, CSV or text). Default: every image of TRUTH is a target.",
+            rich_help_panel=_PROTOCOL_PANEL,
+        ),
+    ] = None,
+    train_images: Annotated[
+        Path | None,
+        typer.Option(
+            "--train-images",
+            help="Folder of the train images that FID and KID are taken against.",
+            rich_help_panel=_PROTOCOL_PANEL,
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights",
+            help="Folder with the weights of AlexNet, VGG and Inception, instead of the usual places.",
+            rich_help_panel=_PROTOCOL_PANEL,
+        ),
+    ] = None,
 ) -> None:
     """Score a generated clip against the real one, whole frame and hands, beside what copying the source scores.
 
+    With --protocol, score a set of generated images by the rules of a published tool (docs/metrics.md).
     Writes REPORT/metrics.json (with the definition of every number) and REPORT/per_frame.csv.
     """
-    from signgen.cli.scoring import make_scorer, print_result
+    of_clips = {"frames": frames, "poses": poses, "clip": clip, "source": source, "pairs": pairs}
+    of_sets = {"size": size, "pair-list": pair_list, "train-images": train_images, "weights": weights}
+    if protocol is not None:
+        _refuse(of_clips | {"lpips-weights": lpips_weights}, "does not go with --protocol")
+        _evaluate_set(ImageSetRequest(generated, truth, protocol, size, pair_list, train_images, weights), out)
+    else:
+        _refuse(of_sets, "needs --protocol")
+        _evaluate_clip(generated, truth, out, frames, poses, clip, source, pairs, lpips_weights)
+
+
+def _refuse(options: Mapping[str, object], reason: str) -> None:
+    """Raises typer.BadParameter for the first that is given."""
+    for name, value in options.items():
+        if value is not None:
+            raise typer.BadParameter(f"--{name} {reason}")
+
+
+def _evaluate_set(request: ImageSetRequest, out: Path) -> None:
+    """A set of images, under a named protocol."""
+    from signgen.cli.protocol_scoring import score_image_set
+
+    _write_and_print(score_image_set(request), out)
+
+
+def _evaluate_clip(
+    generated: Path,
+    truth: Path,
+    out: Path,
+    frames: str | None,
+    poses: Path | None,
+    clip: str | None,
+    source: Path | None,
+    pairs: Path | None,
+    lpips_weights: Path | None,
+) -> None:
+    """A clip, by signgen's own rules for signing."""
+    from signgen.cli.scoring import make_scorer
     from signgen.data.video import open_frames
-    from signgen.metrics.report import write_metrics, write_per_frame_csv
 
     if pairs is not None and poses is None:
         raise PairSetError("--pairs without --poses", fix="give the truth's keypoints with --poses")
@@ -90,6 +174,13 @@ def evaluate(
     )
     _score(scorer, generated_frames, first_generated, truth_frames, selection)
     result = scorer.result()
+    _write_and_print(result, out)
+
+
+def _write_and_print(result: dict[str, Any], out: Path) -> None:
+    from signgen.cli.scoring import print_result
+    from signgen.metrics.report import write_metrics, write_per_frame_csv
+
     written = write_metrics(result, out), write_per_frame_csv(result, out)
     print_result(result)
     console.print(f"wrote {written[0]}, {written[1]}")

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from signgen.data.video import FrameSource
     from signgen.metrics.scoring import Baseline, FrameScorer
 
-_TABLE_DIGITS = {"psnr": 2, "hand_psnr": 2, "face_psnr": 2, "flicker": 2, "flicker_truth": 2}
+_TABLE_DIGITS = {"psnr": 2, "hand_psnr": 2, "face_psnr": 2, "flicker": 2, "flicker_truth": 2, "l1": 4}
+_FAMILY_DIGITS = {"fid": 2, "kid": 5}  # fid, fid_train, ...
 
 
 def make_scorer(
@@ -80,4 +81,5 @@ def print_result(result: dict[str, Any]) -> None:
 
 
 def _number(metric: str, value: float | None) -> str:
-    return "-" if value is None else f"{value:.{_TABLE_DIGITS.get(metric, 3)}f}"
+    digits = _TABLE_DIGITS.get(metric) or _FAMILY_DIGITS.get(metric.split("_")[0], 3)
+    return "-" if value is None else f"{value:.{digits}f}"

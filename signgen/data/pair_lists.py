@@ -34,6 +34,12 @@ class PairList:
 
 def read_pair_list(path: Path) -> PairList:
     """Raises PairSetError when it is no list of pairs, a row is damaged, or its name does not say the split."""
+    rows = read_rows(path)
+    return PairList(path, split_of(path), rows)
+
+
+def read_rows(path: Path) -> tuple[tuple[str, str], ...]:
+    """(source, target) as written, whatever the file is called. Raises PairSetError."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -46,7 +52,7 @@ def read_pair_list(path: Path) -> PairList:
         rows = _text_rows(path, text)
     if not rows:
         raise PairSetError(f"{path}: no pairs in it", expected=_EXPECTED)
-    return PairList(path, split_of(path), tuple(rows))
+    return tuple(rows)
 
 
 def is_pair_list(path: Path) -> bool:

@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from signgen.errors import WeightsError
-from signgen.metrics.lpips import TRUNK_FILE, Lpips, build_network, find_trunk, hub_folder, load_lpips
+from signgen.metrics.lpips import TRUNKS, Lpips, build_network, load_lpips
+from signgen.metrics.weights import hub_folder
+
+ALEXNET = TRUNKS["alex"]
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def write_trunk(network: torch.nn.Module, path: Path) -> Path:
         for name, value in network.state_dict().items()
         if name.startswith("net.slice")
     }
-    assert len(state) == 10
+    assert len(state) in (10, 26)  # weights and biases of AlexNet's 5 convolutions, of VGG's 13
     state["classifier.6.bias"] = torch.zeros(1000)
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(state, path)
@@ -50,27 +53,26 @@ def test_missing_weights_are_named_with_the_command_that_gets_them(nowhere: Path
     with pytest.raises(WeightsError) as caught:
         load_lpips()
     message = str(caught.value)
-    target = nowhere / "torch" / "hub" / "checkpoints" / TRUNK_FILE
-    assert (
-        f"get them with: curl --create-dirs -o '{target}' https://download.pytorch.org/models/{TRUNK_FILE}" in message
-    )
+    target = nowhere / "torch" / "hub" / "checkpoints" / ALEXNET.file
+    url = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+    assert f"get them with: curl -L --create-dirs -o '{target}' {url}" in message
     assert "\n" not in message
     with pytest.raises(WeightsError, match=r"elsewhere/trunk\.pth"):
         load_lpips(nowhere / "elsewhere" / "trunk.pth")
 
 
 def test_places_are_searched_in_order(nowhere: Path, network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
-    cached = write_trunk(network, hub_folder() / TRUNK_FILE)
-    assert find_trunk() == cached
+    cached = write_trunk(network, hub_folder() / ALEXNET.file)
+    assert ALEXNET.find() == cached
     monkeypatch.setenv("SIGNGEN_WEIGHTS", str(nowhere / "weights"))
-    assert find_trunk() == cached
-    chosen = write_trunk(network, nowhere / "weights" / TRUNK_FILE)
-    assert find_trunk() == chosen
+    assert ALEXNET.find() == cached
+    chosen = write_trunk(network, nowhere / "weights" / ALEXNET.file)
+    assert ALEXNET.find() == chosen
     explicit = write_trunk(network, nowhere / "mine.pth")
-    assert find_trunk(explicit) == explicit
-    assert find_trunk(nowhere / "weights") == chosen
+    assert ALEXNET.find(explicit) == explicit
+    assert ALEXNET.find(nowhere / "weights") == chosen
     with pytest.raises(WeightsError):
-        find_trunk(nowhere / "torch")  # an explicit place is the only place
+        ALEXNET.find(nowhere / "torch")  # an explicit place is the only place
 
 
 def test_hub_folder_is_torchs_own(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,6 +92,19 @@ def test_a_loaded_trunk_gives_the_distances_of_its_network(nowhere: Path, networ
     assert loaded(generated, truth) == pytest.approx(expected, rel=1e-5)
     assert loaded(truth, truth) == 0
     assert Lpips(build_network())(generated, truth) != pytest.approx(expected, rel=1e-3)  # another random trunk
+
+
+def test_vgg_is_another_network_in_another_file(nowhere: Path) -> None:
+    torch.manual_seed(1)
+    network = build_network("vgg")
+    write_trunk(network, nowhere / "weights" / TRUNKS["vgg"].file)
+    loaded = load_lpips(nowhere / "weights", net="vgg")
+    generated, truth = frames()
+    assert loaded(generated, truth) == pytest.approx(Lpips(network)(generated, truth), rel=1e-5)
+    with pytest.raises(WeightsError, match="alexnet"):
+        load_lpips(nowhere / "weights")
+    with pytest.raises(WeightsError, match="not AlexNet weights"):
+        load_lpips(nowhere / "weights" / TRUNKS["vgg"].file)
 
 
 def test_other_files_are_refused_in_one_line(nowhere: Path) -> None:

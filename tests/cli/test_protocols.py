@@ -1,0 +1,103 @@
+"""`signgen evaluate --protocol`: files written, real networks found or named, one line for every wrong input."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from signgen.data.video import VideoWriter, write_png
+from signgen.metrics.inception import WEIGHTS
+from signgen.metrics.lpips import TRUNKS, build_network
+from tests.line import Command
+
+SIDE, BACK = "337203_2side", "337203_3back"
+WOMAN = "fashionWOMENBlouses_Shirtsid0000"
+
+
+def picture(seed: int) -> np.ndarray:
+    smooth = np.kron(np.random.default_rng(seed).integers(0, 255, (16, 11, 3), dtype=np.uint8), np.ones((16, 16, 1)))
+    return smooth.astype(np.uint8)
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Two generated images, NTED's names, and their truth, 176x256; no weights anywhere."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no-weights"))
+    monkeypatch.delenv("SIGNGEN_WEIGHTS", raising=False)
+    for seed, (source, target) in enumerate([(SIDE, BACK), (BACK, SIDE)]):
+        write_png(tmp_path / "generated" / f"{WOMAN}{source}_2_{WOMAN}{target}_vis.png", picture(seed))
+        write_png(tmp_path / "truth" / f"{WOMAN}{target}.png", picture(seed + 5))
+    return tmp_path / "generated", tmp_path / "truth"
+
+
+def test_a_set_of_images_is_scored_and_what_is_missing_is_named(
+    command: Command, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = command.works("evaluate", *folders, "--protocol", "strict", "--out", tmp_path / "report")
+    assert "2 pairs by the rule nted-pidm: SOURCE_2_TARGET_vis.png" in out
+    assert "not computed: lpips_vgg: weights missing: vgg16-397923af.pth" in out
+    result = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    computed = {name for name, value in result["mean"].items() if value is not None}
+    assert computed == {"ssim", "ms_ssim", "psnr", "l1"}
+    assert computed | set(result["not_computed"]) == set(result["definitions"])
+    assert "--train-images" in result["not_computed"]["fid_train"]
+    assert f"curl -L --create-dirs -o '{tmp_path}/no-weights" in result["not_computed"]["kid_test"]
+    with (tmp_path / "report" / "per_frame.csv").open() as handle:
+        rows = list(csv.DictReader(handle))
+    assert [Path(row["truth"]).name for row in rows] == [f"{WOMAN}{BACK}.png", f"{WOMAN}{SIDE}.png"]
+    assert np.mean([float(row["psnr"]) for row in rows]) == pytest.approx(result["mean"]["psnr"])
+
+
+def test_with_weights_everything_is_computed(command: Command, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """The real classes with random weights: LPIPS's AlexNet and torchvision's Inception."""
+    from torchvision.models import inception_v3
+
+    torch.manual_seed(0)
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    trunk = {n: v for n, v in build_network().state_dict().items() if n.startswith("net.slice")}
+    torch.save({f"features.{n.split('.', 2)[2]}": v for n, v in trunk.items()}, weights / TRUNKS["alex"].file)
+    inception = inception_v3(weights=None, init_weights=False, transform_input=False)
+    torch.save(inception.state_dict(), weights / WEIGHTS["torchvision"].file)
+    command.works("evaluate", *folders, "--protocol", "fpdm", "--weights", weights, "--out", tmp_path / "report")
+    result = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert result["not_computed"] == {}
+    assert result["mean"]["lpips"] > 0
+    assert result["mean"]["fid"] > 0
+    assert "RGB in [0, 1], NOT comparable" in result["definitions"]["lpips"]
+    assert "test targets" in result["definitions"]["fid"]
+
+
+def test_videos_are_scored_frame_by_frame(command: Command, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    for name, seeds in (("a", (0, 1, 2)), ("b", (0, 1, 5)), ("short", (0, 1))):
+        with VideoWriter(tmp_path / f"{name}.mp4", 176, 256, 25) as writer:
+            for seed in seeds:
+                writer.write(picture(seed))
+    a, b, short = (tmp_path / f"{name}.mp4" for name in ("a", "b", "short"))
+    command.works("evaluate", a, b, "--protocol", "cfld", "--out", tmp_path / "report")
+    rows = json.loads((tmp_path / "report" / "metrics.json").read_text())["per_frame"]
+    assert [row["psnr"] > 30 for row in rows] == [True, True, False]
+    assert rows[2]["truth"].endswith("b.mp4#2")
+    assert "has 3 frames" in command.refuses("evaluate", a, short, "--protocol", "cfld", "--out", tmp_path / "x")
+
+
+def test_wrong_input_is_one_line(command: Command, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    generated, truth = folders
+    base = ("evaluate", generated, truth, "--out", tmp_path / "x")
+    assert "did you mean strict" in command.refuses(*base, "--protocol", "stric")
+    assert "--size needs --protocol" in command.refuses(*base, "--size", "176x256")
+    assert "--frames does not go with --protocol" in command.refuses(*base, "--protocol", "fpdm", "--frames", "0:1")
+    assert "not WIDTHxHEIGHT" in command.refuses(*base, "--protocol", "fpdm", "--size", "large")
+    assert "takes and does not resize" in command.refuses(*base, "--protocol", "gfla")
+    write_png(truth / "another.png", picture(9))
+    assert "another.png: no generated image" in command.refuses(*base, "--protocol", "fpdm")
+    (truth / "another.png").unlink()
+    lossless = generated / f"{WOMAN}{SIDE}_2_{WOMAN}{BACK}_vis.png"
+    lossless.rename(lossless.with_suffix(".jpg"))
+    assert "a lossy file; expected PNG" in command.refuses(*base, "--protocol", "strict")
+    assert not (tmp_path / "x").exists()

@@ -1,0 +1,202 @@
+"""Protocols and the scorer of image sets: whose pixels, whole-set values, parts merged, what is not computed."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.metrics import structural_similarity
+
+from signgen.errors import SigngenError, VideoError
+from signgen.metrics.features import FeatureFile, FeatureStatistics, frechet_distance, kernel_distance
+from signgen.metrics.image_set import ImageSetScorer, Networks
+from signgen.metrics.lpips import Lpips, build_network
+from signgen.metrics.protocols import PROTOCOLS, kept, protocol_named
+from signgen.metrics.resize import resize
+
+
+def image(seed: int, height: int = 256, width: int = 256) -> np.ndarray:
+    """Blobs of colour, uint8."""
+    rng = np.random.default_rng(seed)
+    return cv2.resize(rng.integers(0, 255, (12, 9, 3), dtype=np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def thumbnail(picture: np.ndarray) -> np.ndarray:
+    """Stands in for Inception, which takes .15 s an image: means of the four quarters, (12,)."""
+    return cv2.resize(picture.astype(np.float32), (2, 2), interpolation=cv2.INTER_AREA).reshape(-1)
+
+
+@pytest.fixture(scope="module")
+def alexnet() -> Lpips:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    return Lpips(build_network())
+
+
+def scored(name: str, pairs: list[tuple[np.ndarray, np.ndarray]], folder: Path, networks: Networks) -> ImageSetScorer:
+    scorer = ImageSetScorer(PROTOCOLS[name], len(pairs), networks, folder)
+    for index, (generated, truth) in enumerate(pairs):
+        scorer.update(index, generated, truth)
+    return scorer
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_every_protocol_scores_and_defines_every_number(name: str, tmp_path: Path, alexnet: Lpips) -> None:
+    protocol = PROTOCOLS[name]
+    networks = Networks({metric: alexnet.fed(signed=use.signed) for metric, use in protocol.lpips.items()}, thumbnail)
+    scorer = scored(name, [(image(i), image(i + 10)) for i in range(3)], tmp_path, networks)
+    for real in ("train", "test"):
+        for index in range(4):
+            if real in {use.reference for use in (protocol.fid | dict(protocol.kid)).values()}:
+                scorer.add_real(real, index, image(20 + index))
+    result = scorer.result()
+    assert list(result) == [
+        *("protocol", "definitions", "frames", "mean", "baselines", "not_computed", "notes", "per_frame")
+    ]
+    assert set(result["definitions"]) == set(result["mean"])
+    assert not result["not_computed"]
+    assert all(value is not None and np.isfinite(value) for value in result["mean"].values())
+    assert result["protocol"].startswith(f"{name} (")
+    assert [row["frame"] for row in result["per_frame"]] == [0, 1, 2]
+
+
+def test_gfla_crops_and_pads_white(tmp_path: Path) -> None:
+    """By hand: 40 columns at either side are not looked at, and count as equal."""
+    truth, generated = image(0), image(1)
+    frame = generated.copy()
+    frame[:, :40], frame[:, 216:] = 0, 7  # not looked at
+    row = scored("gfla", [(frame, truth)], tmp_path, Networks()).result()["per_frame"][0]
+    inner = (generated[:, 40:216].astype(float) - truth[:, 40:216]) ** 2
+    assert row["psnr"] == pytest.approx(10 * np.log10(255**2 / (inner.sum() / (256 * 256 * 3))))
+    white = [np.full((256, 256, 3), 255.0) for _ in range(2)]
+    white[0][:, 40:216], white[1][:, 40:216] = truth[:, 40:216], generated[:, 40:216]
+    expected = structural_similarity(white[0] / 255, white[1] / 255, win_size=51, channel_axis=2, data_range=1)
+    assert row["ssim_uniform51"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_lpips_and_fid_see_what_the_tool_shows_them(tmp_path: Path) -> None:
+    """Of PIDM: SSIM at 256x256, features of OpenCV's bilinear 176x256; of GFLA: the crop without white."""
+    shown: list[np.ndarray] = []
+
+    def look(picture: np.ndarray) -> np.ndarray:
+        shown.append(picture)
+        return thumbnail(picture)
+
+    generated, truth = image(0), image(1)
+    for name in ("pidm", "gfla"):
+        (tmp_path / name).mkdir()
+        scored(name, [(generated, truth)], tmp_path / name, Networks({}, look))
+    np.testing.assert_array_equal(shown[0], cv2.resize(generated.astype(np.float32), (176, 256)))
+    np.testing.assert_array_equal(shown[1], generated[:, 40:216])
+
+
+def test_resizing_rules() -> None:
+    picture = image(3, 512, 352)
+    by_pil = np.asarray(Image.fromarray(picture).resize((176, 256), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(resize(picture, (176, 256), "pil-bicubic"), by_pil)
+    by_torch = resize(picture, (176, 256), "torch-bicubic")
+    assert by_torch.dtype == np.uint8
+    assert 0 < np.abs(by_torch.astype(int) - by_pil).max() <= 2  # one filter, cut where Pillow rounds
+    noise = np.random.default_rng(0).integers(0, 255, (512, 352, 3), dtype=np.uint8)
+    sharp, smooth = resize(noise, (176, 256), "cv2-bicubic"), resize(noise, (176, 256), "pil-bicubic")
+    assert sharp.std() > 1.2 * smooth.std()  # without antialias noise stays
+    for rule in ("pil-bicubic", "cv2-bicubic", "cv2-bilinear", "torch-bicubic"):
+        assert resize(picture, (352, 512), rule) is picture  # type: ignore[arg-type]
+
+
+def test_parts_merged_are_the_whole(tmp_path: Path, alexnet: Lpips) -> None:
+    """strict: rows, FID and KID; a part comes pickled, as from another process."""
+    pairs = [(image(i), image(i + 50)) for i in range(9)]
+    networks = Networks({"lpips_alex": alexnet}, thumbnail)
+    parts = []
+    for name, numbers in (("whole", range(9)), ("a", range(4)), ("b", range(4, 9))):
+        (tmp_path / name).mkdir()
+        scorer = ImageSetScorer(PROTOCOLS["strict"], 9, networks, tmp_path / name)
+        for index in numbers:
+            scorer.update(index, *pairs[index])
+            scorer.add_real("test", index, pairs[index][1])
+        parts.append(scorer)
+    whole, one, other = parts
+    one.merge(pickle.loads(pickle.dumps(other)))
+    found, expected = one.result(), whole.result()
+    assert found["per_frame"] == expected["per_frame"]
+    assert found["mean"].keys() == expected["mean"].keys()
+    for metric, value in expected["mean"].items():
+        assert found["mean"][metric] == (None if value is None else pytest.approx(value, rel=1e-9, abs=1e-9))
+    assert found["mean"]["fid_test"] > 1
+    assert found["mean"]["fid_train"] is None
+    with pytest.raises(SigngenError, match="scored twice"):
+        one.merge(other)
+    with pytest.raises(SigngenError, match="5 of 9 pairs are scored"):
+        other.result()
+
+
+def test_whole_set_values_are_those_of_all_features(tmp_path: Path) -> None:
+    pairs = [(image(i), image(i + 50)) for i in range(5)]
+    scorer = scored("strict", pairs, tmp_path, Networks({}, thumbnail))
+    for index, (_, truth) in enumerate(pairs):
+        scorer.add_real("test", index, truth)
+    sets = FeatureStatistics(), FeatureStatistics()
+    files = FeatureFile(tmp_path / "1"), FeatureFile(tmp_path / "2")
+    for pair in pairs:
+        for statistics, file, picture in zip(sets, files, pair, strict=True):
+            statistics.add(thumbnail(picture))
+            file.add(thumbnail(picture))
+    mean = scorer.result()["mean"]
+    assert mean["fid_test"] == pytest.approx(frechet_distance(*sets))
+    assert mean["kid_test"] == pytest.approx(kernel_distance(*files))
+
+
+def test_a_tools_last_batch_is_dropped(tmp_path: Path, alexnet: Lpips) -> None:
+    """FPDM's LPIPS comes in batches of ten: of eleven images the last one does not count."""
+    assert [kept(count, 10) for count in (9, 10, 11, 20, 29)] == [9, 10, 10, 20, 20]
+    assert kept(11, None) == 11
+    pairs = [(image(i, 256, 176), image(i + 50, 256, 176)) for i in range(11)]
+    result = scored("fpdm", pairs, tmp_path, Networks({"lpips": alexnet.fed(signed=False)})).result()
+    values = [row["lpips"] for row in result["per_frame"]]
+    assert values[-1] is None
+    assert result["mean"]["lpips"] == pytest.approx(np.mean(values[:10]))
+    assert any("lpips is the mean of 10 of 11 images" in note for note in result["notes"])
+
+
+def test_lpips_fed_otherwise_is_another_number(alexnet: Lpips) -> None:
+    generated, truth = image(0), image(1)
+    signed, unit = alexnet(generated, truth), alexnet.fed(signed=False)(generated, truth)
+    assert abs(signed - unit) > 0.02 * signed
+    for use in (use for protocol in PROTOCOLS.values() for use in protocol.lpips.values()):
+        assert ("NOT comparable" in use.text("as it is")) != use.signed
+
+
+def test_what_cannot_be_computed_has_a_reason(tmp_path: Path) -> None:
+    reason = "weights missing"
+    small = [(image(0, 100, 100), image(1, 100, 100))]
+    scorer = ImageSetScorer(
+        PROTOCOLS["strict"], 1, Networks({}, thumbnail), tmp_path, not_computed={"lpips_vgg": reason}
+    )
+    scorer.update(0, *small[0])
+    scorer.add_real("test", 0, small[0][1])
+    missing = scorer.result()["not_computed"]
+    assert missing["lpips_vgg"] == reason
+    assert missing["ms_ssim"] == "MS-SSIM needs images of 176x176"
+    assert missing["fid_test"] == "1 images in one of the sets; a distribution needs 2"
+    grey = np.full((256, 256, 3), 9, np.uint8)
+    missing = scored("pcdms", [(grey, image(0))], tmp_path, Networks()).result()["not_computed"]
+    assert missing["ssim_256"] == "the generated image has one value only, and the range is its own"
+
+
+def test_sizes_a_tool_does_not_take_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="352x512; expected 256x256, which --protocol pidm takes"):
+        scored("pidm", [(image(0, 512, 352), image(1))], tmp_path, Networks())
+    with pytest.raises(VideoError, match="expected 176x256 or 352x512"):
+        PROTOCOLS["cfld"].size((256, 256))
+    with pytest.raises(VideoError, match="no --size"):
+        PROTOCOLS["gfla"].size((256, 256))
+    assert PROTOCOLS["cfld"].size(None) == (176, 256)
+    assert PROTOCOLS["strict"].size((100, 90)) == (100, 90)
+    with pytest.raises(VideoError, match="did you mean pcdms"):
+        protocol_named("pcdm")
