@@ -25,7 +25,8 @@ class CanvasFrames:
         """uint8 (H, W, 3)."""
         run = RUN if clip in self.pairs.decoded_in_runs else 1
         start = frame // run * run
-        return self._runs.get((clip, start), lambda: self._read(clip, start, run))[frame - start]
+        image = self._runs.get((clip, start), lambda: self._read(clip, start, run))[frame - start]
+        return image if self._fits_early(clip) else self.canvas.fit_frame(image)
 
     def keypoints(self, clip: str) -> np.ndarray:
         """float32 (T, K, 3) in canvas pixels."""
@@ -34,7 +35,12 @@ class CanvasFrames:
     def _read(self, clip: str, start: int, run: int) -> np.ndarray:
         source = self.pairs.training_frames(clip) if run > 1 else self._opened(clip)
         frames = source.read(start, min(start + run, source.num_frames))
-        return np.stack([self.canvas.fit_frame(frame) for frame in frames])
+        return np.stack([self.canvas.fit_frame(frame) for frame in frames]) if self._fits_early(clip) else frames
+
+    def _fits_early(self, clip: str) -> bool:
+        """Whether frames are kept at the canvas size: where it is the smaller one. Else most would be fitted in vain."""
+        record = self.pairs.clip(clip)
+        return self.canvas.width * self.canvas.height < record.width * record.height
 
     def _opened(self, clip: str) -> FrameSource:
         if clip not in self._images:

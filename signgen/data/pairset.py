@@ -136,7 +136,8 @@ class PairSet:
 
     def training_frames(self, clip: str) -> FrameSource:
         """The clip's frames for training: from the store, where there is one; it holds only `used_frames`."""
-        return self.store.frames(clip, self.clip(clip)) if self.store is not None else self.frames(clip)
+        record = self.clip(clip)
+        return self.store.frames(clip, record) if self.store is not None else self._open(record, record.num_frames)
 
     @cached_property
     def decoded_in_runs(self) -> frozenset[str]:
@@ -145,9 +146,12 @@ class PairSet:
 
     def frames(self, clip: str) -> FrameSource:
         """The clip's frames. Raises VideoError when the video has moved, PairSetError when it has changed."""
-        record = self.clip(clip)
+        return self._open(self.clip(clip))
+
+    def _open(self, record: ClipRecord, num_frames: int | None = None) -> FrameSource:
+        """num_frames: see `open_frames`; a video that has fewer by now is found when they are read."""
         files = [record.path / name for name in record.images]
-        source = open_images(record.path, files) if files else open_frames(record.path)
+        source = open_images(record.path, files) if files else open_frames(record.path, num_frames)
         if (source.num_frames, source.width, source.height) != (record.num_frames, record.width, record.height):
             found = f"{record.path}: {source.num_frames} frames of {source.width}x{source.height}"
             raise PairSetError(found, expected=f"{record.num_frames} of {record.width}x{record.height}", fix=REBUILD)

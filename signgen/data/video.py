@@ -59,8 +59,10 @@ class FrameSource(ABC):
         return self._read(start, stop)
 
 
-def open_frames(path: Path) -> FrameSource:
+def open_frames(path: Path, num_frames: int | None = None) -> FrameSource:
     """Open a video file, a folder of images (in natural order; other files are ignored) or a single image.
+
+    num_frames: how many frames a video has, where that is known; otherwise it is decoded once to count them.
 
     Frames of a video that says it was filmed with the camera turned stand upright, as players and OpenCV show them.
     Raises VideoError when it is missing, empty, truncated or not decodable.
@@ -72,6 +74,8 @@ def open_frames(path: Path) -> FrameSource:
         raise VideoError(f"{path}: no such file or folder", expected="a video, a folder of images or an image")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return open_images(path, [path])
+    if num_frames is not None:
+        return _VideoFile(path, _look(path, num_frames))
     stat = path.stat()
     return _VideoFile(path, _probe(str(path), stat.st_mtime_ns, stat.st_size))
 
@@ -163,7 +167,26 @@ class _Probe:
     turns: int  # quarter turns anticlockwise that stand the decoded frames upright; width and height are upright's
 
 
-@lru_cache(maxsize=1 << 16)
+def _described(stream: Any, rotation: float, num_frames: int) -> _Probe:
+    fps = float(stream.average_rate) if stream.average_rate else None
+    turns = round(rotation / 90) % 4
+    width, height = (stream.width, stream.height)[:: -1 if turns % 2 else 1]
+    return _Probe(num_frames, width, height, fps, stream.codec_context.name, turns)
+
+
+def _look(path: Path, num_frames: int) -> _Probe:
+    """By the header and the first frame alone. Raises VideoError."""
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            return _described(stream, next(container.decode(stream)).rotation, num_frames)
+    except (av.FFmpegError, IndexError, StopIteration) as error:
+        raise VideoError(f"{path}: not a video that can be decoded ({error})", fix="copy the file again") from error
+
+
+@lru_cache(maxsize=1024)
 def _probe(path: str, mtime_ns: int, size: int) -> _Probe:
     """Decode the whole video once: the only way to know how many frames there are. Raises VideoError."""
     import av
@@ -181,10 +204,7 @@ def _probe(path: str, mtime_ns: int, size: int) -> _Probe:
                 frames = packet.decode()
                 rotation = frames[0].rotation if frames and not decoded else rotation
                 decoded += len(frames)
-            fps = float(stream.average_rate) if stream.average_rate else None
-            turns = round(rotation / 90) % 4
-            width, height = (stream.width, stream.height)[:: -1 if turns % 2 else 1]
-            probe = _Probe(decoded, width, height, fps, stream.codec_context.name, turns)
+            probe = _described(stream, rotation, decoded)
     except (av.FFmpegError, IndexError) as error:
         what = f"breaks off after frame {decoded}" if decoded else "not a video that can be decoded"
         raise VideoError(f"{path}: {what} ({error})", fix="copy the file again, or re-encode it") from error
@@ -208,9 +228,24 @@ class _VideoFile(FrameSource):
         return {**self.__dict__, "_readers": {}}
 
     def _read(self, start: int, stop: int) -> np.ndarray:
-        if (process := os.getpid()) not in self._readers:
-            self._readers[process] = _Decord.open(self.path, self._probe) or _PyAV(self.path, self._probe.turns)
-        return self._readers[process].read(start, stop)
+        try:
+            if (process := os.getpid()) not in self._readers:
+                self._readers[process] = _Decord.open(self.path, self._probe) or _PyAV(self.path, self._probe.turns)
+            return self._readers[process].read(start, stop)
+        except _decoder_errors() as error:
+            found = f"{self.path}: frames {start}:{stop} cannot be decoded ({error})"
+            raise VideoError(found, fix="copy the file again, or re-encode it") from error
+
+
+def _decoder_errors() -> tuple[type[Exception], ...]:
+    """What decoders raise for files that break off or have changed since they were looked at."""
+    import av
+
+    try:
+        from decord import DECORDError
+    except ImportError:
+        return (av.FFmpegError,)
+    return (av.FFmpegError, DECORDError)
 
 
 class _Decord:
@@ -260,7 +295,9 @@ class _PyAV:
             self._restart()
         out = []
         while self._next < stop:
-            frame = next(self._frames)
+            frame = next(self._frames, None)
+            if frame is None:
+                raise VideoError(f"{self.path}: ends before frame {self._next}", expected=f"at least {stop} frames")
             if self._next >= start:
                 out.append(np.rot90(self._reformatter.reformat(frame, format="rgb24").to_ndarray(), self.turns))
             self._next += 1

@@ -122,6 +122,20 @@ class TestReading:
         assert source.fps == pytest.approx(10 / (360 / 600), rel=0.1)
         assert np.abs(source.read().astype(int) - frames).mean() < 6
 
+    def test_a_known_number_of_frames_is_not_counted_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = encode(tmp_path / "a.mp4", "libx264", ramp(30, 128, 96))
+        counted = open_frames(path)
+        monkeypatch.setattr(video, "_probe", None)
+        known = open_frames(path, 30)
+        assert vars(known)["_probe"] == vars(counted)["_probe"]
+        np.testing.assert_array_equal(known.read(), counted.read())
+        for codecs in (video.DECORD_CODECS, frozenset()):
+            monkeypatch.setattr(video, "DECORD_CODECS", codecs)
+            with pytest.raises(VideoError, match="ends before frame 30"):
+                open_frames(path, 40).read()
+
     def test_grey_and_transparent_images(self, tmp_path: Path) -> None:
         picture = ramp(1, 16, 12)[0]
         grey = picture[..., 0]
