@@ -38,7 +38,7 @@ class CanvasFrames:
         return np.stack([self.canvas.fit_frame(frame) for frame in frames]) if self._fits_early(clip) else frames
 
     def _fits_early(self, clip: str) -> bool:
-        """Whether frames are kept at the canvas size: where it is the smaller one. Else most would be fitted in vain."""
+        """Whether frames are kept at the canvas size: where it is the smaller; else most would be fitted in vain."""
         record = self.pairs.clip(clip)
         return self.canvas.width * self.canvas.height < record.width * record.height
 
