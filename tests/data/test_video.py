@@ -65,6 +65,7 @@ class TestReading:
         pytest.importorskip("decord")
         path = encode(tmp_path / "a.mp4", "libx264", ramp(30, 128, 96))
         source = open_frames(path)
+        np.testing.assert_array_equal(source.read(0, 4)[2:], source.read(2, 4))  # in order, then not
         first = source.read()
         assert isinstance(source._readers[os.getpid()], video._Decord)
         monkeypatch.setattr(video, "DECORD_CODECS", frozenset())
