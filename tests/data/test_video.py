@@ -225,15 +225,6 @@ class TestBadInput:
         (tmp_path / "x.png").write_bytes(b"\x89PNG....")
         self.one_line(tmp_path / "x.png", "not a readable image")
 
-    def test_no_frames_at_all(self, tmp_path: Path) -> None:
-        with av.open(str(tmp_path / "sound.mp4"), "w") as container:
-            stream = container.add_stream("aac", rate=16000)
-            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-            silence.rate = 16000
-            container.mux(stream.encode(silence))
-            container.mux(stream.encode(None))
-        self.one_line(tmp_path / "sound.mp4", "not a video that can be decoded")
-
     @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
     @pytest.mark.parametrize("index_first", [True, False])
     def test_truncated(self, tmp_path: Path, share: float, index_first: bool) -> None:
