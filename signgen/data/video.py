@@ -300,7 +300,7 @@ class _PyAV:
         if start < self.next:
             self._container.close()
             self._restart()
-        out: np.ndarray | None = None  # one array, not a list of frames: a third faster
+        out: np.ndarray | None = None  # one array, so that no list of frames is copied
         while self.next < stop:
             frame = next(self._frames, None)
             if frame is None:
