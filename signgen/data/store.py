@@ -68,11 +68,11 @@ class StoredFrames(FrameSource):
         self.path, self.array, self.rows = like.path, array, rows
         self.num_frames, self.width, self.height, self.fps = like.num_frames, like.width, like.height, like.fps
 
-    def _read(self, start: int, stop: int) -> np.ndarray:
-        wanted = np.arange(start, stop)
+    def _read(self, frames: np.ndarray) -> np.ndarray:
+        wanted = np.asarray(frames)
         places = np.searchsorted(self.rows, wanted)
         if not np.array_equal(self.rows[np.minimum(places, len(self.rows) - 1)], wanted):
-            raise VideoError(f"{self.array}: frames {start}:{stop} are not all stored", fix=_FIX)
+            raise VideoError(f"{self.array}: frames {frames[0]}:{frames[-1] + 1} are not all stored", fix=_FIX)
         try:
             return np.array(np.load(self.array, mmap_mode="r")[places])
         except (OSError, ValueError) as error:
@@ -105,7 +105,7 @@ def _write_clip(path: Path, source: FrameSource, frames: np.ndarray) -> int:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(handle, header)
         for run in _runs(frames):
-            handle.write(source.read(run[0], run[-1] + 1)[run - run[0]].tobytes())
+            handle.write(source.pick(run).tobytes())
     return math.prod(shape)
 
 

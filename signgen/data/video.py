@@ -6,9 +6,10 @@ import os
 import re
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +50,25 @@ class FrameSource(ABC):
     first_image: Path | None = None  # of images
 
     @abstractmethod
-    def _read(self, start: int, stop: int) -> np.ndarray: ...
+    def _read(self, frames: np.ndarray) -> np.ndarray: ...
 
     def read(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Frames [start, stop) as uint8 (N, height, width, 3) RGB. Raises VideoError outside 0..num_frames."""
         stop = self.num_frames if stop is None else stop
         if not 0 <= start < stop <= self.num_frames:
             raise VideoError(f"{self.path}: frames {start}:{stop} asked for", expected=f"a part of 0:{self.num_frames}")
-        return self._read(start, stop)
+        return self._read(np.arange(start, stop))
+
+    def pick(self, frames: np.ndarray) -> np.ndarray:
+        """These frames, in ascending order and each once, as uint8 (N, height, width, 3) RGB; of a video only they are
+        converted from YUV. Raises VideoError outside 0..num_frames."""
+        if not len(frames) or frames[0] < 0 or frames[-1] >= self.num_frames:
+            raise VideoError(f"{self.path}: {_span(frames)} asked for", expected=f"a part of 0:{self.num_frames}")
+        return self._read(frames)
+
+
+def _span(frames: np.ndarray) -> str:
+    return f"frames {frames[0]}:{frames[-1] + 1}" if len(frames) else "no frames"
 
 
 def open_frames(path: Path, num_frames: int | None = None) -> FrameSource:
@@ -75,7 +87,7 @@ def open_frames(path: Path, num_frames: int | None = None) -> FrameSource:
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return open_images(path, [path])
     if num_frames is not None:
-        return _VideoFile(path, _look(path, num_frames))
+        return _VideoFile.looked_at(path, num_frames)
     stat = path.stat()
     return _VideoFile(path, _probe(str(path), stat.st_mtime_ns, stat.st_size))
 
@@ -136,15 +148,15 @@ class _ImageFiles(FrameSource):
         self.num_frames, self.width, self.height, self.fps = len(files), width, height, None
         self.first_image = files[0]
 
-    def _read(self, start: int, stop: int) -> np.ndarray:
-        frames = np.empty((stop - start, self.height, self.width, 3), np.uint8)
-        for row, file in zip(frames, self.files[start:stop], strict=True):
-            image = read_image(file)
+    def _read(self, frames: np.ndarray) -> np.ndarray:
+        images = np.empty((len(frames), self.height, self.width, 3), np.uint8)
+        for row, frame in zip(images, frames, strict=True):
+            image = read_image(self.files[frame])
             if image.shape != row.shape:
-                found = f"{file}: {image.shape[1]}x{image.shape[0]}"
+                found = f"{self.files[frame]}: {image.shape[1]}x{image.shape[0]}"
                 raise VideoError(found, expected=f"{self.width}x{self.height} like the clip's first frame")
             row[:] = image
-        return frames
+        return images
 
 
 def open_images(path: Path, files: list[Path]) -> FrameSource:
@@ -169,21 +181,13 @@ class _Probe:
 
 def _described(stream: Any, rotation: float, num_frames: int) -> _Probe:
     fps = float(stream.average_rate) if stream.average_rate else None
-    turns = round(rotation / 90) % 4
+    turns = _turns(rotation)
     width, height = (stream.width, stream.height)[:: -1 if turns % 2 else 1]
     return _Probe(num_frames, width, height, fps, stream.codec_context.name, turns)
 
 
-def _look(path: Path, num_frames: int) -> _Probe:
-    """By the header and the first frame alone. Raises VideoError."""
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            return _described(stream, next(container.decode(stream)).rotation, num_frames)
-    except (av.FFmpegError, IndexError, StopIteration) as error:
-        raise VideoError(f"{path}: not a video that can be decoded ({error})", fix="copy the file again") from error
+def _turns(rotation: float) -> int:
+    return round(rotation / 90) % 4
 
 
 @lru_cache(maxsize=1024)
@@ -219,19 +223,25 @@ class _VideoFile(FrameSource):
     One carried over a fork must neither be used nor destroyed there: it would wait for threads that are gone.
     """
 
-    def __init__(self, path: Path, probe: _Probe) -> None:
+    def __init__(self, path: Path, probe: _Probe, reader: _PyAV | None = None) -> None:
         self.path, self._probe = path, probe
         self.num_frames, self.width, self.height, self.fps = probe.frames, probe.width, probe.height, probe.fps
-        self._readers: dict[int, _Decord | _PyAV] = {}
+        self._readers: dict[int, _Decord | _PyAV] = {os.getpid(): reader} if reader else {}
+
+    @classmethod
+    def looked_at(cls, path: Path, num_frames: int) -> _VideoFile:
+        """By the header and the first frame alone. Raises VideoError."""
+        reader = _PyAV(path)
+        return cls(path, _described(reader.stream, reader.rotation, num_frames), reader)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_readers": {}}
 
-    def _read(self, start: int, stop: int) -> np.ndarray:
+    def _read(self, frames: np.ndarray) -> np.ndarray:
         try:
-            return self._reader(start).read(start, stop)
+            return self._reader(frames[0]).read(frames)
         except _decoder_errors() as error:
-            found = f"{self.path}: frames {start}:{stop} cannot be decoded ({error})"
+            found = f"{self.path}: {_span(frames)} cannot be decoded ({error})"
             raise VideoError(found, fix="copy the file again, or re-encode it") from error
 
     def _reader(self, start: int) -> _Decord | _PyAV:
@@ -240,7 +250,7 @@ class _VideoFile(FrameSource):
         reader = self._readers.get(process)
         if not isinstance(reader, _Decord) and start != (reader.next if reader else 0):
             reader = _Decord.open(self.path, self._probe) or reader
-        self._readers[process] = reader or _PyAV(self.path, self._probe.turns)
+        self._readers[process] = reader or _PyAV(self.path)
         return self._readers[process]
 
 
@@ -273,45 +283,54 @@ class _Decord:
         reader = decord.VideoReader(str(path), ctx=decord.cpu(0))
         return cls(reader) if len(reader) == probe.frames else None
 
-    def read(self, start: int, stop: int) -> np.ndarray:
-        return self._reader.get_batch(range(start, stop)).asnumpy()
+    def read(self, frames: np.ndarray) -> np.ndarray:
+        return self._reader.get_batch(frames.tolist()).asnumpy()
 
 
 class _PyAV:
     """Decodes forwards and starts again from the first frame when asked for an earlier one: exact, never a seek."""
 
-    def __init__(self, path: Path, turns: int) -> None:
+    def __init__(self, path: Path) -> None:
         _OPEN.add(self)
-        self.path, self.turns = path, turns
-        self.next = 0
-        self._frames: Iterator[Any] = iter(())
+        self.path = path
         self._restart()
 
     def _restart(self) -> None:
+        """The first frame is decoded at once: only frames say how the camera was turned."""
         import av
 
-        self._container = av.open(str(self.path))
-        stream = self._container.streams.video[0]
-        stream.thread_type = "NONE"  # with threads it waits forever in a loader process whose parent has decoded
-        self._frames, self.next = self._container.decode(stream), 0
+        try:
+            self._container = av.open(str(self.path))
+            self.stream = self._container.streams.video[0]
+            self.stream.thread_type = "NONE"  # threads would be waited for, forever, in a forked loader process
+            frames = self._container.decode(self.stream)
+            first = next(frames)
+        except (av.FFmpegError, IndexError, StopIteration) as error:
+            found = f"{self.path}: not a video that can be decoded ({error})"
+            raise VideoError(found, fix="copy the file again, or re-encode it") from error
+        self.rotation = first.rotation
+        self._frames, self.next = chain([first], frames), 0
         self._reformatter = av.video.reformatter.VideoReformatter()
 
-    def read(self, start: int, stop: int) -> np.ndarray:
-        if start < self.next:
+    def read(self, frames: np.ndarray) -> np.ndarray:
+        if frames[0] < self.next:
             self._container.close()
             self._restart()
-        out: np.ndarray | None = None  # one array, so that no list of frames is copied
-        while self.next < stop:
+        first = self._upright(frames[0])
+        out = np.empty((len(frames), *first.shape), np.uint8)  # one array, so that no list of frames is copied
+        out[0] = first
+        for row, frame in zip(out[1:], frames[1:], strict=True):
+            row[:] = self._upright(frame)
+        return out
+
+    def _upright(self, number: int) -> np.ndarray:
+        """Frame `number`, which is not behind; those before it are decoded but not converted."""
+        while self.next <= number:
             frame = next(self._frames, None)
             if frame is None:
-                raise VideoError(f"{self.path}: ends before frame {self.next}", expected=f"at least {stop} frames")
-            if self.next >= start:
-                image = np.rot90(self._reformatter.reformat(frame, format="rgb24").to_ndarray(), self.turns)
-                out = np.empty((stop - start, *image.shape), np.uint8) if out is None else out
-                out[self.next - start] = image
+                raise VideoError(f"{self.path}: ends before frame {self.next}", expected=f"frame {number} too")
             self.next += 1
-        assert out is not None  # start < stop
-        return out
+        return np.rot90(self._reformatter.reformat(frame, format="rgb24").to_ndarray(), _turns(self.rotation))
 
 
 _OPEN: weakref.WeakSet[_Decord | _PyAV] = weakref.WeakSet()

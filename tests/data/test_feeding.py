@@ -103,23 +103,33 @@ class TestCache:
 class CountingFrames(CanvasFrames):
     def __init__(self, pairs: PairSet) -> None:
         super().__init__(pairs, CANVAS)
-        self.reads: list[tuple[str, int, int]] = []
+        self.reads: list[list[int]] = []
 
-    def _read(self, clip: str, start: int, run: int) -> np.ndarray:
-        self.reads.append((clip, start, run))
-        return super()._read(clip, start, run)
+    def _read(self, clip: str, frames: np.ndarray) -> np.ndarray:
+        self.reads.append(frames.tolist())
+        return super()._read(clip, frames)
 
 
-def test_videos_are_read_in_runs_and_stored_frames_one_by_one(plain, stored, monkeypatch):
+def test_of_videos_the_used_frames_of_a_run_are_read_together_and_stored_ones_one_by_one(plain, stored, monkeypatch):
     monkeypatch.setattr(canvas_frames, "RUN", 4)
     clip = plain.clips[0].name
     used = stored.used_frames()[clip]
     videos, singles = CountingFrames(plain), CountingFrames(stored)
     for frame in used:
         assert np.array_equal(videos(clip, frame), singles(clip, frame))
-    assert {run for _, _, run in videos.reads} == {4}
-    assert len(videos.reads) == len({frame // 4 for frame in used})
-    assert [(start, run) for _, start, run in singles.reads] == [(frame, 1) for frame in used]
+    runs = [[frame for frame in used if frame // 4 == run] for run in dict.fromkeys(used // 4)]
+    assert videos.reads == runs
+    assert singles.reads == [[frame] for frame in used]
+
+
+def test_a_frame_that_no_triple_uses_is_read_alone(plain):
+    clip = plain.clips[0]
+    unused = min(set(range(clip.num_frames)) - set(plain.used_frames()[clip.name].tolist()))
+    frames = CountingFrames(plain)
+    assert np.array_equal(
+        frames(clip.name, unused), CANVAS.fit_frame(plain.frames(clip.name).read(unused, unused + 1)[0])
+    )
+    assert frames.reads == [[unused]]
 
 
 def test_the_store_holds_exactly_what_triples_use(plain, stored):

@@ -137,6 +137,23 @@ class TestReading:
             with pytest.raises(VideoError, match="ends before frame 30"):
                 open_frames(path, 40).read()
 
+    @pytest.mark.parametrize("kind", ["decord", "pyav", "images"])
+    def test_some_frames(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+        if kind == "images":
+            for index, frame in enumerate(ramp(30, 128, 96)):
+                write_png(tmp_path / "clip" / f"{index}.png", frame)
+            path = tmp_path / "clip"
+        else:
+            path = encode(tmp_path / "a.mp4", "libx264", ramp(30, 128, 96))
+            monkeypatch.setattr(video, "DECORD_CODECS", video.DECORD_CODECS if kind == "decord" else frozenset())
+        every = open_frames(path).read()
+        source = open_frames(path)
+        for frames in ([0, 3, 4, 29], [2, 29], [0], [1]):  # the later ones go back
+            assert np.abs(source.pick(np.array(frames)).astype(int) - every[frames]).max() <= (kind == "decord")
+        for frames in ([-1, 3], [4, 30], []):
+            with pytest.raises(VideoError, match="a part of 0:30"):
+                source.pick(np.array(frames, int))
+
     def test_grey_and_transparent_images(self, tmp_path: Path) -> None:
         picture = ramp(1, 16, 12)[0]
         grey = picture[..., 0]
@@ -208,9 +225,9 @@ class TestReading:
 
 
 class TestBadInput:
-    def one_line(self, path: Path, named: str) -> None:
+    def one_line(self, path: Path, named: str, num_frames: int | None = None) -> None:
         with pytest.raises(VideoError, match=named) as caught:
-            open_frames(path)
+            open_frames(path, num_frames)
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
 
@@ -218,6 +235,7 @@ class TestBadInput:
         self.one_line(tmp_path / "no.mp4", "no such file")
         (tmp_path / "x.mp4").write_bytes(bytes(range(256)) * 20)
         self.one_line(tmp_path / "x.mp4", "not a video that can be decoded")
+        self.one_line(tmp_path / "x.mp4", "not a video that can be decoded", num_frames=3)
         (tmp_path / "empty.mp4").write_bytes(b"")
         self.one_line(tmp_path / "empty.mp4", "not a video that can be decoded")
         (tmp_path / "folder").mkdir()
