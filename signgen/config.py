@@ -77,7 +77,7 @@ class FusionSettings(Section):
 class ConditionSettings(Section):
     """One condition provider. `options` are the provider's own sizes."""
 
-    kind: Literal["source_tokens", "pose_map", "fusion_vector", "source_latent", "source_pose_map"]
+    kind: Literal["source_tokens", "pose_map", "fusion_vector", "source_latent", "source_pose_map", "part_warp"]
     null: Literal["zero", "learned"] = "zero"
     options: dict[str, Any] = {}
 
@@ -102,10 +102,12 @@ class CopySettings(Section):
 
     layers: how many copies of the source, each with a share and an appearance flow of its own, are blended into the
     prediction; 0: none. reach: pixels of the canvas that an output of 1 moves a copy; 0: copies stay where they are.
+    warp: the part warp is one more picture of that mixture; its share is the learned gate between it and prediction.
     """
 
     layers: int = Field(0, ge=0)
     reach: float = Field(0.0, ge=0)
+    warp: bool = False
 
 
 class DiffusionSettings(Section):
@@ -120,7 +122,7 @@ class DiffusionSettings(Section):
     timestep_power: float = Field(1.0, gt=0)
     noise_offset: float = Field(0.0, ge=0)
     min_snr_gamma: float | None = None
-    base: Literal["none", "source"] = "none"
+    base: Literal["none", "source", "warp"] = "none"
     base_std: float = Field(0.5, gt=0)
     copies: CopySettings = CopySettings()
     condition_dropout: BranchDropout = BranchDropout()
@@ -215,6 +217,8 @@ class Recipe(Section):
         kinds = [condition.kind for condition in self.conditions]
         if len(set(kinds)) != len(kinds):
             raise ValueError(f"conditions {kinds} repeat a kind")
+        if "part_warp" not in kinds and (self.diffusion.base == "warp" or self.diffusion.copies.warp):
+            raise ValueError("diffusion.base: warp and copies.warp need the condition part_warp")
         for side in (self.canvas.width, self.canvas.height):
             if side % self.image_space.factor:
                 raise ValueError(f"canvas side {side} is no multiple of image_space.factor {self.image_space.factor}")
@@ -224,6 +228,11 @@ class Recipe(Section):
     def active_conditions(self) -> tuple[ConditionSettings, ...]:
         """The providers in use: without stage 1 there is no fusion vector."""
         return tuple(c for c in self.conditions if self.fusion.enabled or c.kind != "fusion_vector")
+
+    @property
+    def part_warp(self) -> bool:
+        """Whether the model is given the source's parts moved to the target's keypoints."""
+        return any(c.kind == "part_warp" for c in self.conditions)
 
     @property
     def pose_window(self) -> int:

@@ -25,10 +25,11 @@ BELOW = {
     "_torchvision": set(),
     "__init__": {"_torchvision"},
     "poses": BASE,
-    "data": {"poses", *BASE},
+    "warp": {"poses", *BASE},
+    "data": {"warp", "poses", *BASE},
     "models": {"poses", *BASE},
     "metrics": {"models", "data", "poses", *BASE},
-    "rendering": {"metrics", "models", "data", "poses", *BASE},
+    "rendering": {"metrics", "models", "data", "warp", "poses", *BASE},
     "training": {"rendering", "metrics", "models", "data", "poses", *BASE},
     "cli": {"training", "rendering", "metrics", "models", "data", "poses", *BASE},
 }

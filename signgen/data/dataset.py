@@ -12,6 +12,7 @@ from signgen.data.batches import Sample
 from signgen.data.canvas import Canvas
 from signgen.data.canvas_frames import CanvasFrames
 from signgen.data.pairset import PairSet
+from signgen.data.part_warps import PartWarps
 from signgen.poses.draw import Palette, draw_pose
 from signgen.poses.parts import part_boxes
 from signgen.poses.sequence import window_frames
@@ -24,6 +25,7 @@ class TripleDataset(Dataset):
     An item, for Sample(epoch, row):
       source, target: uint8 (3, H, W) RGB. source_pose: uint8 (3, H, W), lines on black.
       target_pose: uint8 (3 (1 + 2 window), H, W): the target frame's pose image, then its neighbours' (window_frames).
+      part_warp, where asked for: uint8 (6, H, W), the source's parts at the target's keypoints, and masks (PartWarps).
       regions: uint8 (2, H, W), 1 inside the target's hand boxes / face box.
       epoch, index: int. source_id, target_id: int64, equal for the same frame of the same clip.
     """
@@ -37,11 +39,13 @@ class TripleDataset(Dataset):
         augmentation: Augmentation,
         seed: int,
         window: int = 0,
+        part_warp: bool = False,
     ) -> None:
         self.pairs, self.canvas, self.palette = pairs, canvas, palette
         self.augmentation, self.seed, self.window = augmentation, seed, window
         self.triples = pairs.triples(split)
         self.frames = CanvasFrames(pairs, canvas)
+        self.part_warps = PartWarps(self.frames) if part_warp else None
 
     def __len__(self) -> int:
         return len(self.triples)
@@ -65,7 +69,7 @@ class TripleDataset(Dataset):
         source_points, target_points, *_ = moved = [
             self._moved_points(name, frame, warp, mirrored) for frame in (source, *shown)
         ]
-        return {
+        item = {
             "source": _chw(source_image),
             "target": _chw(target_image),
             "source_pose": _chw(self._draw(source_points)),
@@ -76,11 +80,15 @@ class TripleDataset(Dataset):
             "source_id": torch.tensor((clip << 32) + source),
             "target_id": torch.tensor((clip << 32) + target),
         }
+        if self.part_warps is not None:
+            warped = self.part_warps(name, source, target)
+            parts = [_moved(channels, warp, mirrored) for channels in (warped[..., :3], warped[..., 3:])]
+            item["part_warp"] = torch.cat([_chw(part) for part in parts])
+        return item
 
     def _image(self, clip: str, frame: int, warp: np.ndarray | None, mirrored: bool) -> np.ndarray:
         """A frame on the canvas, augmented."""
-        image = move_frame(self.frames(clip, frame), warp)
-        return image[:, ::-1] if mirrored else image
+        return _moved(self.frames(clip, frame), warp, mirrored)
 
     def _moved_points(self, clip: str, frame: int, warp: np.ndarray | None, mirrored: bool) -> np.ndarray:
         """Its keypoints (K, 3), augmented like it."""
@@ -104,6 +112,11 @@ def region_masks(points: np.ndarray, canvas: Canvas) -> np.ndarray:
             x0, y0, x1, y1 = box
             masks[1 if name == "face" else 0, y0:y1, x0:x1] = 1
     return masks
+
+
+def _moved(image: np.ndarray, warp: np.ndarray | None, mirrored: bool) -> np.ndarray:
+    image = move_frame(np.ascontiguousarray(image), warp)
+    return image[:, ::-1] if mirrored else image
 
 
 def spread(length: int, count: int) -> list[int]:

@@ -14,7 +14,7 @@ from signgen.models.conditions import ConditionSet
 from signgen.models.denoiser import widen_conv_in, widen_conv_out
 from signgen.models.fusion import FusionModel
 from signgen.models.image_space import PixelUnshuffleSpace, as_image_space
-from signgen.models.layers import CHANNELS_PER_LAYER
+from signgen.models.layers import channels_of
 from signgen.models.pipeline import SignerPipeline
 from signgen.models.weights import load_pretrained
 
@@ -31,7 +31,8 @@ def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerP
         image_space = _build_image_space(recipe)
         source_encoder = _build_source_encoder(recipe)
         scheduler = _build_scheduler(recipe.diffusion.scheduler)
-        if recipe.diffusion.copies.layers and scheduler.config.prediction_type != "sample":
+        copies = recipe.diffusion.copies
+        if (copies.layers or copies.warp) and scheduler.config.prediction_type != "sample":
             raise RecipeError(
                 f"diffusion.copies with a scheduler that predicts {scheduler.config.prediction_type}",
                 expected="prediction_type: sample",
@@ -49,9 +50,8 @@ def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerP
         }
         conditions = ConditionSet(entries, sizes)
         widen_conv_in(unet, conditions.spatial_channels)
-        layers = recipe.diffusion.copies.layers
         # From zero, the only copy starts as the source itself; several would stay alike.
-        widen_conv_out(unet, CHANNELS_PER_LAYER * layers, std=0.02 if layers > 1 else 0.0)
+        widen_conv_out(unet, channels_of(copies.layers, int(copies.warp)), std=0.02 if copies.layers > 1 else 0.0)
     pipeline = SignerPipeline(
         image_space=image_space,
         source_encoder=source_encoder,
@@ -61,8 +61,9 @@ def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerP
         fusion=fusion,
         source_side=recipe.source_encoder.side,
         base=recipe.diffusion.base,
-        copies=recipe.diffusion.copies.layers,
-        reach=recipe.diffusion.copies.reach,
+        copies=copies.layers,
+        reach=copies.reach,
+        warp_copy=copies.warp,
         solver=recipe.sampling.solver,
     )
     for network in pipeline.networks().values():

@@ -17,6 +17,7 @@ from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedd
 from torch import nn
 
 Branch = Literal["pose", "source", "fusion"]
+WARP_MASKS = 3  # moved parts, hands, painted
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Features:
     source_pose (B, 3, H, W) in [0, 1]: pose image on the canvas; None = not known.
     target_pose (B, 3 (1 + 2 window), H, W) in [0, 1]: the frame's pose image, then its neighbours'.
     fusion (B, E): stage 1's embedding, unit length.
+    part_warp (B, C + 3, h, w): the source's parts moved to the target's keypoints, in the image space, and its masks.
     """
 
     source_tokens: torch.Tensor | None = None
@@ -34,6 +36,7 @@ class Features:
     source_pose: torch.Tensor | None = None
     target_pose: torch.Tensor | None = None
     fusion: torch.Tensor | None = None
+    part_warp: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,19 @@ class SourceLatent(Condition):
         return feature
 
 
+class PartWarp(Condition):
+    """The source's parts where the target's keypoints want them, and what of that is moved, hand, or painted."""
+
+    name, reads = "part_warp", "part_warp"
+    kind, branch, per_frame = "spatial", "source", True
+
+    def __init__(self, sizes: Sizes, learned_null: bool) -> None:
+        super().__init__(sizes, learned_null, sizes.latent_channels + WARP_MASKS)
+
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+        return feature
+
+
 class FusionVector(Condition):
     """FPDM's fusion embedding: Linear GELU Dropout Linear to the time embedding's width."""
 
@@ -166,7 +182,7 @@ class FusionVector(Condition):
 
 
 PROVIDERS: dict[str, type[Condition]] = {
-    provider.name: provider for provider in (SourceTokens, PoseMap, FusionVector, SourceLatent, SourcePoseMap)
+    provider.name: provider for provider in (SourceTokens, PoseMap, FusionVector, SourceLatent, SourcePoseMap, PartWarp)
 }
 BRANCHES: tuple[Branch, ...] = ("pose", "source", "fusion")
 Values = dict[str, torch.Tensor]

@@ -3,6 +3,7 @@
 x = m_0 p + sum_k m_k W(s, f_k), with m the softmax over (0, l_1 ... l_K) at every latent pixel: p is the prediction, s
 the source, W(s, f) the source sampled where the appearance flow f points (Zhou et al. 2016, "View Synthesis by
 Appearance Flow"). What stands still or only moves is then copied, not drawn again. l and f are outputs of the denoiser.
+The part warp may be one more picture of the mixture, without a flow: its share is the gate between it and p.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-CHANNELS_PER_LAYER = 3  # one logit, two of flow
+
+def channels_of(layers: int, still: int = 0) -> int:
+    """Outputs beside the prediction: a logit and two of flow for each layer, a logit for each picture that is mixed in
+    as it is."""
+    return 3 * layers + still
 
 
-def split_layers(output: torch.Tensor, layers: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """output (B, C + 3 K, h, w) -> prediction (B, C, h, w), logits (B, K, h, w), flows (B, K, 2, h, w)."""
-    prediction, logits, flows = output.split([output.shape[1] - CHANNELS_PER_LAYER * layers, layers, 2 * layers], 1)
+def split_layers(output: torch.Tensor, layers: int, still: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """output (B, C + 3 K + S, h, w) -> prediction (B, C, h, w), logits (B, K + S, h, w), flows (B, K, 2, h, w)."""
+    own = output.shape[1] - channels_of(layers, still)
+    prediction, logits, flows = output.split([own, layers + still, 2 * layers], 1)
     return prediction, logits, flows.unflatten(1, (layers, 2))
 
 

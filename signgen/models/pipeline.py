@@ -19,6 +19,7 @@ from diffusers import (
 from torch.nn import functional as F
 from transformers import Dinov2Model
 
+from signgen.errors import ModelError
 from signgen.models.conditions import Conditioning, ConditionSet, Features, Values
 from signgen.models.denoiser import denoise
 from signgen.models.fusion import FusionModel
@@ -65,6 +66,7 @@ class SignerPipeline(DiffusionPipeline):
         base_scale: float = 1.0,
         copies: int = 0,
         reach: float = 0.0,
+        warp_copy: bool = False,
         solver: str = "unipc",
     ) -> None:
         super().__init__()
@@ -77,7 +79,13 @@ class SignerPipeline(DiffusionPipeline):
             fusion=fusion,
         )
         self.register_to_config(
-            source_side=source_side, base=base, base_scale=base_scale, copies=copies, reach=reach, solver=solver
+            source_side=source_side,
+            base=base,
+            base_scale=base_scale,
+            copies=copies,
+            reach=reach,
+            warp_copy=warp_copy,
+            solver=solver,
         )
 
     @classmethod
@@ -114,26 +122,46 @@ class SignerPipeline(DiffusionPipeline):
         std = image.new_tensor(IMAGENET_STD).view(1, 3, 1, 1)
         return self.source_encoder(pixel_values=(image - mean) / std).last_hidden_state
 
-    def base_of(self, source_latent: torch.Tensor) -> torch.Tensor | None:
-        """What the prediction is a residual to."""
+    def encode_warp(self, part_warp: torch.Tensor) -> torch.Tensor:
+        """part_warp (B, 3 + 3, H, W) in [0, 1], picture and masks -> (B, C + 3, h, w) in the image space."""
+        latent = self.space.encode(part_warp[:, :3] * 2 - 1)
+        return torch.cat([latent, F.avg_pool2d(part_warp[:, 3:], self.space.factor)], 1)
+
+    def base_of(self, source_latent: torch.Tensor, part_warp: torch.Tensor | None) -> torch.Tensor | None:
+        """What the prediction is a residual to; part_warp (B, C + 3, h, w): see `encode_warp`."""
+        if self.config.base == "warp":
+            return self._warp_latent(part_warp)
         return source_latent if self.config.base == "source" else None
+
+    def _warp_latent(self, part_warp: torch.Tensor | None) -> torch.Tensor:
+        if part_warp is None:
+            raise ModelError("this model needs the part warp of every frame", fix="give part_warp to the pipeline")
+        return part_warp[:, : self.space.channels]
 
     def to_diffused(self, latent: torch.Tensor, base: torch.Tensor | None) -> torch.Tensor:
         """Image-space latent -> the variable that is diffused: (latent - base) * base_scale."""
         return latent if base is None else (latent - base) * self.config.base_scale
 
     def predict(
-        self, noisy: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning, source_latent: torch.Tensor
+        self,
+        noisy: torch.Tensor,
+        timestep: torch.Tensor,
+        conditioning: Conditioning,
+        source_latent: torch.Tensor,
+        part_warp: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """noisy (B, C, h, w), timestep (B,) or (), source_latent (B or 1, C, h, w) -> the network's prediction
-        (B, C, h, w), float32, with moved copies of the source blended in where the recipe says so."""
+        """noisy (B, C, h, w), timestep (B,) or (), source_latent (B or 1, C, h, w), part_warp (B, C + 3, h, w) -> the
+        network's prediction (B, C, h, w), float32, with moved copies of the source and the part warp blended in where
+        the recipe says so."""
         output = denoise(self.unet, noisy, timestep, conditioning).float()
-        if not self.config.copies:
+        if not (self.config.copies or self.config.warp_copy):
             return output
         source = source_latent.float().expand(len(output), -1, -1, -1)
-        prediction, logits, flows = split_layers(output, self.config.copies)
+        prediction, logits, flows = split_layers(output, self.config.copies, int(self.config.warp_copy))
         moved = [self.space.move(source, flow * self.config.reach) for flow in flows.unbind(1)]
-        base = self.base_of(source)
+        if self.config.warp_copy:
+            moved.append(self._warp_latent(part_warp).float())
+        base = self.base_of(source, part_warp)
         return blend(prediction, torch.stack([self.to_diffused(copy, base) for copy in moved], 1), logits)
 
     def from_diffused(self, value: torch.Tensor, base: torch.Tensor | None) -> torch.Tensor:
@@ -156,14 +184,16 @@ class SignerPipeline(DiffusionPipeline):
         return ClipState(self.conditions.values(features, per_frame=False), latent, embedding)
 
     @torch.no_grad()
-    def encode_frames(self, clip: ClipState, target_pose: torch.Tensor) -> Values:
-        """target_pose (B, 3 (1 + 2 window), H, W) in [0, 1], the frame's own pose image first -> the per-frame
-        condition values, computed once for all steps."""
+    def encode_frames(self, clip: ClipState, target_pose: torch.Tensor, part_warp: torch.Tensor | None) -> Values:
+        """target_pose (B, 3 (1 + 2 window), H, W) in [0, 1], the frame's own pose image first; part_warp (B, 6, H, W)
+        in [0, 1], where the model has it -> the per-frame condition values, computed once for all steps."""
         fused = None
         if self.fusion is not None and clip.source_embedding is not None:
             source = clip.source_embedding.expand(len(target_pose), -1)
             fused = self.fusion.combiner(source, self.fusion.embed(target_pose[:, :3]))
-        return self.conditions.values(Features(target_pose=target_pose, fusion=fused), per_frame=True)
+        warped = self.encode_warp(part_warp) if part_warp is not None else None
+        features = Features(target_pose=target_pose, fusion=fused, part_warp=warped)
+        return self.conditions.values(features, per_frame=True)
 
     @torch.no_grad()
     def sample(
@@ -188,10 +218,10 @@ class SignerPipeline(DiffusionPipeline):
         latent = noise * scheduler.init_noise_sigma
         for timestep in scheduler.timesteps:
             scaled = scheduler.scale_model_input(latent, timestep).repeat(branches, 1, 1, 1)
-            output = self.predict(scaled, timestep, conditioning, clip.latent)
+            output = self.predict(scaled, timestep, conditioning, clip.latent, repeated.get("part_warp"))
             guided = combine(output, list(weights.values()))
             latent = scheduler.step(guided, timestep, latent, return_dict=False)[0]
-        return self.space.decode(self.from_diffused(latent, self.base_of(clip.latent)))
+        return self.space.decode(self.from_diffused(latent, self.base_of(clip.latent, frames.get("part_warp"))))
 
     @torch.no_grad()
     def __call__(
@@ -199,31 +229,43 @@ class SignerPipeline(DiffusionPipeline):
         source: torch.Tensor,
         target_pose: torch.Tensor,
         source_pose: torch.Tensor | None = None,
+        part_warp: torch.Tensor | None = None,
         seed: int = 0,
         clip: str = "",
         noise_scale: float = 1.0,
         micro_batch: int = 8,
         **sampling: Any,
     ) -> torch.Tensor:
-        """One source (1, 3, H, W), poses (T, 3 (1 + 2 window), H, W) -> images (T, 3, H, W) in [-1, 1].
+        """One source (1, 3, H, W), poses (T, 3 (1 + 2 window), H, W), where the model has it the part warp
+        (T, 6, H, W) in [0, 1] -> images (T, 3, H, W) in [-1, 1].
 
         Frames go through in padded micro-batches of one fixed size, so a frame does not depend on its neighbours.
         """
         state = self.encode_clip(source, source_pose)
         noise = clip_noise(seed, clip, state.latent.shape[1:], noise_scale).to(source.device)
-        return torch.cat([*self.render_batches(state, target_pose, noise, micro_batch, **sampling)])
+        return torch.cat([*self.render_batches(state, target_pose, part_warp, noise, micro_batch, **sampling)])
 
     def render_batches(
-        self, clip: ClipState, target_pose: torch.Tensor, noise: torch.Tensor, micro_batch: int, **sampling: Any
+        self,
+        clip: ClipState,
+        target_pose: torch.Tensor,
+        part_warp: torch.Tensor | None,
+        noise: torch.Tensor,
+        micro_batch: int,
+        **sampling: Any,
     ) -> Iterator[torch.Tensor]:
         """As `__call__`, batch by batch; noise (1, C, h, w) is the clip's."""
         for start in range(0, len(target_pose), micro_batch):
-            poses = target_pose[start : start + micro_batch]
-            count = len(poses)
-            padded = torch.cat([poses, poses[-1:].expand(micro_batch - count, -1, -1, -1)])
-            values = self.encode_frames(clip, padded)
+            part = slice(start, min(start + micro_batch, len(target_pose)))
+            warped = None if part_warp is None else _padded(part_warp[part], micro_batch)
+            values = self.encode_frames(clip, _padded(target_pose[part], micro_batch), warped)
             shared = noise.expand(micro_batch, -1, -1, -1)
-            yield self.sample(clip, values, shared, **sampling)[:count]
+            yield self.sample(clip, values, shared, **sampling)[: part.stop - part.start]
+
+
+def _padded(batch: torch.Tensor, count: int) -> torch.Tensor:
+    """(b, ...) -> (count, ...), the last repeated."""
+    return torch.cat([batch, batch[-1:].expand(count - len(batch), *[-1] * (batch.dim() - 1))])
 
 
 def clip_noise(seed: int, clip: str, shape: Sequence[int], scale: float = 1.0) -> torch.Tensor:

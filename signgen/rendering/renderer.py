@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,8 @@ from signgen.models.pipeline import SignerPipeline, clip_noise
 from signgen.poses.draw import draw_pose
 from signgen.poses.sequence import PoseSequence, window_frames
 from signgen.rendering.strips import to_uint8
+from signgen.warp.bank import source_bank
+from signgen.warp.compose import part_warp, unmoved
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -52,6 +54,7 @@ class Renderer:
         self.sampling = sampling or recipe.sampling
         self.palette = card.drawing_palette()
         self.canvas, self.window = Canvas(**recipe.canvas.model_dump()), recipe.pose_window
+        self.warps = recipe.part_warp
         self.device = device or torch.device("cpu")
         for network in pipeline.networks().values():
             network.to(self.device)
@@ -64,7 +67,7 @@ class Renderer:
                 f"poses have the skeleton {poses.skeleton}",
                 expected=f"{self.card.skeleton}, the model's",
             )
-        points = self.canvas.fit_keypoints(poses.keypoints, poses.width, poses.height)
+        points = self._points(poses)
         size = (self.canvas.width, self.canvas.height)
         return np.stack([draw_pose(frame, *size, source_size=size, palette=self.palette) for frame in points])
 
@@ -76,6 +79,19 @@ class Renderer:
         shown = np.array([window_frames(frame, len(poses), self.window) for frame in frames]) - first
         return np.concatenate([drawn[places] for places in shown.T], axis=-1)
 
+    def part_warps(self, source: Source, poses: PoseSequence) -> Callable[[range], np.ndarray]:
+        """Frames of `poses` -> uint8 (N, H, W, 6): the source's parts moved there, and masks. A source whose pose is
+        not known, or shows no shoulders, stays as it is."""
+        frame, points = self.canvas.fit_frame(source.frame), self._points(poses)
+        bank = None if source.pose is None else source_bank(frame, self._points(source.pose)[0])
+        if bank is None:
+            return lambda frames: np.stack([unmoved(frame)] * len(frames))
+        return lambda frames: np.stack([part_warp(bank, points[number]).channels() for number in frames])
+
+    def _points(self, poses: PoseSequence) -> np.ndarray:
+        """(T, K, 3) in canvas pixels."""
+        return self.canvas.fit_keypoints(poses.keypoints, poses.width, poses.height)
+
     def frames(self, source: Source, poses: PoseSequence, part: range | None = None) -> Iterator[np.ndarray]:
         """Rendered frames, uint8 (h, w, 3) at the source's native size, one per pose (of `part`), as they are ready."""
         height, width = source.frame.shape[:2]
@@ -86,6 +102,7 @@ class Renderer:
             clip = self.pipeline.encode_clip(image, source_pose)
         noise = clip_noise(self.seed, source.name, clip.latent.shape[1:], sampling.noise_scale).to(self.device)
         part = part or range(len(poses))
+        warped = self.part_warps(source, poses) if self.warps else None
         for start in range(part.start, part.stop, sampling.micro_batch):
             batch = range(start, min(start + sampling.micro_batch, part.stop))
             drawn = self._tensor(self.draw_windows(poses, batch))
@@ -93,6 +110,7 @@ class Renderer:
                 batches = self.pipeline.render_batches(
                     clip,
                     drawn,
+                    None if warped is None else self._tensor(warped(batch)),
                     noise,
                     sampling.micro_batch,
                     steps=sampling.steps,

@@ -37,13 +37,14 @@ class DiffusionTrainee(nn.Module):
     def forward(self, batch: Batch) -> Batch:
         """Loss of FPDM's stage 2: (weighted) MSE to the scheduler's target."""
         clean, source_latent, features = self._encode(batch)
+        part_warp = features.part_warp
         scheduler = self.pipeline.scheduler
         noise, timestep = batch["noise"], batch["timestep"]
         noisy = scheduler.add_noise(clean, noise, timestep)
         keep = {name: batch[f"keep_{name}"] for name in BRANCHES}
         conditioning = self.conditions.merge(self.conditions.values(features), keep, noisy)
         channels_last = noisy.contiguous(memory_format=torch.channels_last)
-        output = self.pipeline.predict(channels_last, timestep, conditioning, source_latent)
+        output = self.pipeline.predict(channels_last, timestep, conditioning, source_latent, part_warp)
         error = (output - self._target(clean, noise, timestep)) ** 2
         weight = self._region_weight(batch["regions"], error.shape[-2:])
         per_sample = (error * weight).mean((1, 2, 3)) * self._snr_weight(timestep)
@@ -60,13 +61,14 @@ class DiffusionTrainee(nn.Module):
         with torch.no_grad():
             source_latent = pipeline.space.encode(source)
             target_latent = pipeline.space.encode(signed_range(batch["target"]))
+            warped = pipeline.encode_warp(unit_range(batch["part_warp"])) if "part_warp" in needs else None
             fused = pipeline.fusion(unit_range(batch["source"]), target_pose[:, :3]) if "fusion" in needs else None
         tokens = None
         if "source_tokens" in needs:
             with torch.set_grad_enabled(self.source_encoder is not None and torch.is_grad_enabled()):
                 tokens = pipeline.source_tokens(source)
-        base = pipeline.base_of(source_latent)
-        features = Features(tokens, source_latent, source_pose, target_pose, fused)
+        base = pipeline.base_of(source_latent, warped)
+        features = Features(tokens, source_latent, source_pose, target_pose, fused, warped)
         return pipeline.to_diffused(target_latent, base), source_latent, features
 
     def _target(self, clean: torch.Tensor, noise: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
@@ -149,10 +151,11 @@ class DiffusionStage:
         if self.recipe.diffusion.base == "none":
             return
         items = [dataset[Sample(0, i)] for i in spread(len(dataset), triples)]
-        target, source = (signed_range(torch.stack([item[k] for item in items])) for k in ("target", "source"))
+        base = "part_warp" if self.recipe.diffusion.base == "warp" else "source"
+        target, start = (signed_range(torch.stack([item[k][:3] for item in items])) for k in ("target", base))
         space = self.pipeline.space
         with torch.no_grad():
-            residual = space.encode(target.to(self.device)) - space.encode(source.to(self.device))
+            residual = space.encode(target.to(self.device)) - space.encode(start.to(self.device))
         deviation = float(residual.std())
         self.pipeline.register_to_config(base_scale=self.recipe.diffusion.base_std / max(deviation, 1e-3))
 
@@ -171,6 +174,7 @@ class DiffusionStage:
                     signed_range(item["source"][None]).to(self.device),
                     unit_range(item["target_pose"][None]).to(self.device),
                     unit_range(item["source_pose"][None]).to(self.device),
+                    unit_range(item["part_warp"][None]).to(self.device) if "part_warp" in item else None,
                     noise_scale=sampling.noise_scale,
                     micro_batch=1,
                     steps=sampling.steps,

@@ -128,9 +128,9 @@ class TrainingRun:
         return fusion.eval()
 
     def _diffusion_stage(self, pipeline: SignerPipeline) -> int:
-        window = self.recipe.pose_window
-        stage = DiffusionStage(self.recipe, pipeline, self._validation(window), self.accelerator.device)
-        dataset = self._triples("train", stage.settings.augmentation, window)
+        seen = {"window": self.recipe.pose_window, "part_warp": self.recipe.part_warp}
+        stage = DiffusionStage(self.recipe, pipeline, self._validation(**seen), self.accelerator.device)
+        dataset = self._triples("train", stage.settings.augmentation, **seen)
         stage.calibrate(dataset)
         return self._train_stage(stage, dataset)
 
@@ -156,12 +156,13 @@ class TrainingRun:
         progress = read_progress(self.folder, stage)
         return progress is not None and progress.step == progress.steps
 
-    def _triples(self, split: str, augmentation: Augmentation, window: int = 0) -> TripleDataset:
+    def _triples(self, split: str, augmentation: Augmentation, **seen: Any) -> TripleDataset:
         canvas = Canvas(**self.recipe.canvas.model_dump())
-        return TripleDataset(self.pairs, split, canvas, self.palette, augmentation, self.recipe.seed, window)
+        return TripleDataset(self.pairs, split, canvas, self.palette, augmentation, self.recipe.seed, **seen)
 
-    def _validation(self, window: int = 0) -> TripleDataset | None:
-        return self._triples("val", Augmentation(), window) if len(self.pairs.triples("val")) else None
+    def _validation(self, **seen: Any) -> TripleDataset | None:
+        """seen: what stage 2's conditions need beside the triple, see TripleDataset."""
+        return self._triples("val", Augmentation(), **seen) if len(self.pairs.triples("val")) else None
 
     def _to_device(self, pipeline: SignerPipeline) -> None:
         for network in pipeline.networks().values():

@@ -1,0 +1,180 @@
+"""A source bank and a target's keypoints in; the source person in that pose, and masks of what was done, out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from signgen.warp.anatomy import FINGER, FOREARM, PALM, PHALANGES, SIDES, UPPER_ARM, Anatomy, anatomy
+from signgen.warp.bank import Layer, SourceBank, pixel_grid
+from signgen.warp.geometry import affine, follow_bones, scale_of, similarity
+
+MASKS = ("moved", "hands", "painted")
+_SHARPNESS = 2.0  # of the blend between bones: weights fall with the distance to the power of twice this
+_NECK = (0.15, 0.5)  # on the way from the shoulders to the middle of the face, torso turns into head
+_THICKEST = 1.6  # no limb becomes thicker or thinner than this
+_ARM_BONES = np.array([(0, 1), (1, 2)])
+_REACH = 0.3  # shoulder widths around the bones within which an arm's pixels may lie
+
+
+@dataclass(frozen=True)
+class Warped:
+    """image: uint8 (H, W, 3). masks: uint8 (3, H, W), 0..255: MASKS, where a moved part lies, where a hand does, and
+    where what is shown was painted, not seen."""
+
+    image: np.ndarray
+    masks: np.ndarray
+
+    def channels(self) -> np.ndarray:
+        """uint8 (H, W, 6): the image's R, G, B, then the masks."""
+        return np.concatenate([self.image, self.masks.transpose(1, 2, 0)], -1)
+
+
+def unmoved(frame: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 6) of a frame whose person is not known: itself, nothing moved."""
+    return np.concatenate([frame, np.zeros_like(frame)], -1)
+
+
+def part_warp(bank: SourceBank, keypoints: np.ndarray) -> Warped:
+    """The bank's person in the pose of (133, 3) keypoints, on the bank's background.
+
+    What the target's keypoints lack stays out of the picture; without both shoulders the person is left out.
+    """
+    target = anatomy(keypoints)
+    canvas = _Canvas(bank)
+    if target is not None:
+        trunk = similarity(*_torso_points(target, bank.body))
+        canvas.trunk(bank, target, trunk)
+        across = float(np.clip(scale_of(trunk), 1 / _THICKEST, _THICKEST))
+        for side in SIDES:
+            canvas.arm(bank, target, side, across)
+        for side in SIDES:
+            canvas.hand(bank, target, side, across)
+    return canvas.result()
+
+
+def _torso_points(target: Anatomy, source: Anatomy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points of both torsos, and their weights."""
+    if target.hips is None or source.hips is None:
+        return target.shoulders, source.shoulders, np.ones(2)
+    weights = np.array([1, 1, 0.25, 0.25])
+    return np.vstack([target.shoulders, target.hips]), np.vstack([source.shoulders, source.hips]), weights
+
+
+class _Canvas:
+    """The picture in the making, float32 0..255: layers are laid over it from the back to the front."""
+
+    def __init__(self, bank: SourceBank) -> None:
+        height, width = bank.background.shape[:2]
+        self._size = (width, height)
+        self._grid = pixel_grid(width, height)
+        self._image = bank.background.astype(np.float32)
+        self._moved = np.zeros((height, width), np.float32)
+        self._hands = np.zeros((height, width), np.float32)
+        self._painted = bank.person.astype(np.float32)
+
+    def trunk(self, bank: SourceBank, target: Anatomy, torso: np.ndarray) -> None:
+        """Torso and head by two similarities, blended over the neck."""
+        places = self._grid @ torso[:, :2].T + torso[:, 2]
+        head = np.intersect1d(target.head, bank.body.head)
+        if len(head) >= 3:
+            turned = similarity(target.points[head], bank.body.points[head])
+            to_face = target.points[head].mean(0) - target.neck
+            way = (self._grid - target.neck) @ (to_face / max(float(to_face @ to_face), 1e-6))
+            share = _smoothstep(way, *_NECK)[..., None]
+            places += share * (self._grid @ turned[:, :2].T + turned[:, 2] - places)
+        filled = cv2.remap(bank.filled, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        self._lay(bank.trunk, places, (0, 0, *self._size), painted=filled)
+
+    def arm(self, bank: SourceBank, target: Anatomy, side: str, across: float) -> None:
+        """Upper arm and forearm, each by its own bone."""
+        layer, here, there = bank.arms[side], target.arms[side], bank.body.arms[side]
+        if layer is None or here is None or there is None:
+            return
+        box = self._box(here, _REACH * target.width)
+        grid = self._part(box)
+        gaps, places = follow_bones(grid, here[_ARM_BONES], there[_ARM_BONES], across)
+        radii = np.array([UPPER_ARM, FOREARM], np.float32) * (bank.body.width / across)
+        self._lay(layer, _blended(gaps, places), box, within=_within(gaps, radii))
+
+    def hand(self, bank: SourceBank, target: Anatomy, side: str, across: float) -> None:
+        """The palm by an affine map, each phalanx by its bone."""
+        layer, here, there = bank.hands[side], target.hands[side], bank.body.hands[side]
+        if layer is None or here is None or there is None:
+            return
+        both = np.isfinite(here).all(1) & np.isfinite(there).all(1)
+        palm = [point for point in PALM if both[point]]
+        if len(palm) < 3 or not both[0]:
+            return
+        size = target.palm_size(side)
+        box = self._box(here[both], size)
+        grid = self._part(box)
+        # The palm is near where one of its own bones is, and moves as a whole.
+        metacarpals = [(0, point) for point in palm[1:]]
+        bones = np.array([*metacarpals, *((a, b) for a, b in PHALANGES if both[a] and both[b])])
+        thick = float(np.clip(bank.body.palm_size(side) / size, across / _THICKEST, across * _THICKEST))
+        gaps, places = follow_bones(grid, here[bones], there[bones], thick)
+        flat = affine(here[palm], there[palm])
+        places[len(metacarpals) - 1] = grid @ flat[:, :2].T + flat[:, 2]
+        gaps[len(metacarpals) - 1] = gaps[: len(metacarpals)].min(0)
+        gaps, places = gaps[len(metacarpals) - 1 :], places[len(metacarpals) - 1 :]
+        self._lay(layer, _blended(gaps, places), box, within=_within(gaps, FINGER * size), hand=True)
+
+    def result(self) -> Warped:
+        masks = np.stack([self._moved, self._hands, self._painted])
+        return Warped(*(np.clip(np.rint(values), 0, 255).astype(np.uint8) for values in (self._image, masks)))
+
+    def _box(self, points: np.ndarray, reach: float) -> tuple[int, int, int, int]:
+        low = np.clip(np.floor(points.min(0) - reach), 0, self._size).astype(int)
+        high = np.clip(np.ceil(points.max(0) + reach) + 1, 0, self._size).astype(int)
+        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+    def _part(self, box: tuple[int, int, int, int]) -> np.ndarray:
+        return self._grid[box[1] : box[3], box[0] : box[2]]
+
+    def _lay(
+        self,
+        layer: Layer,
+        places: np.ndarray,
+        box: tuple[int, int, int, int],
+        painted: np.ndarray | None = None,
+        within: np.ndarray | float = 1.0,
+        hand: bool = False,
+    ) -> None:
+        """Lay a layer over what is there, within `box`; places: the source pixel of each of the box's pixels; within:
+        how much of each pixel the part can reach, 0..1."""
+        x0, y0, x1, y1 = box
+        if x1 <= x0 or y1 <= y0:
+            return
+        rgba = cv2.remap(layer.rgba, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        rgba = rgba * np.asarray(within, np.float32)[..., None]
+        alpha = rgba[..., 3]
+        through = 1 - alpha / 255
+        part = np.s_[y0:y1, x0:x1]
+        self._image[part] = self._image[part] * through[..., None] + rgba[..., :3]
+        self._moved[part] = self._moved[part] * through + alpha
+        self._hands[part] = self._hands[part] * through + (alpha if hand else 0)
+        self._painted[part] *= through
+        if painted is not None:
+            self._painted[part] += painted * (alpha / 255)
+
+
+def _blended(gaps: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Distances from n bones (n, h, w), places of the pixels that move with them (n, h, w, 2) -> float32 (h, w, 2):
+    places weighted towards the nearest bone."""
+    weights = (gaps * gaps + 1) ** -_SHARPNESS
+    weights /= weights.sum(0)
+    return np.einsum("nhw,nhwc->hwc", weights, places, dtype=np.float32)
+
+
+def _within(gaps: np.ndarray, radius: np.ndarray | float) -> np.ndarray:
+    """(h, w), 1 within a bone's radius and 0 a pixel beyond: without it, a bent arm shows its other half twice."""
+    radii = np.broadcast_to(np.asarray(radius, np.float32), len(gaps))
+    return np.clip((radii[:, None, None] - gaps).max(0) + 1, 0, 1)
+
+
+def _smoothstep(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    share = np.clip((values - low) / (high - low), 0, 1)
+    return share * share * (3 - 2 * share)

@@ -1,0 +1,95 @@
+"""Point sets and bones in; the transforms that carry a target's pixels back to the source, out.
+
+A transform is float32 (2, 3): source = A (x, y, 1) for a target pixel (x, y). Everything runs backwards, from target to
+source, because a picture is made by asking for each of its pixels where it comes from.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_SHORTEST = 2.0  # px; a bone that points at the camera has no direction
+
+
+def similarity(target: np.ndarray, source: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """The similarity (turn, scale, shift; no mirror) that best carries target (N, 2) to source (N, 2), N >= 2.
+
+    Least squares in the plane, where a similarity is a complex number (Umeyama 1991 in two dimensions).
+    """
+    weight = np.ones(len(target)) if weights is None else np.asarray(weights, np.float64)
+    weight = weight / weight.sum()
+    here, there = target.astype(np.float64), source.astype(np.float64)
+    mean_here, mean_there = weight @ here, weight @ there
+    a, b = (here - mean_here) @ (1, 1j), (there - mean_there) @ (1, 1j)
+    power = float(weight @ np.abs(a) ** 2)
+    factor = (weight * a.conj() * b).sum() / power if power > 1e-6 else 1.0 + 0j
+    matrix = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
+    return np.hstack([matrix, (mean_there - matrix @ mean_here)[:, None]]).astype(np.float32)
+
+
+def scale_of(transform: np.ndarray) -> float:
+    """How many source pixels a target pixel is long, on average over directions."""
+    return float(np.sqrt(abs(np.linalg.det(transform[:, :2].astype(np.float64)))))
+
+
+def affine(target: np.ndarray, source: np.ndarray, ridge: float = 0.1) -> np.ndarray:
+    """The affine map that carries target (N, 2) to source (N, 2), drawn towards their similarity by `ridge`.
+
+    Few or collinear points then give the similarity, not a collapsed map.
+    """
+    prior = similarity(target, source).astype(np.float64)
+    here = target.astype(np.float64)
+    centred = here - here.mean(0)
+    residual = source.astype(np.float64) - (here @ prior[:, :2].T + prior[:, 2])
+    gram = centred.T @ centred
+    change = np.linalg.solve(gram + ridge * max(np.trace(gram), 1e-6) * np.eye(2), centred.T @ residual).T
+    matrix = prior[:, :2] + change
+    shift = prior[:, 2] + residual.mean(0) - change @ here.mean(0)
+    return np.hstack([matrix, shift[:, None]]).astype(np.float32)
+
+
+def follow_bones(
+    grid: np.ndarray, target: np.ndarray, source: np.ndarray, across: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the target's pixels grid (h, w, 2) come from if they move with each of n bones.
+
+    target, source: the bones (n, 2, 2) from begin to end in each. Returns each bone's distance from the pixels
+    (n, h, w), and the places in the source (n, h, w, 2). Between its ends a bone is stretched by the ratio of its
+    lengths; across it and beyond its ends, `across` source pixels are one of the target. A bone that points at the
+    camera keeps its begin alone.
+    """
+    (here, e), (there, f) = _directions(target), _directions(source)
+    short = np.minimum(here, there) < _SHORTEST
+    e[short] = f[short] = (1, 0)
+    here = np.where(short, 0, here)[:, None].astype(np.float32)
+    along = np.where(short[:, None], 0, there[:, None] / np.maximum(here, _SHORTEST)).astype(np.float32)
+    pixels = grid.reshape(-1, 2)
+    begin = target[:, 0]
+    u = e @ pixels.T - (e * begin).sum(1, keepdims=True)
+    v = _normals(e) @ pixels.T - (_normals(e) * begin).sum(1, keepdims=True)
+    inside = np.clip(u, 0, here)
+    beyond = u - inside
+    gaps = np.sqrt(beyond * beyond + v * v)
+    forward, sideways = (inside * along + beyond * across)[..., None], (v * across)[..., None]
+    places = source[:, None, 0] + forward * f[:, None] + sideways * _normals(f)[:, None]
+    return gaps.reshape(-1, *grid.shape[:2]), places.reshape(-1, *grid.shape)
+
+
+def _directions(bones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 2, 2) -> lengths (n,), unit vectors (n, 2), float32."""
+    lines = bones[:, 1] - bones[:, 0]
+    lengths = np.linalg.norm(lines, axis=1)
+    return lengths, (lines / np.maximum(lengths, 1e-6)[:, None]).astype(np.float32)
+
+
+def _normals(units: np.ndarray) -> np.ndarray:
+    return np.stack([-units[:, 1], units[:, 0]], 1)
+
+
+def distance(grid: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Distance in pixels of each point of grid (..., 2) from the segment begin-end."""
+    line = end - begin
+    length = max(float(line @ line), 1e-6)
+    offset = grid - begin
+    u = np.clip(offset @ (line / length), 0, 1)[..., None]
+    return np.sqrt(((offset - u * line) ** 2).sum(-1))
