@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from signgen.data.video import FrameSource
     from signgen.metrics.scoring import Baseline, FrameScorer
 
-_TABLE_DIGITS = {"psnr": 2, "hand_psnr": 2, "face_psnr": 2, "flicker": 2, "flicker_truth": 2, "l1": 4}
-_FAMILY_DIGITS = {"fid": 2, "kid": 5}  # fid, fid_train, ...
+_TABLE_DIGITS = {"psnr": 2, "hand_psnr": 2, "face_psnr": 2, "l1": 4}
+_FAMILY_DIGITS = {"fid": 2, "fvd": 2, "kid": 5, "flicker": 2, "warping": 2}  # fid, fid_train, ...
 
 
 def make_scorer(
@@ -74,10 +74,18 @@ def print_result(result: dict[str, Any]) -> None:
         if value is not None:
             table.add_row(metric, *(_number(metric, means.get(metric)) for means in candidates.values()))
     console.print(table)
-    for metric, reason in result["not_computed"].items():
-        console.print(escape(f"not computed: {metric}: {reason}"))
+    for reason, metrics in _by_reason(result["not_computed"]).items():
+        console.print(escape(f"not computed: {', '.join(metrics)}: {reason}"))
     for note in result["notes"]:
         console.print(escape(f"note: {note}"))
+
+
+def _by_reason(not_computed: dict[str, str]) -> dict[str, list[str]]:
+    """Reason -> what it keeps from being computed, so that one missing file is one line."""
+    reasons: dict[str, list[str]] = {}
+    for metric, reason in not_computed.items():
+        reasons.setdefault(reason, []).append(metric)
+    return reasons
 
 
 def _number(metric: str, value: float | None) -> str:

@@ -61,6 +61,7 @@ def test_a_perfect_video() -> None:
         {
             "ssim": 1.0,
             "psnr": 100.0,
+            "ms_ssim": None,  # the frames are too small for it
             "hand_ssim": 1.0,
             "hand_psnr": 100.0,
             "hand_sharpness": 1.0,
@@ -68,6 +69,12 @@ def test_a_perfect_video() -> None:
             "face_psnr": 100.0,
             "flicker": 0.0,
             "flicker_truth": 0.0,
+            "flicker_excess": 0.0,
+            "successive_ssim": 1.0,
+            "successive_ssim_truth": 1.0,
+            "successive_ssim_difference": 0.0,
+            "warping_error": 0.0,
+            "warping_error_truth": 0.0,
         }
     )
 
@@ -227,7 +234,7 @@ def test_lpips_is_used_for_model_and_baselines_and_left_out_when_frames_are_too_
     assert result["mean"]["lpips"] == 5
     assert result["baselines"]["copy-source"]["lpips"] == 3
     small = scored(truth[:, :40, :40], truth[:, :40, :40], lpips=distance)
-    assert "lpips" not in small["mean"]
+    assert small["mean"]["lpips"] is None
     assert "40x40" in small["not_computed"]["lpips"]
 
 
@@ -261,7 +268,8 @@ def test_the_result_has_the_documented_shape_and_is_json_without_nan() -> None:
     assert list(back["definitions"]) == metrics == list(back["baselines"]["copy-source"])
     assert all(list(row) == ["frame", *metrics] for row in back["per_frame"])
     assert [row["frame"] for row in back["per_frame"]] == list(range(FRAMES))
-    assert back["not_computed"] == {"lpips": "weights missing"}
+    lpips = dict.fromkeys(("lpips", "hand_lpips", "face_lpips"), "weights missing")
+    assert back["not_computed"] == {"ms_ssim": "frames are 80x96; MS-SSIM needs 176x176", **lpips}
     assert "a note" in back["notes"]
 
 
