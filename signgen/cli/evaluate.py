@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from signgen.cli.clip_scoring import Compared, further_metrics
 from signgen.cli.common import console, frame_range, rate_progress
+from signgen.cli.pose_scoring import PoseRequest
 from signgen.cli.protocol_scoring import ImageSetRequest
 from signgen.errors import PairSetError, PoseError, VideoError
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK = 16
 _KEYPOINTS_PANEL = "Keypoints: hand and face scores"
+_POSE_PANEL = "Keypoints seen in GENERATED: PCK, joint errors, DTW-MJE"
 _BASELINES_PANEL = "Baselines"
 _PROTOCOL_PANEL = "Sets of images, under a published tool's rules"
 
@@ -48,6 +51,26 @@ def evaluate(
     clip: Annotated[
         str | None,
         typer.Option("--clip", help="The clip's name in a split pickle.", rich_help_panel=_KEYPOINTS_PANEL),
+    ] = None,
+    generated_poses: Annotated[
+        Path | None,
+        typer.Option("--generated-poses", help="Keypoints of GENERATED, any format.", rich_help_panel=_POSE_PANEL),
+    ] = None,
+    estimator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Instead: estimate those of both clips, as signgen poses extract does (mediapipe).",
+            rich_help_panel=_POSE_PANEL,
+        ),
+    ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Instead: with a whole-body ONNX model of the RTMPose family.",
+            rich_help_panel=_POSE_PANEL,
+        ),
     ] = None,
     source: Annotated[
         Path | None,
@@ -120,11 +143,14 @@ def evaluate(
     of_clips = {"frames": frames, "poses": poses, "clip": clip, "source": source, "pairs": pairs}
     of_sets = {"size": size, "pair-list": pair_list, "train-images": train_images, "weights": weights}
     if protocol is not None:
-        _refuse(of_clips | {"lpips-weights": lpips_weights}, "does not go with --protocol")
+        of_poses = {"generated-poses": generated_poses, "estimator": estimator, "onnx": onnx}
+        _refuse(of_clips | of_poses | {"lpips-weights": lpips_weights}, "does not go with --protocol")
         _evaluate_set(ImageSetRequest(generated, truth, protocol, size, pair_list, train_images, weights), out)
     else:
         _refuse(of_sets, "needs --protocol")
-        _evaluate_clip(generated, truth, out, frames, poses, clip, source, pairs, lpips_weights)
+        seen = PoseRequest(generated_poses, estimator, onnx)
+        seen.check(truth_known=poses is not None)
+        _evaluate_clip(generated, truth, out, frames, poses, clip, source, pairs, lpips_weights, seen)
 
 
 def _refuse(options: Mapping[str, object], reason: str) -> None:
@@ -151,6 +177,7 @@ def _evaluate_clip(
     source: Path | None,
     pairs: Path | None,
     lpips_weights: Path | None,
+    seen: PoseRequest,
 ) -> None:
     """A clip, by signgen's own rules for signing."""
     from signgen.cli.scoring import make_scorer
@@ -163,6 +190,10 @@ def _evaluate_clip(
     first_generated, selection, notes = align(generated_frames, truth_frames, frames)
     keypoints = None if poses is None else _keypoints(poses, clip, truth_frames, notes)
     source_frame = _source_frame(source, truth_frames, notes)
+    compared = Compared(
+        generated_frames, first_generated, truth_frames, selection, keypoints, source_frame, own_source=source is None
+    )
+    further = further_metrics(compared, seen)
     scorer = make_scorer(
         truth_frames,
         keypoints,
@@ -170,7 +201,10 @@ def _evaluate_clip(
         pairs,
         clip or (truth.name if truth.is_dir() else truth.stem),
         lpips_weights=lpips_weights,
-        notes=tuple(notes),
+        notes=(*notes, *further.notes),
+        metrics=further.metrics,
+        clip_metrics=further.clip_metrics,
+        not_computed=further.not_computed,
     )
     _score(scorer, generated_frames, first_generated, truth_frames, selection)
     result = scorer.result()

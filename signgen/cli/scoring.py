@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from signgen.data.video import FrameSource
+    from signgen.metrics.frame_pair import ClipMetric, FrameMetric
     from signgen.metrics.scoring import Baseline, FrameScorer
 
 _TABLE_DIGITS = {"psnr": 2, "hand_psnr": 2, "face_psnr": 2, "l1": 4}
@@ -26,23 +28,27 @@ def make_scorer(
     clip: str,
     lpips_weights: Path | None = None,
     notes: tuple[str, ...] = (),
+    metrics: Sequence[FrameMetric] = (),
+    clip_metrics: Sequence[ClipMetric] = (),
+    not_computed: Mapping[str, str] | None = None,
 ) -> FrameScorer:
     """A scorer with everything that is at hand; what is not is listed with its reason.
 
     keypoints: (T, K, 3) in pixels of the truth. source: the frame that copy-source repeats. pairs: pair set whose
-    training frames of `clip`'s signer are nearest-pose.
+    training frames of `clip`'s signer are nearest-pose. metrics, clip_metrics: further ones; not_computed: name ->
+    why it is not.
     """
     from signgen.data.pairset import PairSet
     from signgen.metrics.baselines import CopySource, nearest_pose
     from signgen.metrics.lpips import load_lpips
     from signgen.metrics.scoring import FrameScorer
 
-    said, not_computed = list(notes), {}
+    said, missing = list(notes), dict(not_computed or {})
     baselines: dict[str, Baseline] = {"copy-source": CopySource(source)}
     if pairs is None:
-        not_computed["nearest-pose"] = "the training frames are not known; give their pair set with --pairs"
+        missing["nearest-pose"] = "the training frames are not known; give their pair set with --pairs"
     elif keypoints is None:
-        not_computed["nearest-pose"] = "no keypoints; give the truth's with --poses"
+        missing["nearest-pose"] = "no keypoints; give the truth's with --poses"
     else:
         nearest = nearest_pose(PairSet.load(pairs), clip, (truth.width, truth.height), truth.path)
         baselines["nearest-pose"] = nearest
@@ -52,8 +58,16 @@ def make_scorer(
     except WeightsError as error:
         if lpips_weights is not None:
             raise
-        lpips, not_computed["lpips"] = None, str(error)
-    return FrameScorer(keypoints=keypoints, lpips=lpips, baselines=baselines, not_computed=not_computed, notes=said)
+        lpips, missing["lpips"] = None, str(error)
+    return FrameScorer(
+        keypoints=keypoints,
+        lpips=lpips,
+        baselines=baselines,
+        metrics=metrics,
+        clip_metrics=clip_metrics,
+        not_computed=missing,
+        notes=said,
+    )
 
 
 def print_result(result: dict[str, Any]) -> None:

@@ -18,6 +18,10 @@ _BOX = (
 )
 _HANDS = f"all pixels in the box of the left or the right hand (a pixel in both counts once; {_BOX})"
 _HAND_MEAN = "the mean is over the frames in which at least one hand has a box"
+PCK_SHARES = {"pck_10": 0.1, "pck_20": 0.2}  # of the shoulder width
+
+_SEEN = f"points with a score of at least {SCORE_THRESHOLD:g} in both; a point unseen in either does not count"
+_UNIT = "the truth's median shoulder width over the clip"
 _LPIPS = "LPIPS v0.1, AlexNet, RGB in [-1, 1]; 0 is identical, lower is better"
 _ENLARGED = "enlarged by OpenCV's bicubic until its shorter side has the 64 pixels that AlexNet needs"
 _FLOW = (
@@ -59,6 +63,20 @@ DEFINITIONS = {
     f"G, B and the pixels seen in both frames of the truth; {_FLOW}; at best near warping_error_truth; a frozen video "
     "is low where little moves, so read it beside the hand scores.",
     "warping_error_truth": "The same of the truth itself: what compression, noise and the flow's own errors leave.",
+    **{
+        f"{prefix}{name}": f"PCK@{share:g}: share of the keypoints of {which} that lie within {share:g} of {_UNIT} "
+        f"from the truth's, over {_SEEN}; 1 is best; the mean is over the frames that have such points."
+        for name, share in PCK_SHARES.items()
+        for prefix, which in (("", "body (legs left out) and hands"), ("hand_", "both hands"))
+    },
+    **{
+        f"{part}_joint_error": f"Mean distance of the {which}'s keypoints from the truth's, in units of {_UNIT}, over "
+        f"{_SEEN}; the mean is over the frames that have such points."
+        for part, which in (("body", "body (legs left out)"), ("hand", "hands"), ("face", "face"))
+    },
+    "dtw_mje": "DTW-MJE: mean joint error over body (legs left out) and hands along the path of dynamic time warping "
+    f"with the least sum of it, divided by the path's length, in units of {_UNIT}, over {_SEEN}; positions are those "
+    "in the frame, not aligned; 0 for the same movement at any speed.",
 }
 BASELINE_DEFINITIONS = {
     "copy-source": "The source frame repeated: what a model that does nothing scores.",
@@ -66,6 +84,11 @@ BASELINE_DEFINITIONS = {
 }
 
 WHOLE_METRICS = ("ssim", "psnr")
+POSE_METRICS = (
+    *("body_joint_error", "hand_joint_error", "face_joint_error"),
+    *(f"{prefix}{name}" for prefix in ("", "hand_") for name in PCK_SHARES),
+)
+SEQUENCE_METRICS = ("dtw_mje",)
 LPIPS_METRICS = ("lpips", "hand_lpips", "face_lpips")
 HAND_METRICS = ("hand_ssim", "hand_psnr", "hand_sharpness")
 FACE_METRICS = ("face_ssim", "face_psnr")
