@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signgen.cli.clip_scoring import Compared, further_metrics
+from signgen.cli.clip_scoring import Compared, FurtherRequest, further_metrics
 from signgen.cli.common import console, frame_range, rate_progress
 from signgen.cli.pose_scoring import PoseRequest
 from signgen.cli.protocol_scoring import ImageSetRequest
@@ -92,6 +92,9 @@ def evaluate(
         Path | None,
         typer.Option("--lpips-weights", help="AlexNet weights (file or folder), instead of the usual places."),
     ] = None,
+    distribution: Annotated[
+        bool, typer.Option("--distribution", help="FID over frames and FVD over 16-frame windows, too: slow.")
+    ] = False,
     protocol: Annotated[
         str | None,
         typer.Option(
@@ -130,8 +133,7 @@ def evaluate(
         Path | None,
         typer.Option(
             "--weights",
-            help="Folder with the weights of AlexNet, VGG and Inception, instead of the usual places.",
-            rich_help_panel=_PROTOCOL_PANEL,
+            help="Folder with the weights of AlexNet, VGG, Inception, I3D and R3D, instead of the usual places.",
         ),
     ] = None,
 ) -> None:
@@ -141,16 +143,17 @@ def evaluate(
     Writes REPORT/metrics.json (with the definition of every number) and REPORT/per_frame.csv.
     """
     of_clips = {"frames": frames, "poses": poses, "clip": clip, "source": source, "pairs": pairs}
-    of_sets = {"size": size, "pair-list": pair_list, "train-images": train_images, "weights": weights}
+    of_sets = {"size": size, "pair-list": pair_list, "train-images": train_images}
     if protocol is not None:
         of_poses = {"generated-poses": generated_poses, "estimator": estimator, "onnx": onnx}
-        _refuse(of_clips | of_poses | {"lpips-weights": lpips_weights}, "does not go with --protocol")
+        others: dict[str, object] = {"lpips-weights": lpips_weights, "distribution": distribution or None}
+        _refuse({**of_clips, **of_poses, **others}, "does not go with --protocol")
         _evaluate_set(ImageSetRequest(generated, truth, protocol, size, pair_list, train_images, weights), out)
     else:
         _refuse(of_sets, "needs --protocol")
-        seen = PoseRequest(generated_poses, estimator, onnx)
-        seen.check(truth_known=poses is not None)
-        _evaluate_clip(generated, truth, out, frames, poses, clip, source, pairs, lpips_weights, seen)
+        wanted = FurtherRequest(PoseRequest(generated_poses, estimator, onnx), distribution, weights)
+        wanted.poses.check(truth_known=poses is not None)
+        _evaluate_clip(generated, truth, out, frames, poses, clip, source, pairs, lpips_weights, wanted)
 
 
 def _refuse(options: Mapping[str, object], reason: str) -> None:
@@ -177,7 +180,7 @@ def _evaluate_clip(
     source: Path | None,
     pairs: Path | None,
     lpips_weights: Path | None,
-    seen: PoseRequest,
+    wanted: FurtherRequest,
 ) -> None:
     """A clip, by signgen's own rules for signing."""
     from signgen.cli.scoring import make_scorer
@@ -193,7 +196,7 @@ def _evaluate_clip(
     compared = Compared(
         generated_frames, first_generated, truth_frames, selection, keypoints, source_frame, own_source=source is None
     )
-    further = further_metrics(compared, seen)
+    further = further_metrics(compared, wanted)
     scorer = make_scorer(
         truth_frames,
         keypoints,
@@ -201,6 +204,7 @@ def _evaluate_clip(
         pairs,
         clip or (truth.name if truth.is_dir() else truth.stem),
         lpips_weights=lpips_weights,
+        weights=wanted.weights,
         notes=(*notes, *further.notes),
         metrics=further.metrics,
         clip_metrics=further.clip_metrics,

@@ -27,6 +27,7 @@ def make_scorer(
     pairs: Path | None,
     clip: str,
     lpips_weights: Path | None = None,
+    weights: Path | None = None,
     notes: tuple[str, ...] = (),
     metrics: Sequence[FrameMetric] = (),
     clip_metrics: Sequence[ClipMetric] = (),
@@ -34,6 +35,7 @@ def make_scorer(
 ) -> FrameScorer:
     """A scorer with everything that is at hand; what is not is listed with its reason.
 
+    lpips_weights: AlexNet's, which must be there; weights: a folder that may hold them, instead of the usual places.
     keypoints: (T, K, 3) in pixels of the truth. source: the frame that copy-source repeats. pairs: pair set whose
     training frames of `clip`'s signer are nearest-pose. metrics, clip_metrics: further ones; not_computed: name ->
     why it is not.
@@ -54,7 +56,7 @@ def make_scorer(
         baselines["nearest-pose"] = nearest
         said.append(f"nearest-pose chooses among {nearest.summary}")
     try:
-        lpips = load_lpips(lpips_weights)
+        lpips = load_lpips(lpips_weights or weights)
     except WeightsError as error:
         if lpips_weights is not None:
             raise

@@ -28,6 +28,7 @@ _FLOW = (
     "motion is OpenCV's DIS flow (preset medium) from truth(t) to truth(t-1) on luma; a pixel is seen in both where it "
     "stays in the frame and the flow back disagrees by |f + b|^2 <= .01 (|f|^2 + |b|^2) + .5"
 )
+_FVD = "Fréchet distance between features of 16-frame windows without overlap, generated and true; 0 is best"
 
 DEFINITIONS = {
     "ssim": f"Structural similarity, whole frame: {_SSIM}; mean over the pixels whose window lies inside the frame.",
@@ -77,6 +78,11 @@ DEFINITIONS = {
     "dtw_mje": "DTW-MJE: mean joint error over body (legs left out) and hands along the path of dynamic time warping "
     f"with the least sum of it, divided by the path's length, in units of {_UNIT}, over {_SEEN}; positions are those "
     "in the frame, not aligned; 0 for the same movement at any speed.",
+    "fid": "Fréchet distance between pytorch-fid's Inception-v3 features of the generated and the true frames, resized "
+    "to 299x299, bilinear; 0 is best; blind to the order of frames.",
+    "fvd": f"{_FVD}, each frame resized to 224x224, features of the I3D of i3d_torchscript.pt (Kinetics-400).",
+    "fvd_r3d": f"{_FVD}, each frame resized to 112x112, features of torchvision's R3D-18 (Kinetics-400); not "
+    "comparable with I3D's.",
 }
 BASELINE_DEFINITIONS = {
     "copy-source": "The source frame repeated: what a model that does nothing scores.",
@@ -89,6 +95,7 @@ POSE_METRICS = (
     *(f"{prefix}{name}" for prefix in ("", "hand_") for name in PCK_SHARES),
 )
 SEQUENCE_METRICS = ("dtw_mje",)
+DISTRIBUTION_METRICS = ("fid", "fvd", "fvd_r3d")
 LPIPS_METRICS = ("lpips", "hand_lpips", "face_lpips")
 HAND_METRICS = ("hand_ssim", "hand_psnr", "hand_sharpness")
 FACE_METRICS = ("face_ssim", "face_psnr")

@@ -15,7 +15,7 @@ import typer
 from signgen.cli.common import run
 from signgen.cli.evaluate import evaluate
 from signgen.data.video import open_frames, write_png
-from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
+from signgen.metrics.definitions import DISTRIBUTION_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.poses import PoseSequence
 
 FRAMES, HEIGHT, WIDTH = 5, 64, 72
@@ -101,7 +101,14 @@ def test_report_files_and_table(command: Command, clips: tuple[Path, Path], tmp_
     assert rows[0]["flicker"] == ""
     assert set(result["baselines"]) == {"copy-source"}
     networks = ("lpips", "hand_lpips", "face_lpips")
-    assert set(result["not_computed"]) == {"nearest-pose", "ms_ssim", *networks, *POSE_METRICS, *SEQUENCE_METRICS}
+    assert set(result["not_computed"]) == {
+        "nearest-pose",
+        "ms_ssim",
+        *networks,
+        *POSE_METRICS,
+        *SEQUENCE_METRICS,
+        *DISTRIBUTION_METRICS,
+    }
     assert "weights missing" in result["not_computed"]["lpips"]
     first = out.splitlines()[0]
     assert first.startswith("The model")
