@@ -31,14 +31,15 @@ def make_scorer(
     notes: tuple[str, ...] = (),
     metrics: Sequence[FrameMetric] = (),
     clip_metrics: Sequence[ClipMetric] = (),
+    quick: bool = False,
     not_computed: Mapping[str, str] | None = None,
 ) -> FrameScorer:
     """A scorer with everything that is at hand; what is not is listed with its reason.
 
     lpips_weights: AlexNet's, which must be there; weights: a folder that may hold them, instead of the usual places.
     keypoints: (T, K, 3) in pixels of the truth. source: the frame that copy-source repeats. pairs: pair set whose
-    training frames of `clip`'s signer are nearest-pose. metrics, clip_metrics: further ones; not_computed: name ->
-    why it is not.
+    training frames of `clip`'s signer are nearest-pose. metrics, clip_metrics: further ones; quick: without the slow
+    ones; not_computed: name -> why it is not.
     """
     from signgen.data.pairset import PairSet
     from signgen.metrics.baselines import CopySource, nearest_pose
@@ -67,6 +68,7 @@ def make_scorer(
         baselines=baselines,
         metrics=metrics,
         clip_metrics=clip_metrics,
+        quick=quick,
         not_computed=missing,
         notes=said,
     )

@@ -23,6 +23,7 @@ from signgen.metrics.frame_scores import Face, Hands, MultiScale, Perceptual, Wh
 from signgen.metrics.lpips import Lpips
 from signgen.metrics.temporal import Flicker, SuccessiveSsim, WarpingError
 
+SLOW_METRICS = (*MultiScale.names, *SuccessiveSsim.names, *WarpingError.names)
 Row = dict[str, float | int | None]
 # (frame index, keypoints (K, 3) of that frame or None) -> uint8 (H, W, 3), or None where there is no answer.
 Baseline = Callable[[int, np.ndarray | None], np.ndarray | None]
@@ -45,6 +46,7 @@ class FrameScorer:
     lpips: the network, or None; then `not_computed` should say why.
     baselines: name -> callable (frame index, keypoints of that frame) -> uint8 (H, W, 3) or None.
     metrics: of frames, clip_metrics: of the whole clip, beside those that need nothing but frames and keypoints.
+    quick: leave out SLOW_METRICS, which take four fifths of the time.
     not_computed: metric or baseline -> reason, passed on to the report. notes: sentences for the reader of the report.
     """
 
@@ -57,17 +59,20 @@ class FrameScorer:
         baselines: Mapping[str, Baseline] | None = None,
         metrics: Iterable[FrameMetric] = (),
         clip_metrics: Iterable[ClipMetric] = (),
+        quick: bool = False,
         not_computed: Mapping[str, str] | None = None,
         notes: Iterable[str] = (),
     ) -> None:
         self._protocol = protocol or ScoringProtocol()
         self._keypoints = keypoints
         points = 0 if keypoints is None else keypoints.shape[1]
-        self._metrics = [*frame_metrics(points, lpips), *metrics]
+        self._metrics = [*frame_metrics(points, lpips, quick=quick), *metrics]
         self._clip_metrics = list(clip_metrics)
         self._baselines = dict(baselines or {})
         told = dict(not_computed or {})
         self._not_computed = _unavailable(points, lpips, told.get("lpips", "not asked for")) | told
+        if quick:
+            self._not_computed |= dict.fromkeys(SLOW_METRICS, "left out as slow; signgen evaluate computes it")
         self._notes = list(notes)
         self._tracks = {name: _Track() for name in (MODEL, *self._baselines)}
         self._truth: np.ndarray | None = None
@@ -183,11 +188,15 @@ class FrameScorer:
         return notes
 
 
-def frame_metrics(points: int, lpips: Lpips | None) -> list[FrameMetric]:
+def frame_metrics(points: int, lpips: Lpips | None, *, quick: bool = False) -> list[FrameMetric]:
     """What is taken of every frame: of poses of `points` keypoints (0: none are known), in the report's order."""
-    parts: list[FrameMetric] = [Hands(points), Face()] if points else []
-    network: list[FrameMetric] = [] if lpips is None else [Perceptual(lpips, points)]
-    return [WholeFrame(), MultiScale(), *parts, *network, Flicker(), SuccessiveSsim(), WarpingError()]
+    metrics: list[FrameMetric] = [WholeFrame(), MultiScale()]
+    if points:
+        metrics += [Hands(points), Face()]
+    if lpips is not None:
+        metrics.append(Perceptual(lpips, points))
+    metrics += [Flicker(), SuccessiveSsim(), WarpingError()]
+    return [metric for metric in metrics if not (quick and set(metric.names) <= set(SLOW_METRICS))]
 
 
 def _unavailable(points: int, lpips: Lpips | None, reason: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from signgen.errors import PoseError, VideoError
 from signgen.metrics import image
 from signgen.metrics.baselines import CopySource
 from signgen.metrics.definitions import ScoringProtocol
-from signgen.metrics.scoring import FrameScorer
+from signgen.metrics.scoring import SLOW_METRICS, FrameScorer
 
 HEIGHT, WIDTH, FRAMES = 96, 80, 6
 HANDS = {"left": (60, 50), "right": (20, 50)}  # centres, x y
@@ -271,6 +271,16 @@ def test_the_result_has_the_documented_shape_and_is_json_without_nan() -> None:
     lpips = dict.fromkeys(("lpips", "hand_lpips", "face_lpips"), "weights missing")
     assert back["not_computed"] == {"ms_ssim": "frames are 80x96; MS-SSIM needs 176x176", **lpips}
     assert "a note" in back["notes"]
+
+
+def test_quick_scores_are_the_same_numbers_and_the_rest_is_named() -> None:
+    truth = still_clip(3)
+    generated = truth.copy()
+    generated[1] += 3
+    quick, whole = (scored(generated, truth, keypoints(3), quick=quick) for quick in (True, False))
+    assert set(whole["mean"]) - set(quick["mean"]) == set(SLOW_METRICS)
+    assert quick["mean"] == {name: whole["mean"][name] for name in quick["mean"]}
+    assert all("signgen evaluate" in quick["not_computed"][name] for name in SLOW_METRICS)
 
 
 def test_a_canvas_score_is_marked_as_such() -> None:
