@@ -95,10 +95,12 @@ def _recognised(folder: Path, references: Texts, command: str, seconds: float, o
 
 
 def _print(result: dict[str, Any]) -> None:
+    from signgen.cli.scoring import by_reason
+
     console.print(f"{result['protocol']}; {result['frames']} texts", markup=False)
     for name, value in result["mean"].items():
         console.print(f"{name:8} {value:6.2f}", markup=False)
-    for name, reason in result["not_computed"].items():
-        console.print(f"not computed: {name}: {reason}", markup=False)
+    for reason, names in by_reason(result["not_computed"]).items():
+        console.print(f"not computed: {', '.join(names)}: {reason}", markup=False)
     for note in result["notes"]:
         console.print(f"note: {note}", markup=False)

@@ -92,13 +92,13 @@ def print_result(result: dict[str, Any]) -> None:
         if value is not None:
             table.add_row(metric, *(_number(metric, means.get(metric)) for means in candidates.values()))
     console.print(table)
-    for reason, metrics in _by_reason(result["not_computed"]).items():
+    for reason, metrics in by_reason(result["not_computed"]).items():
         console.print(escape(f"not computed: {', '.join(metrics)}: {reason}"))
     for note in result["notes"]:
         console.print(escape(f"note: {note}"))
 
 
-def _by_reason(not_computed: dict[str, str]) -> dict[str, list[str]]:
+def by_reason(not_computed: dict[str, str]) -> dict[str, list[str]]:
     """Reason -> what it keeps from being computed, so that one missing file is one line."""
     reasons: dict[str, list[str]] = {}
     for metric, reason in not_computed.items():
