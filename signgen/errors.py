@@ -41,6 +41,10 @@ class WeightsError(SigngenError):
     """Pretrained weights that are not on this machine; the message holds the command that gets them."""
 
 
+class TextError(SigngenError):
+    """Texts of clips that are missing, damaged or do not match, or a recogniser that fails."""
+
+
 class Interrupted(SigngenError):
     """Ctrl-C: the state is on disk; the message says how to go on."""
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from signgen.cli.clip_scoring import Compared, FurtherRequest, further_metrics
 from signgen.cli.common import console, frame_range, rate_progress
+from signgen.cli.pose_scoring import PoseRequest
 from signgen.cli.protocol_scoring import ImageSetRequest
 from signgen.errors import PairSetError, PoseError, VideoError
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK = 16
 _KEYPOINTS_PANEL = "Keypoints: hand and face scores"
+_POSE_PANEL = "Keypoints seen in GENERATED: PCK, joint errors, DTW-MJE"
 _BASELINES_PANEL = "Baselines"
 _PROTOCOL_PANEL = "Sets of images, under a published tool's rules"
 
@@ -49,6 +52,26 @@ def evaluate(
         str | None,
         typer.Option("--clip", help="The clip's name in a split pickle.", rich_help_panel=_KEYPOINTS_PANEL),
     ] = None,
+    generated_poses: Annotated[
+        Path | None,
+        typer.Option("--generated-poses", help="Keypoints of GENERATED, any format.", rich_help_panel=_POSE_PANEL),
+    ] = None,
+    estimator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Instead: estimate those of both clips, as signgen poses extract does (mediapipe).",
+            rich_help_panel=_POSE_PANEL,
+        ),
+    ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Instead: with a whole-body ONNX model of the RTMPose family.",
+            rich_help_panel=_POSE_PANEL,
+        ),
+    ] = None,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -69,6 +92,9 @@ def evaluate(
         Path | None,
         typer.Option("--lpips-weights", help="AlexNet weights (file or folder), instead of the usual places."),
     ] = None,
+    distribution: Annotated[
+        bool, typer.Option("--distribution", help="FID over frames and FVD over 16-frame windows, too: slow.")
+    ] = False,
     protocol: Annotated[
         str | None,
         typer.Option(
@@ -107,8 +133,7 @@ def evaluate(
         Path | None,
         typer.Option(
             "--weights",
-            help="Folder with the weights of AlexNet, VGG and Inception, instead of the usual places.",
-            rich_help_panel=_PROTOCOL_PANEL,
+            help="Folder with the weights of AlexNet, VGG, Inception, I3D and R3D, instead of the usual places.",
         ),
     ] = None,
 ) -> None:
@@ -118,13 +143,17 @@ def evaluate(
     Writes REPORT/metrics.json (with the definition of every number) and REPORT/per_frame.csv.
     """
     of_clips = {"frames": frames, "poses": poses, "clip": clip, "source": source, "pairs": pairs}
-    of_sets = {"size": size, "pair-list": pair_list, "train-images": train_images, "weights": weights}
+    of_sets = {"size": size, "pair-list": pair_list, "train-images": train_images}
     if protocol is not None:
-        _refuse(of_clips | {"lpips-weights": lpips_weights}, "does not go with --protocol")
+        of_poses = {"generated-poses": generated_poses, "estimator": estimator, "onnx": onnx}
+        others: dict[str, object] = {"lpips-weights": lpips_weights, "distribution": distribution or None}
+        _refuse({**of_clips, **of_poses, **others}, "does not go with --protocol")
         _evaluate_set(ImageSetRequest(generated, truth, protocol, size, pair_list, train_images, weights), out)
     else:
         _refuse(of_sets, "needs --protocol")
-        _evaluate_clip(generated, truth, out, frames, poses, clip, source, pairs, lpips_weights)
+        wanted = FurtherRequest(PoseRequest(generated_poses, estimator, onnx), distribution, weights)
+        wanted.poses.check(truth_known=poses is not None)
+        _evaluate_clip(generated, truth, out, frames, poses, clip, source, pairs, lpips_weights, wanted)
 
 
 def _refuse(options: Mapping[str, object], reason: str) -> None:
@@ -151,6 +180,7 @@ def _evaluate_clip(
     source: Path | None,
     pairs: Path | None,
     lpips_weights: Path | None,
+    wanted: FurtherRequest,
 ) -> None:
     """A clip, by signgen's own rules for signing."""
     from signgen.cli.scoring import make_scorer
@@ -163,6 +193,10 @@ def _evaluate_clip(
     first_generated, selection, notes = align(generated_frames, truth_frames, frames)
     keypoints = None if poses is None else _keypoints(poses, clip, truth_frames, notes)
     source_frame = _source_frame(source, truth_frames, notes)
+    compared = Compared(
+        generated_frames, first_generated, truth_frames, selection, keypoints, source_frame, own_source=source is None
+    )
+    further = further_metrics(compared, wanted)
     scorer = make_scorer(
         truth_frames,
         keypoints,
@@ -170,7 +204,11 @@ def _evaluate_clip(
         pairs,
         clip or (truth.name if truth.is_dir() else truth.stem),
         lpips_weights=lpips_weights,
-        notes=tuple(notes),
+        weights=wanted.weights,
+        notes=(*notes, *further.notes),
+        metrics=further.metrics,
+        clip_metrics=further.clip_metrics,
+        not_computed=further.not_computed,
     )
     _score(scorer, generated_frames, first_generated, truth_frames, selection)
     result = scorer.result()

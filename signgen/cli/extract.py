@@ -64,17 +64,11 @@ def extract(
     whole first frame, and then around where it was.
     """
     from signgen.data.video import open_frames
-    from signgen.poses import estimators
 
     check_out(out, [video])
     source = open_frames(video)
     part = frame_range(frames, source.num_frames)
-    with (
-        closing(estimators.open_estimator(estimator, onnx)) as opened,
-        rate_progress(transient=True, disable=not console.is_terminal) as progress,
-    ):
-        pictures = progress.track(_frames(source, part), total=part.stop - part.start, description="estimating")
-        poses = estimators.extract(pictures, opened, source.fps, enlarge)
+    poses = estimated(source, part, estimator, onnx, enlarge)
     if not poses.has_person.any():
         found = f"{video}: nobody seen in {len(poses)} frames"
         raise PoseError(found, expected="a person", fix="try --enlarge, or --onnx with another model")
@@ -82,6 +76,20 @@ def extract(
         console.print(f"poses: {note}", markup=False)
     console.print(_shares(poses))
     write(poses, out)
+
+
+def estimated(
+    source: FrameSource, part: slice, estimator: str | None, onnx: Path | None, enlarge: int | None = None
+) -> PoseSequence:
+    """Keypoints of these frames, by the estimator of that name or the model in that file, under a progress bar."""
+    from signgen.poses import estimators
+
+    with (
+        closing(estimators.open_estimator(estimator, onnx)) as opened,
+        rate_progress(transient=True, disable=not console.is_terminal) as progress,
+    ):
+        pictures = progress.track(_frames(source, part), total=part.stop - part.start, description="estimating")
+        return estimators.extract(pictures, opened, source.fps, enlarge)
 
 
 def _frames(source: FrameSource, part: slice) -> Iterator[np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from signgen.data.video import FrameSource
+    from signgen.metrics.frame_pair import ClipMetric, FrameMetric
     from signgen.metrics.scoring import Baseline, FrameScorer
 
-_TABLE_DIGITS = {"psnr": 2, "hand_psnr": 2, "face_psnr": 2, "flicker": 2, "flicker_truth": 2, "l1": 4}
-_FAMILY_DIGITS = {"fid": 2, "kid": 5}  # fid, fid_train, ...
+_TABLE_DIGITS = {"psnr": 2, "hand_psnr": 2, "face_psnr": 2, "l1": 4}
+_FAMILY_DIGITS = {"fid": 2, "fvd": 2, "kid": 5, "flicker": 2, "warping": 2}  # fid, fid_train, ...
 
 
 def make_scorer(
@@ -25,35 +27,51 @@ def make_scorer(
     pairs: Path | None,
     clip: str,
     lpips_weights: Path | None = None,
+    weights: Path | None = None,
     notes: tuple[str, ...] = (),
+    metrics: Sequence[FrameMetric] = (),
+    clip_metrics: Sequence[ClipMetric] = (),
+    quick: bool = False,
+    not_computed: Mapping[str, str] | None = None,
 ) -> FrameScorer:
     """A scorer with everything that is at hand; what is not is listed with its reason.
 
+    lpips_weights: AlexNet's, which must be there; weights: a folder that may hold them, instead of the usual places.
     keypoints: (T, K, 3) in pixels of the truth. source: the frame that copy-source repeats. pairs: pair set whose
-    training frames of `clip`'s signer are nearest-pose.
+    training frames of `clip`'s signer are nearest-pose. metrics, clip_metrics: further ones; quick: without the slow
+    ones; not_computed: name -> why it is not.
     """
     from signgen.data.pairset import PairSet
     from signgen.metrics.baselines import CopySource, nearest_pose
     from signgen.metrics.lpips import load_lpips
     from signgen.metrics.scoring import FrameScorer
 
-    said, not_computed = list(notes), {}
+    said, missing = list(notes), dict(not_computed or {})
     baselines: dict[str, Baseline] = {"copy-source": CopySource(source)}
     if pairs is None:
-        not_computed["nearest-pose"] = "the training frames are not known; give their pair set with --pairs"
+        missing["nearest-pose"] = "the training frames are not known; give their pair set with --pairs"
     elif keypoints is None:
-        not_computed["nearest-pose"] = "no keypoints; give the truth's with --poses"
+        missing["nearest-pose"] = "no keypoints; give the truth's with --poses"
     else:
         nearest = nearest_pose(PairSet.load(pairs), clip, (truth.width, truth.height), truth.path)
         baselines["nearest-pose"] = nearest
         said.append(f"nearest-pose chooses among {nearest.summary}")
     try:
-        lpips = load_lpips(lpips_weights)
+        lpips = load_lpips(lpips_weights or weights)
     except WeightsError as error:
         if lpips_weights is not None:
             raise
-        lpips, not_computed["lpips"] = None, str(error)
-    return FrameScorer(keypoints=keypoints, lpips=lpips, baselines=baselines, not_computed=not_computed, notes=said)
+        lpips, missing["lpips"] = None, str(error)
+    return FrameScorer(
+        keypoints=keypoints,
+        lpips=lpips,
+        baselines=baselines,
+        metrics=metrics,
+        clip_metrics=clip_metrics,
+        quick=quick,
+        not_computed=missing,
+        notes=said,
+    )
 
 
 def print_result(result: dict[str, Any]) -> None:
@@ -74,10 +92,18 @@ def print_result(result: dict[str, Any]) -> None:
         if value is not None:
             table.add_row(metric, *(_number(metric, means.get(metric)) for means in candidates.values()))
     console.print(table)
-    for metric, reason in result["not_computed"].items():
-        console.print(escape(f"not computed: {metric}: {reason}"))
+    for reason, metrics in by_reason(result["not_computed"]).items():
+        console.print(escape(f"not computed: {', '.join(metrics)}: {reason}"))
     for note in result["notes"]:
         console.print(escape(f"note: {note}"))
+
+
+def by_reason(not_computed: dict[str, str]) -> dict[str, list[str]]:
+    """Reason -> what it keeps from being computed, so that one missing file is one line."""
+    reasons: dict[str, list[str]] = {}
+    for metric, reason in not_computed.items():
+        reasons.setdefault(reason, []).append(metric)
+    return reasons
 
 
 def _number(metric: str, value: float | None) -> str:

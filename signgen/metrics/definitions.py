@@ -18,6 +18,17 @@ _BOX = (
 )
 _HANDS = f"all pixels in the box of the left or the right hand (a pixel in both counts once; {_BOX})"
 _HAND_MEAN = "the mean is over the frames in which at least one hand has a box"
+PCK_SHARES = {"pck_10": 0.1, "pck_20": 0.2}  # of the shoulder width
+
+_SEEN = f"points with a score of at least {SCORE_THRESHOLD:g} in both; a point unseen in either does not count"
+_UNIT = "the truth's median shoulder width over the clip"
+_LPIPS = "LPIPS v0.1, AlexNet, RGB in [-1, 1]; 0 is identical, lower is better"
+_ENLARGED = "enlarged by OpenCV's bicubic until its shorter side has the 64 pixels that AlexNet needs"
+_FLOW = (
+    "motion is OpenCV's DIS flow (preset medium) from truth(t) to truth(t-1) on luma; a pixel is seen in both where it "
+    "stays in the frame and the flow back disagrees by |f + b|^2 <= .01 (|f|^2 + |b|^2) + .5"
+)
+_FVD = "Fréchet distance between features of 16-frame windows without overlap, generated and true; 0 is best"
 
 DEFINITIONS = {
     "ssim": f"Structural similarity, whole frame: {_SSIM}; mean over the pixels whose window lies inside the frame.",
@@ -31,11 +42,47 @@ DEFINITIONS = {
     "the mean is over the frames in which the face has a box.",
     "face_psnr": f"In dB: {_PSNR}, the error taken over the face box ({_BOX}); "
     "the mean is over the frames in which the face has a box.",
-    "lpips": "LPIPS v0.1, AlexNet, whole frame at this size, RGB in [-1, 1]; 0 is identical, lower is better.",
+    "ms_ssim": "MS-SSIM (Wang et al. 2003), whole frame: product over five scales, the terms averaged over R, G and B; "
+    "none of frames below 176x176.",
+    "lpips": f"{_LPIPS}, whole frame at this size.",
+    "hand_lpips": f"{_LPIPS}, of what is in the box of each hand ({_BOX}), {_ENLARGED}; mean of the frame's hands; "
+    f"{_HAND_MEAN}.",
+    "face_lpips": f"{_LPIPS}, of what is in the face box ({_BOX}), {_ENLARGED}; the mean is over the frames in which "
+    "the face has a box.",
     "flicker": "Mean |generated(t) - generated(t-1)| on the 0..255 scale over R, G, B and the pixels where the truth "
     f"is static (no channel changes by more than {STATIC_THRESHOLD} from t-1 to t); at best equal to flicker_truth; a "
     "frozen video has 0, so read it beside the hand scores.",
     "flicker_truth": "The truth's own mean |truth(t) - truth(t-1)| over the same static pixels.",
+    "flicker_excess": "flicker - flicker_truth: how much more than the truth static regions change; 0 is best, a "
+    "frozen video is below it.",
+    "successive_ssim": f"SSIM of generated(t) with generated(t-1), whole frame: {_SSIM}; 1 for a frozen video, so read "
+    "it beside the truth's.",
+    "successive_ssim_truth": "The truth's own SSIM of truth(t) with truth(t-1).",
+    "successive_ssim_difference": "Mean of |successive_ssim - successive_ssim_truth| frame by frame; 0 is best; it "
+    "does not see whether the right things moved.",
+    "warping_error": "Mean |generated(t) - generated(t-1) moved along the truth's motion| on the 0..255 scale over R, "
+    f"G, B and the pixels seen in both frames of the truth; {_FLOW}; at best near warping_error_truth; a frozen video "
+    "is low where little moves, so read it beside the hand scores.",
+    "warping_error_truth": "The same of the truth itself: what compression, noise and the flow's own errors leave.",
+    **{
+        f"{prefix}{name}": f"PCK@{share:g}: share of the keypoints of {which} that lie within {share:g} of {_UNIT} "
+        f"from the truth's, over {_SEEN}; 1 is best; the mean is over the frames that have such points."
+        for name, share in PCK_SHARES.items()
+        for prefix, which in (("", "body (legs left out) and hands"), ("hand_", "both hands"))
+    },
+    **{
+        f"{part}_joint_error": f"Mean distance of the {which}'s keypoints from the truth's, in units of {_UNIT}, over "
+        f"{_SEEN}; the mean is over the frames that have such points."
+        for part, which in (("body", "body (legs left out)"), ("hand", "hands"), ("face", "face"))
+    },
+    "dtw_mje": "DTW-MJE: mean joint error over body (legs left out) and hands along the path of dynamic time warping "
+    f"with the least sum of it, divided by the path's length, in units of {_UNIT}, over {_SEEN}; positions are those "
+    "in the frame, not aligned; 0 for the same movement at any speed.",
+    "fid": "Fréchet distance between pytorch-fid's Inception-v3 features of the generated and the true frames, resized "
+    "to 299x299, bilinear; 0 is best; blind to the order of frames.",
+    "fvd": f"{_FVD}, each frame resized to 224x224, features of the I3D of i3d_torchscript.pt (Kinetics-400).",
+    "fvd_r3d": f"{_FVD}, each frame resized to 112x112, features of torchvision's R3D-18 (Kinetics-400); not "
+    "comparable with I3D's.",
 }
 BASELINE_DEFINITIONS = {
     "copy-source": "The source frame repeated: what a model that does nothing scores.",
@@ -43,9 +90,15 @@ BASELINE_DEFINITIONS = {
 }
 
 WHOLE_METRICS = ("ssim", "psnr")
+POSE_METRICS = (
+    *("body_joint_error", "hand_joint_error", "face_joint_error"),
+    *(f"{prefix}{name}" for prefix in ("", "hand_") for name in PCK_SHARES),
+)
+SEQUENCE_METRICS = ("dtw_mje",)
+DISTRIBUTION_METRICS = ("fid", "fvd", "fvd_r3d")
+LPIPS_METRICS = ("lpips", "hand_lpips", "face_lpips")
 HAND_METRICS = ("hand_ssim", "hand_psnr", "hand_sharpness")
 FACE_METRICS = ("face_ssim", "face_psnr")
-TIME_METRICS = ("flicker", "flicker_truth")
 
 
 @dataclass(frozen=True)

@@ -6,41 +6,27 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
 
 from signgen.errors import PoseError, VideoError
 from signgen.metrics import image
 from signgen.metrics.definitions import (
     BASELINE_DEFINITIONS,
-    BOX_MARGIN,
     DEFINITIONS,
     FACE_METRICS,
     HAND_METRICS,
-    STATIC_THRESHOLD,
-    TIME_METRICS,
-    WHOLE_METRICS,
+    LPIPS_METRICS,
     ScoringProtocol,
 )
-from signgen.metrics.lpips import SMALLEST_SIDE, Lpips
-from signgen.poses.parts import part_boxes
-from signgen.poses.skeletons import OPENPOSE_18
+from signgen.metrics.frame_pair import MODEL, ClipMetric, FrameMetric, FramePair, TruthFrame
+from signgen.metrics.frame_scores import Face, Hands, MultiScale, Perceptual, WholeFrame
+from signgen.metrics.lpips import Lpips
+from signgen.metrics.temporal import Flicker, SuccessiveSsim, WarpingError
 
+SLOW_METRICS = (*MultiScale.names, *SuccessiveSsim.names, *WarpingError.names)
 Row = dict[str, float | int | None]
 # (frame index, keypoints (K, 3) of that frame or None) -> uint8 (H, W, 3), or None where there is no answer.
 Baseline = Callable[[int, np.ndarray | None], np.ndarray | None]
-
-
-@dataclass(frozen=True)
-class Regions:
-    """What a frame's scores are taken over, each bool (H, W) or None where the frame has none.
-
-    static: the pixels where the truth did not change since the frame before; None for a first frame.
-    """
-
-    hands: np.ndarray | None = None
-    face: np.ndarray | None = None
-    static: np.ndarray | None = None
 
 
 @dataclass
@@ -59,6 +45,8 @@ class FrameScorer:
         face, and 18 points, which have no hands, the hands.
     lpips: the network, or None; then `not_computed` should say why.
     baselines: name -> callable (frame index, keypoints of that frame) -> uint8 (H, W, 3) or None.
+    metrics: of frames, clip_metrics: of the whole clip, beside those that need nothing but frames and keypoints.
+    quick: leave out SLOW_METRICS, which take four fifths of the time.
     not_computed: metric or baseline -> reason, passed on to the report. notes: sentences for the reader of the report.
     """
 
@@ -69,51 +57,50 @@ class FrameScorer:
         *,
         lpips: Lpips | None = None,
         baselines: Mapping[str, Baseline] | None = None,
+        metrics: Iterable[FrameMetric] = (),
+        clip_metrics: Iterable[ClipMetric] = (),
+        quick: bool = False,
         not_computed: Mapping[str, str] | None = None,
         notes: Iterable[str] = (),
     ) -> None:
         self._protocol = protocol or ScoringProtocol()
         self._keypoints = keypoints
-        self._lpips = lpips
+        points = 0 if keypoints is None else keypoints.shape[1]
+        self._metrics = [*frame_metrics(points, lpips, quick=quick), *metrics]
+        self._clip_metrics = list(clip_metrics)
         self._baselines = dict(baselines or {})
-        self._not_computed = dict(not_computed or {})
+        told = dict(not_computed or {})
+        self._not_computed = _unavailable(points, lpips, told.get("lpips", "not asked for")) | told
+        if quick:
+            self._not_computed |= dict.fromkeys(SLOW_METRICS, "left out as slow; signgen evaluate computes it")
         self._notes = list(notes)
-        self._tracks = {name: _Track() for name in ("", *self._baselines)}  # "" is the model
+        self._tracks = {name: _Track() for name in (MODEL, *self._baselines)}
         self._truth: np.ndarray | None = None
         self._last_index: int | None = None
-        if keypoints is None:
-            reason = "no keypoints of the truth (--poses)"
-            for metric in (*HAND_METRICS, *FACE_METRICS):
-                self._not_computed.setdefault(metric, reason)
-        if lpips is None:
-            self._not_computed.setdefault("lpips", "not asked for")
 
     def update(self, frame_index: int, generated: np.ndarray, truth: np.ndarray) -> Row:
         """Score one frame, both uint8 (H, W, 3) RGB of one size, and return its row.
 
-        `frame_index` counts in the truth: it names the row and picks the keypoints. Flicker is taken between
+        `frame_index` counts in the truth: it names the row and picks the keypoints. Metrics of time are taken between
         consecutive indices only. Raises VideoError when sizes differ, PoseError when the keypoints end before it.
         """
         image.check_pair(generated, truth)
-        if self._lpips is not None and min(truth.shape[:2]) < SMALLEST_SIDE:
-            self._lpips = None
-            size = image.size_text(truth)
-            self._not_computed["lpips"] = f"frames are {size}; AlexNet needs {SMALLEST_SIDE}x{SMALLEST_SIDE}"
         if self._last_index is None or frame_index != self._last_index + 1 or self._is_new_size(truth):
             self._truth = None
             for track in self._tracks.values():
                 track.previous = None
         points = self._points(frame_index)
-        regions = frame_regions(points, truth, self._truth)
+        real = TruthFrame(frame_index, truth, self._truth, points)
         for name, track in self._tracks.items():
             frame = self._baselines[name](frame_index, points) if name else generated
             if frame is not None:
                 image.check_pair(frame, truth, name or "generated")
-            track.rows.append({"frame": frame_index} | self._scores(frame, truth, regions, track.previous))
+            pair = None if frame is None else FramePair(real, frame, track.previous, name)
+            track.rows.append({"frame": frame_index} | self._scores(pair))
             # A reader may fill the same buffer again.
             track.previous = None if frame is None else frame.copy()
         self._truth, self._last_index = truth.copy(), frame_index
-        return self._tracks[""].rows[-1]
+        return self._tracks[MODEL].rows[-1]
 
     def _is_new_size(self, truth: np.ndarray) -> bool:
         return self._truth is not None and self._truth.shape != truth.shape
@@ -127,23 +114,18 @@ class FrameScorer:
             )
         return self._keypoints[frame_index]
 
-    def _scores(
-        self, frame: np.ndarray | None, truth: np.ndarray, regions: Regions, previous: np.ndarray | None
-    ) -> Row:
-        names = self._metrics()
-        if frame is None:
-            return dict.fromkeys(names)
-        scores = score_frame(frame, truth, regions)
-        if self._lpips is not None:
-            scores["lpips"] = self._lpips(frame, truth)
-        if regions.static is not None and previous is not None and self._truth is not None:
-            scores["flicker"] = image.masked_mean(cv2.absdiff(frame, previous), regions.static)
-            scores["flicker_truth"] = image.masked_mean(cv2.absdiff(truth, self._truth), regions.static)
-        return {name: scores.get(name) for name in names}
+    def _scores(self, pair: FramePair | None) -> Row:
+        """A number for every name, None where this frame lacks it; clip metrics take the frame in."""
+        row: Row = dict.fromkeys(self._names())
+        if pair is not None:
+            for metric in self._metrics:
+                row |= metric(pair)
+            for clip_metric in self._clip_metrics:
+                clip_metric.update(pair)
+        return row
 
-    def _metrics(self) -> list[str]:
-        parts = (*HAND_METRICS, *FACE_METRICS) if self._keypoints is not None else ()
-        return [*WHOLE_METRICS, *parts, *(("lpips",) if self._lpips is not None else ()), *TIME_METRICS]
+    def _names(self) -> list[str]:
+        return [name for metric in self._metrics for name in metric.names]
 
     def result(self) -> dict[str, Any]:
         """The metrics dictionary: JSON without NaN, None where a frame (or every frame) lacks what a metric needs.
@@ -151,28 +133,46 @@ class FrameScorer:
         Keys: protocol, definitions, frames, mean, baselines, not_computed, notes, per_frame. Raises VideoError when
         nothing was scored.
         """
-        rows = self._tracks[""].rows
+        rows = self._tracks[MODEL].rows
         if not rows or self._truth is None:
             raise VideoError("no frames were scored", expected="at least one pair of frames")
-        metrics = self._metrics()
-        mean = mean_row(rows, metrics)
+        names = [*self._names(), *(name for metric in self._clip_metrics for name in metric.names)]
         answered = [name for name in self._baselines if any(row["psnr"] is not None for row in self._tracks[name].rows)]
-        baselines = {name: mean_row(self._tracks[name].rows, metrics) for name in answered}
-        points = 0 if self._keypoints is None else self._keypoints.shape[1]
-        missing = {metric: _why_missing(metric, len(rows), points) for metric, value in mean.items() if value is None}
+        mean, missing = self._means(MODEL)
         missing |= {name: "it has no frame for any of the poses" for name in self._baselines if name not in answered}
-        told = [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in answered if name in BASELINE_DEFINITIONS]
         height, width = self._truth.shape[:2]
         return {
             "protocol": self._protocol.text(width, height),
-            "definitions": {metric: DEFINITIONS[metric] for metric in metrics},
+            "definitions": {name: DEFINITIONS[name] for name in names},
             "frames": len(rows),
             "mean": mean,
-            "baselines": baselines,
+            "baselines": {name: self._means(name)[0] for name in answered},
             "not_computed": missing | self._not_computed,
-            "notes": [*self._notes, *told, *_coverage(rows), *self._baseline_notes()],
+            "notes": [*self._notes, *self._metric_notes(answered)],
             "per_frame": rows,
         }
+
+    def _means(self, track: str) -> tuple[dict[str, float | None], dict[str, str]]:
+        """Every number of a track, and name -> reason for those that are None."""
+        rows = self._tracks[track].rows
+        assert self._truth is not None
+        means = mean_row(rows, self._names())
+        missing = {
+            name: metric.why_missing(name, len(rows), self._truth)
+            for metric in self._metrics
+            for name in metric.names
+            if means[name] is None
+        }
+        for clip_metric in self._clip_metrics:
+            found, reasons = clip_metric.result(track)
+            means |= {name: found.get(name) for name in clip_metric.names}
+            missing |= reasons
+        return means, missing
+
+    def _metric_notes(self, answered: list[str]) -> list[str]:
+        told = [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in answered if name in BASELINE_DEFINITIONS]
+        clip = [note for metric in self._clip_metrics for note in metric.notes()]
+        return [*told, *_coverage(self._tracks[MODEL].rows), *clip, *self._baseline_notes()]
 
     def _baseline_notes(self) -> list[str]:
         """Where a baseline's mean says less than it seems to: few frames, or the truth itself."""
@@ -188,37 +188,22 @@ class FrameScorer:
         return notes
 
 
-def frame_regions(keypoints: np.ndarray | None, truth: np.ndarray, previous_truth: np.ndarray | None) -> Regions:
-    """Hand and face masks from keypoints (K, 3) in px, and the static mask from the truth and its frame before."""
-    height, width = truth.shape[:2]
-    hands = face = static = None
-    if keypoints is not None:
-        boxes = part_boxes(keypoints, width, height, margin=BOX_MARGIN)
-        hands = image.box_mask([boxes["left_hand"], boxes["right_hand"]], height, width)
-        face = image.box_mask([boxes["face"]], height, width)
-    if previous_truth is not None:
-        still = cv2.inRange(cv2.absdiff(truth, previous_truth), (0, 0, 0), (STATIC_THRESHOLD,) * 3) > 0
-        static = still if still.any() else None
-    return Regions(hands, face, static)
+def frame_metrics(points: int, lpips: Lpips | None, *, quick: bool = False) -> list[FrameMetric]:
+    """What is taken of every frame: of poses of `points` keypoints (0: none are known), in the report's order."""
+    metrics: list[FrameMetric] = [WholeFrame(), MultiScale()]
+    if points:
+        metrics += [Hands(points), Face()]
+    if lpips is not None:
+        metrics.append(Perceptual(lpips, points))
+    metrics += [Flicker(), SuccessiveSsim(), WarpingError()]
+    return [metric for metric in metrics if not (quick and set(metric.names) <= set(SLOW_METRICS))]
 
 
-def score_frame(frame: np.ndarray, truth: np.ndarray, regions: Regions) -> dict[str, float]:
-    """All scores of one uint8 (H, W, 3) frame that need no other frame; the SSIM map is computed once."""
-    similarity = image.ssim_map(frame, truth)
-    error = image.squared_error(frame, truth)
-    scores = {
-        "ssim": image.frame_mean(similarity),
-        "psnr": image.decibel(float(error.mean(dtype=np.float64))),
-    }
-    for part, mask in (("hand", regions.hands), ("face", regions.face)):
-        if mask is not None:
-            scores[f"{part}_ssim"] = image.masked_mean(similarity, mask)
-            scores[f"{part}_psnr"] = image.decibel(image.masked_mean(error, mask))
-    if regions.hands is not None:
-        energy = image.masked_mean(image.gradient_energy(truth), regions.hands)
-        if energy > 0:
-            scores["hand_sharpness"] = image.masked_mean(image.gradient_energy(frame), regions.hands) / energy
-    return scores
+def _unavailable(points: int, lpips: Lpips | None, reason: str) -> dict[str, str]:
+    """Name -> why there is no such number, without keypoints and, for `reason`, without the network."""
+    boxed = (*HAND_METRICS, *FACE_METRICS, *LPIPS_METRICS[1:])
+    networks = dict.fromkeys(LPIPS_METRICS, reason) if lpips is None else {}
+    return networks | ({} if points else dict.fromkeys(boxed, "no keypoints of the truth (--poses)"))
 
 
 def mean_row(rows: Sequence[Row], metrics: Iterable[str]) -> dict[str, float | None]:
@@ -228,14 +213,6 @@ def mean_row(rows: Sequence[Row], metrics: Iterable[str]) -> dict[str, float | N
         values = [value for row in rows if (value := row[metric]) is not None]
         means[metric] = float(np.mean(values)) if values else None
     return means
-
-
-def _why_missing(metric: str, frames: int, points: int) -> str:
-    if metric in TIME_METRICS:
-        return "no two consecutive frames with static pixels" if frames > 1 else "one frame has no flicker"
-    if metric in HAND_METRICS and points == OPENPOSE_18.points:
-        return f"keypoints of {points} points have no hands"
-    return f"no frame has keypoints for a {metric.split('_')[0]} box"
 
 
 def _coverage(rows: Sequence[Row]) -> list[str]:

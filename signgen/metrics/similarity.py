@@ -59,19 +59,22 @@ def ssim_variant(generated: np.ndarray, truth: np.ndarray, variant: SsimVariant)
     return float(np.mean(luminance * contrast))
 
 
-def ms_ssim(generated: np.ndarray, truth: np.ndarray, *, weighted_sum: bool = False) -> float:
+def ms_ssim(
+    generated: np.ndarray, truth: np.ndarray, *, weighted_sum: bool = False, dtype: type[np.floating] = np.float64
+) -> float:
     """MS-SSIM over five scales, two (H, W, C) in 0..255: the product of powers, the terms averaged over C as
     torchmetrics does; a negative term counts as 0.
 
-    weighted_sum: sum of terms by weight, as the authors' Matlab code offers. Raises VideoError below 176 pixels.
+    weighted_sum: sum of terms by weight, as the authors' Matlab code offers. dtype: float32 costs 1e-6 of the result
+    and takes half the time. Raises VideoError below 176 pixels.
     """
-    a, b = generated.astype(np.float64), truth.astype(np.float64)
+    a, b = generated.astype(dtype), truth.astype(dtype)
     _check(a, b, smallest_side_ms())
     terms = []
     for scale in range(len(MS_WEIGHTS)):
         luminance, contrast = _terms(a, b, GAUSSIAN_15, 255.0)
         last = scale == len(MS_WEIGHTS) - 1
-        terms.append(float(np.mean(luminance * contrast if last else contrast)))
+        terms.append(float(np.mean(luminance * contrast if last else contrast, dtype=np.float64)))
         a, b = _halved(a), _halved(b)
     if weighted_sum:
         return float(np.dot(terms, MS_WEIGHTS) / np.sum(MS_WEIGHTS))

@@ -35,7 +35,7 @@ class WeightsFile:
             path = place / self.file if place.is_dir() or explicit is None else place
             if path.is_file():
                 return path
-        target = (places[0] if places[0].suffix != ".pth" else places[0].parent) / self.file
+        target = (places[0] if places[0].suffix != Path(self.file).suffix else places[0].parent) / self.file
         raise WeightsError(
             f"weights missing: {self.file} is not in {' or '.join(map(str, places))}",
             fix=f"get them with: curl -L --create-dirs -o '{target}' {self.url}",

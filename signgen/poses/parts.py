@@ -43,7 +43,7 @@ def _layout(points: int) -> Skeleton:
 
 def _extent(points: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Least and greatest x, y of those seen; None where it is fewer than half."""
-    seen = points[_visible(points), :2]
+    seen = points[visible(points), :2]
     return (seen.min(0), seen.max(0)) if 2 * len(seen) >= len(points) else None
 
 
@@ -72,7 +72,7 @@ def _box(extent: tuple[np.ndarray, np.ndarray] | None, width: int, height: int, 
 
 def seen_frames(poses: PoseSequence) -> dict[str, np.ndarray]:
     """bool (T,) per part that the skeleton has: both shoulders, or half of the points of a hand or face, are seen."""
-    layout, seen = poses.layout, _visible(poses.keypoints)
+    layout, seen = poses.layout, visible(poses.keypoints)
     found = {"shoulders": seen[:, layout.left_shoulder] & seen[:, layout.right_shoulder]}
     for name, part in (("left_hand", layout.left_hand), ("right_hand", layout.right_hand), ("face", layout.face)):
         if len(part):
@@ -80,7 +80,7 @@ def seen_frames(poses: PoseSequence) -> dict[str, np.ndarray]:
     return found
 
 
-def _visible(keypoints: np.ndarray) -> np.ndarray:
+def visible(keypoints: np.ndarray) -> np.ndarray:
     """bool (..., K): there, and not below the score at which poses are drawn."""
     return np.isfinite(keypoints[..., :2]).all(-1) & (keypoints[..., 2] >= SCORE_THRESHOLD)
 
@@ -113,7 +113,7 @@ def pose_distance(pose: np.ndarray, others: np.ndarray) -> np.ndarray:
             f"poses of {others.shape[1]} points", expected=f"{layout.points}, as in the pose they are compared with"
         )
     weights = _weights(layout)
-    seen, there = _visible(pose), _visible(others)
+    seen, there = visible(pose), visible(others)
     shared = (seen & there) * weights
     gaps = np.linalg.norm(others[..., :2] - pose[:, :2], axis=-1)
     total = np.where(shared > 0, gaps, 0) * shared
@@ -138,17 +138,28 @@ def part_distances(poses: PoseSequence, reference: PoseSequence) -> dict[str, fl
     if clips[0] != clips[1] or reference.layout is not COCO_WHOLEBODY_133:
         described = [f"{frames} frames of {width}x{height}, {name}" for frames, width, height, name in clips]
         raise PoseError(" and ".join(described), expected=f"one clip, {COCO_WHOLEBODY_133.name}")
-    layout, places = reference.layout, reference.keypoints[..., :2].astype(np.float64)
-    widths = np.linalg.norm(places[:, layout.left_shoulder] - places[:, layout.right_shoulder], axis=-1)
-    gaps = np.linalg.norm(poses.keypoints[..., :2] - places, axis=-1) / widths[:, None]
-    gaps[~(_visible(poses.keypoints) & _visible(reference.keypoints))] = np.nan
-    parts = {
+    places = reference.keypoints[..., :2].astype(np.float64)
+    gaps = np.linalg.norm(poses.keypoints[..., :2] - places, axis=-1) / shoulder_widths(reference.keypoints)[:, None]
+    gaps[~(visible(poses.keypoints) & visible(reference.keypoints))] = np.nan
+    parts = joint_parts(reference.layout.points)
+    found = {name: gaps[:, points][np.isfinite(gaps[:, points])] for name, points in parts.items()}
+    return {name: float(values.mean()) if len(values) else float("nan") for name, values in found.items()}
+
+
+def joint_parts(points: int) -> dict[str, list[int]]:
+    """The points of "body" (legs left out), "hands" and "face", of a skeleton with so many; feet are in none."""
+    layout = _layout(points)
+    return {
         "body": [point for point in layout.body if point not in layout.legs],
         "hands": [*layout.left_hand, *layout.right_hand],
         "face": list(layout.face),
     }
-    found = {name: gaps[:, points][np.isfinite(gaps[:, points])] for name, points in parts.items()}
-    return {name: float(values.mean()) if len(values) else float("nan") for name, values in found.items()}
+
+
+def shoulder_widths(keypoints: np.ndarray) -> np.ndarray:
+    """float64 (T,) px of (T, K, 3), whatever the scores; NaN where a shoulder is missing."""
+    layout, places = _layout(keypoints.shape[1]), keypoints[..., :2].astype(np.float64)
+    return np.linalg.norm(places[:, layout.left_shoulder] - places[:, layout.right_shoulder], axis=-1)
 
 
 def _shoulder_width(pose: np.ndarray, layout: Skeleton) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -11,7 +12,8 @@ from torch.nn import functional as F
 from signgen.config import DiffusionSettings, Recipe
 from signgen.data.batches import Sample
 from signgen.data.dataset import TripleDataset, spread
-from signgen.metrics.scoring import Regions, mean_row, score_frame
+from signgen.metrics.frame_scores import score_frame
+from signgen.metrics.scoring import mean_row
 from signgen.models.conditions import BRANCHES, Features
 from signgen.models.pipeline import SignerPipeline, evaluating
 from signgen.rendering.strips import save_strips, to_uint8
@@ -189,7 +191,7 @@ class DiffusionStage:
         ]
         save_strips(rows[:: max(1, len(rows) // 8)], samples / f"diffusion-{step:06d}.png")
         scores = [
-            score_frame(output, truth, _regions(item["regions"]))
+            score_frame(output, truth, *_masks(item["regions"]))
             for item, output, truth in zip(items, outputs, truths, strict=True)
         ]
         named = ("ssim", "psnr", "hand_ssim", "face_ssim")
@@ -200,7 +202,6 @@ class DiffusionStage:
         """Stage 2 exports nothing of its own: its result is the model folder."""
 
 
-def _regions(masks: torch.Tensor) -> Regions:
-    """uint8 (2, H, W) of a dataset item -> the scorer's regions; an empty mask is no region."""
-    hands, face = (mask.numpy().astype(bool) if mask.any() else None for mask in masks)
-    return Regions(hands, face)
+def _masks(regions: torch.Tensor) -> list[np.ndarray | None]:
+    """uint8 (2, H, W) of a dataset item -> bool (H, W) of hands and face; None where a mask is empty."""
+    return [mask.numpy().astype(bool) if mask.any() else None for mask in regions]

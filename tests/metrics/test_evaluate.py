@@ -15,6 +15,7 @@ import typer
 from signgen.cli.common import run
 from signgen.cli.evaluate import evaluate
 from signgen.data.video import open_frames, write_png
+from signgen.metrics.definitions import DISTRIBUTION_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.poses import PoseSequence
 
 FRAMES, HEIGHT, WIDTH = 5, 64, 72
@@ -99,7 +100,15 @@ def test_report_files_and_table(command: Command, clips: tuple[Path, Path], tmp_
         assert {k: float(v) if v else None for k, v in row.items()} == frame_row
     assert rows[0]["flicker"] == ""
     assert set(result["baselines"]) == {"copy-source"}
-    assert set(result["not_computed"]) == {"nearest-pose", "lpips"}
+    networks = ("lpips", "hand_lpips", "face_lpips")
+    assert set(result["not_computed"]) == {
+        "nearest-pose",
+        "ms_ssim",
+        *networks,
+        *POSE_METRICS,
+        *SEQUENCE_METRICS,
+        *DISTRIBUTION_METRICS,
+    }
     assert "weights missing" in result["not_computed"]["lpips"]
     first = out.splitlines()[0]
     assert first.startswith("The model")
@@ -107,9 +116,11 @@ def test_report_files_and_table(command: Command, clips: tuple[Path, Path], tmp_
     assert f"{result['protocol']}; {FRAMES} frames" in out
     for means in (result["mean"], result["baselines"]["copy-source"]):
         for metric, value in means.items():
-            digits = 2 if "psnr" in metric or "flicker" in metric else 3
+            if metric == "ms_ssim":
+                continue
+            digits = 2 if any(word in metric for word in ("psnr", "flicker", "warping")) else 3
             assert f"{value:.{digits}f}" in out.split("\n", 1)[1], metric
-    assert "not computed: lpips: weights missing" in out
+    assert f"not computed: {', '.join(networks)}: weights missing" in out
 
 
 def test_the_first_line_says_who_wins(command: Command, clips: tuple[Path, Path], tmp_path: Path) -> None:

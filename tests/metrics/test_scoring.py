@@ -14,7 +14,7 @@ from signgen.errors import PoseError, VideoError
 from signgen.metrics import image
 from signgen.metrics.baselines import CopySource
 from signgen.metrics.definitions import ScoringProtocol
-from signgen.metrics.scoring import FrameScorer
+from signgen.metrics.scoring import SLOW_METRICS, FrameScorer
 
 HEIGHT, WIDTH, FRAMES = 96, 80, 6
 HANDS = {"left": (60, 50), "right": (20, 50)}  # centres, x y
@@ -61,6 +61,7 @@ def test_a_perfect_video() -> None:
         {
             "ssim": 1.0,
             "psnr": 100.0,
+            "ms_ssim": None,  # the frames are too small for it
             "hand_ssim": 1.0,
             "hand_psnr": 100.0,
             "hand_sharpness": 1.0,
@@ -68,6 +69,12 @@ def test_a_perfect_video() -> None:
             "face_psnr": 100.0,
             "flicker": 0.0,
             "flicker_truth": 0.0,
+            "flicker_excess": 0.0,
+            "successive_ssim": 1.0,
+            "successive_ssim_truth": 1.0,
+            "successive_ssim_difference": 0.0,
+            "warping_error": 0.0,
+            "warping_error_truth": 0.0,
         }
     )
 
@@ -227,7 +234,7 @@ def test_lpips_is_used_for_model_and_baselines_and_left_out_when_frames_are_too_
     assert result["mean"]["lpips"] == 5
     assert result["baselines"]["copy-source"]["lpips"] == 3
     small = scored(truth[:, :40, :40], truth[:, :40, :40], lpips=distance)
-    assert "lpips" not in small["mean"]
+    assert small["mean"]["lpips"] is None
     assert "40x40" in small["not_computed"]["lpips"]
 
 
@@ -261,8 +268,19 @@ def test_the_result_has_the_documented_shape_and_is_json_without_nan() -> None:
     assert list(back["definitions"]) == metrics == list(back["baselines"]["copy-source"])
     assert all(list(row) == ["frame", *metrics] for row in back["per_frame"])
     assert [row["frame"] for row in back["per_frame"]] == list(range(FRAMES))
-    assert back["not_computed"] == {"lpips": "weights missing"}
+    lpips = dict.fromkeys(("lpips", "hand_lpips", "face_lpips"), "weights missing")
+    assert back["not_computed"] == {"ms_ssim": "frames are 80x96; MS-SSIM needs 176x176", **lpips}
     assert "a note" in back["notes"]
+
+
+def test_quick_scores_are_the_same_numbers_and_the_rest_is_named() -> None:
+    truth = still_clip(3)
+    generated = truth.copy()
+    generated[1] += 3
+    quick, whole = (scored(generated, truth, keypoints(3), quick=quick) for quick in (True, False))
+    assert set(whole["mean"]) - set(quick["mean"]) == set(SLOW_METRICS)
+    assert quick["mean"] == {name: whole["mean"][name] for name in quick["mean"]}
+    assert all("signgen evaluate" in quick["not_computed"][name] for name in SLOW_METRICS)
 
 
 def test_a_canvas_score_is_marked_as_such() -> None:

@@ -1,0 +1,92 @@
+"""What `signgen evaluate` adds to the scores of frames when it is asked to: pose metrics, FID and FVD."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from signgen.cli.pose_scoring import PoseRequest
+    from signgen.data.video import FrameSource
+    from signgen.metrics.frame_pair import ClipMetric, FrameMetric
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The clips: frames of `truth` in `selection` belong to those of `generated` from `first` on.
+
+    keypoints: of the whole truth (T, K, 3), if they are known. source: the frame that copy-source repeats; own_source:
+    whether it is frame 0 of the truth.
+    """
+
+    generated: FrameSource
+    first: int
+    truth: FrameSource
+    selection: slice
+    keypoints: np.ndarray | None
+    source: np.ndarray
+    own_source: bool
+
+
+@dataclass(frozen=True)
+class FurtherRequest:
+    """poses: seen in the generated clip. distribution: whether to take FID and FVD. weights: a folder of networks'
+    weights, instead of the usual places."""
+
+    poses: PoseRequest
+    distribution: bool = False
+    weights: Path | None = None
+
+
+@dataclass
+class Further:
+    """Metrics beside those of every frame; name -> why one is not computed; and notes for the report."""
+
+    metrics: list[FrameMetric] = field(default_factory=list)
+    clip_metrics: list[ClipMetric] = field(default_factory=list)
+    not_computed: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def further_metrics(clips: Compared, wanted: FurtherRequest) -> Further:
+    """What is asked for; the reason for what is not."""
+    from signgen.cli.pose_scoring import NOT_ASKED, pose_metrics
+    from signgen.metrics.definitions import DISTRIBUTION_METRICS, POSE_METRICS, SEQUENCE_METRICS
+
+    further = Further()
+    if wanted.poses.wanted:
+        further.metrics, further.clip_metrics, further.notes = pose_metrics(wanted.poses, clips)
+    else:
+        further.not_computed |= dict.fromkeys((*POSE_METRICS, *SEQUENCE_METRICS), NOT_ASKED)
+    if wanted.distribution:
+        _add_distributions(further, wanted.weights)
+    else:
+        further.not_computed |= dict.fromkeys(DISTRIBUTION_METRICS, "not asked for; --distribution asks for it")
+    return further
+
+
+def _add_distributions(further: Further, weights: Path | None) -> None:
+    """FID and both FVDs, or the command that gets the weights of those that cannot be computed."""
+    from signgen.errors import WeightsError
+    from signgen.metrics.inception import load_inception
+    from signgen.metrics.video_distribution import Distribution
+    from signgen.metrics.video_features import WINDOW, load_i3d, load_r3d
+
+    def frame_features() -> Callable[[np.ndarray], np.ndarray]:
+        inception = load_inception("pytorch-fid", weights)
+        return lambda window: inception(window[0])
+
+    networks: tuple[tuple[str, int, Callable[[], Callable[[np.ndarray], np.ndarray]]], ...] = (
+        ("fid", 1, frame_features),
+        ("fvd", WINDOW, lambda: load_i3d(weights)),
+        ("fvd_r3d", WINDOW, lambda: load_r3d(weights)),
+    )
+    for name, window, load in networks:
+        try:
+            further.clip_metrics.append(Distribution(name, load(), window))
+        except WeightsError as error:
+            further.not_computed[name] = str(error)

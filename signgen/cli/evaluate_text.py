@@ -1,0 +1,106 @@
+"""`signgen evaluate-text HYPOTHESES REFERENCES --out REPORT`: texts understood from clips against the true ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from signgen.cli.common import console, watched
+from signgen.errors import TextError
+
+if TYPE_CHECKING:
+    from signgen.data.texts import Texts
+
+_RECOGNISER_PANEL = "Hypotheses from videos"
+HYPOTHESES_FILE = "hypotheses.json"
+_TIME_LIMIT = 600
+
+
+def evaluate_text(
+    hypotheses: Annotated[
+        Path,
+        typer.Argument(
+            metavar="HYPOTHESES",
+            help="What was understood: plain text, CSV or JSON; with --recogniser a folder of videos.",
+            show_default=False,
+        ),
+    ],
+    references: Annotated[
+        Path,
+        typer.Argument(
+            metavar="REFERENCES", help="What was signed: plain text, CSV (Phoenix's too) or JSON.", show_default=False
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for metrics.json and per_frame.csv.", show_default=False)],
+    column: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a CSV, the column that holds the text, e.g. orth for glosses.", show_default="text, translation"
+        ),
+    ] = None,
+    recogniser: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="Run for each video, {video} being its path; its stdout is the hypothesis.",
+            rich_help_panel=_RECOGNISER_PANEL,
+        ),
+    ] = None,
+    time_limit: Annotated[
+        float,
+        typer.Option(min=0.1, metavar="SECONDS", help="For one video.", rich_help_panel=_RECOGNISER_PANEL),
+    ] = _TIME_LIMIT,
+) -> None:
+    """Score texts that somebody, or a recogniser, understood from generated clips: BLEU-1 to 4, ROUGE-L, WER.
+
+    Texts are matched by the clips' names, plain text by its lines; a missing or extra one is an error. BLEU needs
+    sacrebleu and WER jiwer, the extra text.
+    """
+    from signgen.data.texts import COLUMNS, match_texts, read_texts
+    from signgen.metrics.report import write_metrics, write_per_frame_csv
+    from signgen.metrics.text import score_texts
+
+    true = read_texts(references, [column] if column else COLUMNS)
+    if recogniser is None:
+        understood = read_texts(hypotheses, [column, *COLUMNS] if column else COLUMNS)
+    else:
+        understood = _recognised(hypotheses, true, recogniser, time_limit, out)
+    result = score_texts(match_texts(understood, true))
+    written = write_metrics(result, out), write_per_frame_csv(result, out)
+    _print(result)
+    console.print(f"wrote {written[0]}, {written[1]}", markup=False)
+
+
+def _recognised(folder: Path, references: Texts, command: str, seconds: float, out: Path) -> Texts:
+    """Hypotheses of the videos, kept in OUT; names are checked before anything runs."""
+    from signgen.cli.recogniser import Recogniser
+    from signgen.data.texts import Texts, match_texts
+    from signgen.data.video import in_natural_order, is_video
+    from signgen.files import write_json
+
+    recogniser = Recogniser(command, seconds)
+    recogniser.check()
+    if not folder.is_dir():
+        raise TextError(f"{folder}: no such folder", expected="a folder of videos, since --recogniser is given")
+    videos = {path.stem: path for path in folder.iterdir() if is_video(path)}
+    match_texts(Texts(folder, dict.fromkeys(videos, "")), references)
+    names = in_natural_order(videos)
+    texts = {name: recogniser(videos[name]) for name in watched(names, "recognising")}
+    path = out / HYPOTHESES_FILE
+    write_json(path, texts)
+    console.print(f"wrote {path}", markup=False)
+    return Texts(path, texts)
+
+
+def _print(result: dict[str, Any]) -> None:
+    from signgen.cli.scoring import by_reason
+
+    console.print(f"{result['protocol']}; {result['frames']} texts", markup=False)
+    for name, value in result["mean"].items():
+        console.print(f"{name:8} {value:6.2f}", markup=False)
+    for reason, names in by_reason(result["not_computed"]).items():
+        console.print(f"not computed: {', '.join(names)}: {reason}", markup=False)
+    for note in result["notes"]:
+        console.print(f"note: {note}", markup=False)

@@ -1,0 +1,133 @@
+"""`signgen evaluate` with keypoints of the generated clip: given, estimated by a stand-in and by an ONNX model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from signgen.data.video import write_png
+from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
+from signgen.poses import PoseSequence
+from signgen.poses.estimators import ESTIMATORS
+from tests.line import Command
+from tests.poses.estimating import dots, write_model
+
+WIDTH, HEIGHT, FRAMES = 60, 80, 4
+APART = 24  # px from the red dot to the blue one: from one shoulder to the other
+ALL = (*POSE_METRICS, *SEQUENCE_METRICS)
+
+
+class Dots:
+    """Point k is the brightest pixel of channel k % 3, as the ONNX models of the tests see it."""
+
+    short_side, note = 0, ""
+
+    def estimate(self, frame: np.ndarray) -> np.ndarray:
+        places = [np.unravel_index(frame[..., channel].argmax(), frame.shape[:2]) for channel in range(3)]
+        return np.array([(places[k % 3][1], places[k % 3][0], 0.9) for k in range(133)], float)
+
+    def close(self) -> None:
+        pass
+
+
+def clip(folder: Path, green: list[int], frames: int = FRAMES) -> Path:
+    """Red and blue stand still APART px from each other; green is `green` px from the left."""
+    for index in range(frames):
+        picture = dots(WIDTH, HEIGHT, (10, 20), (green[index], 50), (10 + APART, 20))
+        write_png(folder / f"{index:03}.png", picture)
+    return folder
+
+
+@pytest.fixture
+def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Generated: the green dot goes 6 px further right than in the truth, in every frame."""
+    monkeypatch.setitem(ESTIMATORS, "dots", Dots)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no-weights"))
+    truth = [20, 23, 26, 29]
+    return clip(tmp_path / "generated", [x + 6 for x in truth]), clip(tmp_path / "truth", truth)
+
+
+def report(folder: Path) -> dict:
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def green_share(points: list[int]) -> float:
+    return sum(point % 3 == 1 for point in points) / len(points)
+
+
+HANDS = [*range(91, 133)]
+
+
+@pytest.mark.parametrize("by", ["name", "model"])
+def test_estimated_keypoints(clips: tuple[Path, Path], command: Command, tmp_path: Path, by: str) -> None:
+    if by == "model":
+        pytest.importorskip("onnxruntime", reason="needs the extra onnx: pip install -e '.[onnx]'")
+    chosen = ("--estimator", "dots") if by == "name" else ("--onnx", write_model(tmp_path / "m.onnx", 150, 200))
+    output = command.works("evaluate", *clips, "--out", tmp_path / "r", *chosen)
+    result = report(tmp_path / "r")
+    loose = {"abs": 1e-6} if by == "name" else {"abs": 0.03}  # the model sees a warped crop
+    assert result["mean"]["hand_joint_error"] == pytest.approx(green_share(HANDS) * 6 / APART, **loose)
+    assert result["mean"]["hand_pck_20"] == pytest.approx(1 - green_share(HANDS))
+    copied = result["baselines"]["copy-source"]
+    assert copied["hand_joint_error"] == pytest.approx(green_share(HANDS) * np.mean([0, 3, 6, 9]) / APART, **loose)
+    assert "keypoints of both clips and of the source estimated by" in output
+    assert "seen in the generated clip too: body 100.0%" in output
+    assert all(name in result["definitions"] for name in ALL)
+
+
+def test_an_identical_clip_has_no_error(clips: tuple[Path, Path], command: Command, tmp_path: Path) -> None:
+    command.works("evaluate", clips[1], clips[1], "--out", tmp_path / "r", "--estimator", "dots")
+    mean = report(tmp_path / "r")["mean"]
+    assert all(mean[name] == (1 if "pck" in name else 0) for name in ALL)
+
+
+@pytest.mark.parametrize("frames", [FRAMES, 2])
+def test_given_keypoints_of_all_frames_or_of_those_scored(
+    clips: tuple[Path, Path], command: Command, tmp_path: Path, frames: int
+) -> None:
+    rng = np.random.default_rng(0)
+    truth = np.full((FRAMES, 133, 3), 0.9, np.float32)
+    truth[..., :2] = rng.uniform(10, 50, (133, 2))
+    truth[:, 5, :2], truth[:, 6, :2] = (10, 20), (10 + APART, 20)
+    truth[..., 1] += np.arange(FRAMES)[:, None]
+    PoseSequence(truth, WIDTH, HEIGHT).save(tmp_path / "truth.poses.npz")
+    moved = truth.copy()
+    moved[:, 91:112, 0] += 6
+    moved[:2, 91:112, 0] += 100  # in frames that are not scored
+    PoseSequence(moved[FRAMES - frames :], WIDTH, HEIGHT).save(tmp_path / "ours.poses.npz")
+    call = ("evaluate", *clips, "--out", tmp_path / "r", "--frames", "2:4", "--poses", tmp_path / "truth.poses.npz")
+    command.works(*call, "--generated-poses", tmp_path / "ours.poses.npz")
+    result = report(tmp_path / "r")
+    assert result["mean"]["hand_joint_error"] == pytest.approx(6 / APART / 2, rel=1e-5)
+    copied = result["baselines"]["copy-source"]["body_joint_error"]
+    assert copied == pytest.approx(2.5 / APART, rel=1e-5)  # frame 0 against frames 2 and 3
+    command.works(*call, "--generated-poses", tmp_path / "ours.poses.npz", "--source", clips[1])
+    assert report(tmp_path / "r")["baselines"]["copy-source"]["body_joint_error"] is None
+
+
+def test_refusals(clips: tuple[Path, Path], command: Command, tmp_path: Path) -> None:
+    call = ("evaluate", *clips, "--out", tmp_path / "r")
+    given = tmp_path / "ours.poses.npz"
+    PoseSequence(np.full((3, 133, 3), 0.5, np.float32), WIDTH, HEIGHT).save(given)
+    enough = tmp_path / "truth.poses.npz"
+    PoseSequence(np.full((FRAMES, 133, 3), 0.5, np.float32), WIDTH, HEIGHT).save(enough)
+    assert "needs --poses" in command.refuses(*call, "--generated-poses", given)
+    assert "does not go with" in command.refuses(*call, "--generated-poses", given, "--onnx", tmp_path / "m")
+    assert "did you mean dots" in command.refuses(*call, "--estimator", "dot")
+    assert "no such file" in command.refuses(*call, "--onnx", tmp_path / "m.onnx")
+    assert "for 3 frames" in command.refuses(*call, "--poses", enough, "--generated-poses", given)
+    assert "without shoulders" in command.refuses(*call, "--poses", enough, "--generated-poses", enough)
+    line = command.refuses(*call, "--protocol", "strict", "--estimator", "dots")
+    assert "--estimator does not go with --protocol" in line
+    assert not (tmp_path / "r").exists()
+
+
+def test_without_keypoints_the_report_says_how_to_get_them(
+    clips: tuple[Path, Path], command: Command, tmp_path: Path
+) -> None:
+    command.works("evaluate", *clips, "--out", tmp_path / "r")
+    reasons = report(tmp_path / "r")["not_computed"]
+    assert all("--generated-poses" in reasons[name] and "--onnx FILE" in reasons[name] for name in ALL)
