@@ -41,6 +41,10 @@ class WeightsError(SigngenError):
     """Pretrained weights that are not on this machine; the message holds the command that gets them."""
 
 
+class MetricsError(SigngenError):
+    """A file that is no metrics file, or scores that cannot be compared with each other."""
+
+
 class Interrupted(SigngenError):
     """Ctrl-C: the state is on disk; the message says how to go on."""
 

@@ -29,8 +29,9 @@ BELOW = {
     "models": {"poses", *BASE},
     "metrics": {"models", "data", "poses", *BASE},
     "rendering": {"metrics", "models", "data", "poses", *BASE},
+    "reporting": {"metrics", "data", "poses", *BASE},
     "training": {"rendering", "metrics", "models", "data", "poses", *BASE},
-    "cli": {"training", "rendering", "metrics", "models", "data", "poses", *BASE},
+    "cli": {"training", "reporting", "rendering", "metrics", "models", "data", "poses", *BASE},
 }
 HEAVY = (
     *("torch", "torchvision", "torchmetrics", "diffusers", "transformers", "accelerate", "lpips"),
