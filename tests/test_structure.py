@@ -121,7 +121,7 @@ def heavy_modules_after(*arguments: str) -> list[str]:
     return done.stdout.splitlines()[-1].split()[1:]
 
 
-COMMANDS = ("verify", "build-pairs", "train", "render", "evaluate", "synthesize", "demo")
+COMMANDS = ("verify", "build-pairs", "train", "render", "evaluate", "compare", "synthesize", "demo")
 POSES_COMMANDS = ("extract", "convert", "clean", "retarget", "draw", "info")
 CALLS = [(), ("poses",), *((name,) for name in COMMANDS), *(("poses", name) for name in POSES_COMMANDS)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from signgen import __version__
-from signgen.cli import build_pairs, demo, evaluate, poses, render, synthesize, train, verify
+from signgen.cli import build_pairs, compare, demo, evaluate, poses, render, synthesize, train, verify
 from signgen.cli.common import help_of, run
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ for _name, _command in (
     ("train", train.train),
     ("render", render.render),
     ("evaluate", evaluate.evaluate),
+    ("compare", compare.compare),
     ("synthesize", synthesize.synthesize),
     ("demo", demo.demo),
 ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isclose
 from pathlib import Path, PurePosixPath
@@ -116,10 +116,11 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
     not_compared = _not_compared(runs, len(common))
     metrics = [name for name in first.result["definitions"] if name not in not_compared]
     means = {run.name: {metric: _mean(run, metric, common) for metric in metrics} for run in runs}
-    differences = {
-        run.name: {metric: found for metric in metrics if (found := _difference(first, run, metric, common))}
-        for run in runs[1:]
-    }
+    differences: dict[str, dict[str, Any]] = {run.name: {} for run in runs[1:]}
+    for run in runs[1:]:
+        for metric in metrics:
+            if (found := _difference(first, run, metric, common)) is not None:
+                differences[run.name][metric] = found
     result = {
         "protocol": first.result["protocol"],
         "definitions": {name: first.result["definitions"][name] for name in metrics},
@@ -219,9 +220,18 @@ def _truth_file(run: Run) -> str:
 
 
 def comparison_verdict(result: dict[str, Any]) -> str:
-    """In words: by which metrics each run is better than the first; what the frames cannot tell is said too."""
+    """In words, a line for each run: by which metrics it is better than the first, and what the frames cannot tell."""
     first = result["runs"][0]["name"]
-    return " ".join(_verdict_on(name, first, found) for name, found in result["differences"].items())
+    return "\n".join(_verdict_on(name, first, found) for name, found in result["differences"].items())
+
+
+def judgement(metric: str, found: Mapping[str, Any]) -> str:
+    """Of one difference: `B is better`, or why nobody is."""
+    if found["better"] is not None:
+        return f"{found['better']} is better"
+    if direction_of(metric) is None:
+        return "no better or worse known"
+    return "too few frames" if found["low"] is None else "cannot be told apart"
 
 
 def _verdict_on(name: str, first: str, differences: dict[str, dict[str, Any]]) -> str:
@@ -252,7 +262,7 @@ def signed_text(metric: str, value: float | None) -> str:
     return number_text(metric, value) if value is None or value < 0 else f"+{number_text(metric, value)}"
 
 
-def interval_text(metric: str, found: dict[str, Any]) -> str:
+def interval_text(metric: str, found: Mapping[str, Any]) -> str:
     """`+0.032 [+0.021, +0.044]`, or the difference alone where there is no interval."""
     middle = signed_text(metric, found["mean"])
     if found["low"] is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -41,6 +41,7 @@ class Chart:
     lines: tuple[Line, ...]
     label: str
     cut: int
+    goal: str = ""  # of a curve: the path of what would be best, where that is neither high nor low
     top: str = ""  # of a histogram: the share of frames at the top
 
 
@@ -54,15 +55,14 @@ def curves(tracks: Tracks, definitions: Mapping[str, str]) -> list[Chart]:
         series = _series(tracks, metric)
         if max((np.isfinite(values).sum() for _, values in series.values()), default=0) < 2:
             continue
-        first, last = _frame_range(tracks)
-        low, high, cut = shown_range([values for _, values in series.values()])
+        goal = _goal(tracks, metric)
+        low, high, cut = shown_range([values for _, values in (*series.values(), *goal)])
+        box = (*_frame_range(tracks), low, high)
         styles = {name: style for style, name in enumerate(tracks)}
-        lines = [
-            Line(name, styles[name], _path((frames - first) / max(last - first, 1), (values - low) / (high - low)))
-            for name, (frames, values) in series.items()
-        ]
+        lines = [Line(name, styles[name], _path(*values, box)) for name, values in series.items()]
         # The first, the model, is drawn last and lies on top.
-        charts.append(_chart(metric, definitions, series, low, high, lines[::-1], cut))
+        chart = _chart(metric, definitions, series, low, high, lines[::-1], cut)
+        charts.append(replace(chart, goal="".join(_path(*values, box) for values in goal)))
     return charts
 
 
@@ -81,7 +81,7 @@ def histograms(tracks: Tracks, definitions: Mapping[str, str]) -> list[Chart]:
         top = max(float(share.max()) for share in shares.values())
         styles = {name: style for style, name in enumerate(tracks)}
         lines = [Line(name, styles[name], _steps(share / top)) for name, share in shares.items()]
-        charts.append(_chart(metric, definitions, series, low, high, lines[::-1], cut, f"{top:.0%}"))
+        charts.append(replace(_chart(metric, definitions, series, low, high, lines[::-1], cut), top=f"{top:.0%}"))
     return charts
 
 
@@ -98,7 +98,8 @@ def shown_range(series: Iterable[np.ndarray]) -> tuple[float, float, int]:
     if high - low < 1e-9:
         low, high = low - 0.5, high + 0.5
     margin = 0.04 * (high - low)
-    low, high = float(low - margin), float(high + margin)
+    # No room below 0 for what is never negative.
+    low, high = float(low - margin if low < 0 else max(low - margin, 0)), float(high + margin)
     return low, high, int(((values < low) | (values > high)).sum())
 
 
@@ -110,6 +111,16 @@ def _series(tracks: Tracks, metric: str) -> dict[str, tuple[np.ndarray, np.ndarr
         if np.isfinite(values).any():
             found[name] = np.array([row["frame"] for row in rows], np.float64), values
     return found
+
+
+def _goal(tracks: Tracks, metric: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(frames, values) that would be best, where that is a number or another metric; else nothing."""
+    direction = direction_of(metric)
+    if direction is None or direction.goal is None:
+        return []
+    if isinstance(direction.goal, str):
+        return list(_series(tracks, direction.goal).values())[:1]
+    return [(np.array(_frame_range(tracks), np.float64), np.full(2, direction.goal))]
 
 
 def _frame_range(tracks: Tracks) -> tuple[int, int]:
@@ -125,7 +136,6 @@ def _chart(
     high: float,
     lines: Sequence[Line],
     cut: int,
-    top: str = "",
 ) -> Chart:
     direction = direction_of(metric)
     told = [
@@ -142,12 +152,16 @@ def _chart(
         tuple(lines),
         f"{metric}: {'; '.join(told)}",
         cut,
-        top,
     )
 
 
-def _path(x: np.ndarray, y: np.ndarray) -> str:
-    """x, y in 0..1, y upwards, NaN where the line is broken -> path data; a lone point becomes a dot."""
+def _path(frames: np.ndarray, values: np.ndarray, box: tuple[float, float, float, float]) -> str:
+    """Path data of a line, broken where values are NaN; a lone point becomes a dot.
+
+    box: first frame, last frame, lowest and highest value, at the edges of WIDTH x HEIGHT.
+    """
+    first, last, low, high = box
+    x, y = (frames - first) / max(last - first, 1), (values - low) / (high - low)
     if len(x) > 2 * _COLUMNS:
         kept = [i for part in np.array_split(np.arange(len(x)), _COLUMNS) for i in _extremes(part, y)]
         x, y = x[kept], y[kept]

@@ -31,13 +31,15 @@ DEFAULT_FPS = 25.0
 class ClipFrames:
     """Where the pictures come from. shift: the generated frame of truth frame i is i + shift.
 
-    keypoints: (T, K, 3) in pixels of the truth, or None; they say where the hands are.
+    keypoints: (T, K, 3) in pixels of the truth, or None; they say where the hands are. note: what else a reader must
+    know of the pictures.
     """
 
     generated: FrameSource
     truth: FrameSource
     shift: int = 0
     keypoints: np.ndarray | None = None
+    note: str = ""
 
     def pair(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """Generated and true frame, uint8 (H, W, 3), by the number it has in the truth."""
@@ -138,6 +140,8 @@ def _player_note(clip: ClipFrames, shown: int, frames: int) -> str:
     width, height = clip.truth.width, clip.truth.height
     fps = clip.truth.fps or clip.generated.fps
     parts = ["Pictures are compressed (WebP) for this page; every score was taken from the frames themselves."]
+    if clip.note:
+        parts.append(clip.note)
     if max(width, height) > PLAYER_SIDE:
         parts.append(f"They are made smaller: {PLAYER_SIDE} of {max(width, height)} pixels.")
     if shown < frames:
