@@ -128,9 +128,9 @@ def render(
     from signgen.data.video import open_frames
     from signgen.models.card import load_model, read_card
     from signgen.models.device import prepare_device
-    from signgen.reporting.provenance import provenance
     from signgen.rendering.output import Outputs, write_rendering
     from signgen.rendering.renderer import Renderer
+    from signgen.reporting.provenance import provenance
 
     card = read_card(model)
     video = open_frames(source)
@@ -343,7 +343,6 @@ def _write_scores(result: dict[str, Any], main: Path, pictures: ClipFrames | Non
     """OUT.metrics.json and OUT.per_frame.csv, the table, and OUT.report.html where pictures are given."""
     from signgen.cli.scoring import print_result
     from signgen.metrics.report import write_metrics, write_per_frame_csv
-    from signgen.reporting.clip_report import write_clip_report
 
     stem = main.with_suffix("")
     written = [
@@ -351,6 +350,8 @@ def _write_scores(result: dict[str, Any], main: Path, pictures: ClipFrames | Non
         write_per_frame_csv(result, stem.with_name(f"{stem.name}.per_frame.csv")),
     ]
     if pictures is not None:
+        from signgen.reporting.clip_report import write_clip_report
+
         links = {path.name: path.name for path in (main, *written)}
         written.append(write_clip_report(result, pictures, stem.with_name(f"{stem.name}.report.html"), links))
     print_result(result)

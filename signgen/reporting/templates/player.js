@@ -197,6 +197,7 @@
 
   buildTable();
   connect();
+  byId("no-player").hidden = true;
   document.querySelector(".player").hidden = false;
   show(0);
 })();
