@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import ceil, isfinite, sqrt
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from signgen.metrics.directions import direction_of
 from signgen.metrics.report import number_text
 
 WIDTH, HEIGHT = 1000, 200
-BINS = 24
+MOST_BINS = 24
 _COLUMNS = 1000  # of a curve with more frames, each column shows its lowest and highest value
 _FAR = 0.5  # outliers this share of the middle 98 % beyond it are cut off rather than shown
 
@@ -67,17 +67,18 @@ def curves(tracks: Tracks, definitions: Mapping[str, str]) -> list[Chart]:
 
 
 def histograms(tracks: Tracks, definitions: Mapping[str, str]) -> list[Chart]:
-    """A chart for every metric that at least two frames have: the share of frames in each of BINS bins."""
+    """A chart for every metric that at least two frames have: the share of frames in each of at most MOST_BINS bins."""
     charts = []
     for metric in definitions:
         series = _series(tracks, metric)
         if max((np.isfinite(values).sum() for _, values in series.values()), default=0) < 2:
             continue
         low, high, cut = shown_range([values for _, values in series.values()])
+        bins = min(MOST_BINS, max(6, 2 * ceil(sqrt(max(len(values) for _, values in series.values())))))
         shares = {}
         for name, (_, values) in series.items():
             there = np.clip(values[np.isfinite(values)], low, high)
-            shares[name] = np.histogram(there, BINS, (low, high))[0] / max(len(there), 1)
+            shares[name] = np.histogram(there, bins, (low, high))[0] / max(len(there), 1)
         top = max(float(share.max()) for share in shares.values())
         styles = {name: style for style, name in enumerate(tracks)}
         lines = [Line(name, styles[name], _steps(share / top)) for name, share in shares.items()]
