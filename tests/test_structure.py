@@ -155,6 +155,8 @@ def test_the_wheel_holds_the_package_recipes_and_licence_and_nothing_else(wheel:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert {path.relative_to(ROOT).as_posix() for path in modules()} <= names
+    templates = (PACKAGE / "reporting" / "templates").iterdir()
+    assert {path.relative_to(ROOT).as_posix() for path in templates} <= names
     assert {f"signgen/configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml")} <= names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert not [name for name in names if re.match(r"(tests|benchmarks|data_tools)/|.*\.(png|mp4|pyc)$", name)]

@@ -142,7 +142,7 @@ def _same_truth(runs: Sequence[Run], common: list[Key]) -> None:
         for name in names:
             for key in common:
                 ours, theirs = runs[0].rows[key].get(name), run.rows[key].get(name)
-                if ours is not None and theirs is not None and not isclose(ours, theirs, rel_tol=1e-5, abs_tol=1e-6):
+                if ours is not None and theirs is not None and not isclose(ours, theirs, rel_tol=1e-3, abs_tol=1e-6):
                     raise MetricsError(
                         f"{runs[0].path} and {run.path}: {name} of frame {key} is {ours:g} and {theirs:g}",
                         expected="scores against the same truth",

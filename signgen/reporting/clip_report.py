@@ -22,7 +22,7 @@ from signgen.reporting.pictures import fitted, png_uri, webp_uri, webps
 
 WORST = 10
 PLAYER_SIDE = 512  # px of the longer side; larger frames are shown smaller
-PLAYER_PIXELS = 64_000_000  # of both clips together; about 6 MB of page
+PLAYER_BYTES = 8_000_000  # of the page, for the frames of both clips
 STRIP = 6  # frames that stand for the player on paper
 DEFAULT_FPS = 25.0
 
@@ -53,9 +53,10 @@ def write_clip_report(result: dict[str, Any], clip: ClipFrames, path: Path, link
     hands_metric = metric_for_worst(result, "hand") if clip.keypoints is not None else None
     hands = _worst(result, hands_metric)
     numbers = [row["frame"] for row in result["per_frame"]]
-    shown = shown_frames(numbers, [*worst, *hands], clip.truth.width, clip.truth.height)
     strip = _evenly(numbers, STRIP)
     cards = {frame: _card(clip, frame) for frame in sorted({*worst, *strip})}
+    pair_bytes = sum(len(cards[frame]["generated"]) + len(cards[frame]["truth"]) for frame in strip) / len(strip)
+    shown = shown_frames(numbers, [*worst, *hands], pair_bytes)
     crops = {frame: hand_crops(clip, frame) for frame in sorted(hands)}
     content = metrics_content(result, links, f"{clip.generated.path.name} against {clip.truth.path.name}")
     content |= {
@@ -70,10 +71,12 @@ def write_clip_report(result: dict[str, Any], clip: ClipFrames, path: Path, link
     return write_page(path, "report.html", content, script="player.js")
 
 
-def shown_frames(numbers: list[int], always: Iterable[int], width: int, height: int) -> list[int]:
-    """Which frames the player holds: all where PLAYER_PIXELS allow, else every n-th, and `always`."""
-    scale = min(1.0, PLAYER_SIDE / max(width, height))
-    allowed = max(2, int(PLAYER_PIXELS / (2 * width * height * scale**2)))
+def shown_frames(numbers: list[int], always: Iterable[int], pair_bytes: float) -> list[int]:
+    """Which frames the player holds: all that PLAYER_BYTES allow, or else every n-th; and `always`.
+
+    pair_bytes: what a frame of both clips takes, on average.
+    """
+    allowed = max(2, int(PLAYER_BYTES / pair_bytes))
     return sorted({*numbers[:: ceil(len(numbers) / allowed)], *always})
 
 

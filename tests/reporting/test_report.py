@@ -14,7 +14,7 @@ import pytest
 from signgen.data.video import open_frames, write_png
 from signgen.metrics.definitions import DEFINITIONS
 from signgen.reporting.charts import HEIGHT, WIDTH, curves, histograms, shown_range
-from signgen.reporting.clip_report import PLAYER_PIXELS, ClipFrames, hand_crops, shown_frames
+from signgen.reporting.clip_report import PLAYER_BYTES, ClipFrames, hand_crops, shown_frames
 from tests.line import Command, Line
 from tests.worlds import figure_frames, figure_poses
 
@@ -141,11 +141,11 @@ def test_hand_crops_are_the_scored_boxes(tmp_path: Path, clips: tuple[Path, Path
 
 def test_long_clips_are_thinned_and_the_worst_stay() -> None:
     numbers = list(range(100, 5100))
-    shown = shown_frames(numbers, [107, 4001], 210, 260)
-    assert 2 * 210 * 260 * len(shown) <= PLAYER_PIXELS * 1.01
+    shown = shown_frames(numbers, [107, 4001], 20_000)
+    assert 0.5 * PLAYER_BYTES < 20_000 * len(shown) <= PLAYER_BYTES + 2 * 20_000
     assert {100, 107, 4001} <= set(shown)
     assert shown == sorted(shown)
-    assert shown_frames(numbers[:100], [107], 210, 260) == numbers[:100]
+    assert shown_frames(numbers[:400], [107], 20_000) == numbers[:400]
 
 
 def test_a_set_of_images_has_its_rows_and_worst_images(command: Command, tmp_path: Path) -> None:
