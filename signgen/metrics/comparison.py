@@ -254,7 +254,12 @@ def _verdict_on(name: str, first: str, differences: dict[str, dict[str, Any]]) -
 
 
 def _told(metrics: list[str], differences: dict[str, dict[str, Any]]) -> str:
-    return ", ".join(f"{metric} ({signed_text(metric, differences[metric]['mean'])})" for metric in metrics)
+    texts = []
+    for metric in metrics:
+        found = differences[metric]
+        of = f" in {found['of']}" if found["of"] else ""
+        texts.append(f"{metric} ({signed_text(metric, found['mean'])}{of})")
+    return ", ".join(texts)
 
 
 def signed_text(metric: str, value: float | None) -> str:

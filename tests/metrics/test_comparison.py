@@ -61,7 +61,7 @@ def test_differences_are_paired_and_better_is_said(tmp_path: Path) -> None:
     assert found["hand_sharpness"]["mean"] == pytest.approx(-0.4)
     assert (found["psnr"]["mean"], found["psnr"]["better"]) == (0, None)
     assert "flicker_truth" not in found
-    assert result["verdict"].startswith("b is better than a in ssim (+0.020), hand_sharpness (-0.400); no difference")
+    assert result["verdict"].startswith("b is better than a in ssim (+0.020), hand_sharpness (-0.400 in distance")
     swapped = compare(load_runs([b, a]))["differences"]["a"]["ssim"]
     assert (swapped["better"], swapped["mean"]) == ("b", pytest.approx(-found["ssim"]["mean"]))
 

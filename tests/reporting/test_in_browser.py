@@ -252,10 +252,12 @@ def test_a_comparison_opens_too(opened: Open, report: Path, tmp_path: Path, widt
     better = json.loads(report.with_name("metrics.json").read_text())
     for row in better["per_frame"]:
         row["ssim"] += 0.1
-    (tmp_path / "better.json").write_text(json.dumps(better))
-    compare([report.parent, tmp_path / "better.json"], out=tmp_path / "cmp.html")
+    files = [tmp_path / "better.json", tmp_path / "the-same-once-more-under-a-long-name.json"]
+    for file in files:
+        file.write_text(json.dumps(better))
+    compare([report.parent, *files], out=tmp_path / "cmp.html")
     page = opened(tmp_path / "cmp.html", width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("h1").inner_text().startswith("better is better than r in ssim (+0.100)")
-    assert page.locator("#differences tbody tr").count() == len(better["definitions"]) - 1
+    assert page.locator("#differences tbody tr").count() == 2 * (len(better["definitions"]) - 1)
     assert page.locator(".forest").first.bounding_box()["width"] > 100
