@@ -36,6 +36,8 @@ def metrics_content(result: dict[str, Any], links: Mapping[str, str], title: str
         "verdict": verdict(result),
         "protocol": result["protocol"],
         "frames": result["frames"],
+        "first": rows[0]["frame"],
+        "last": rows[-1]["frame"],
         "unit": "image" if of_set else "frame",
         "candidates": list(candidates),
         "summary": summary(candidates, definitions),
