@@ -45,6 +45,10 @@ class TextError(SigngenError):
     """Texts of clips that are missing, damaged or do not match, or a recogniser that fails."""
 
 
+class MetricsError(SigngenError):
+    """A file that is no metrics file, or scores that cannot be compared with each other."""
+
+
 class Interrupted(SigngenError):
     """Ctrl-C: the state is on disk; the message says how to go on."""
 

@@ -30,8 +30,9 @@ BELOW = {
     "models": {"poses", *BASE},
     "metrics": {"models", "data", "poses", *BASE},
     "rendering": {"metrics", "models", "data", "warp", "poses", *BASE},
+    "reporting": {"metrics", "data", "poses", *BASE},
     "training": {"rendering", "metrics", "models", "data", "poses", *BASE},
-    "cli": {"training", "rendering", "metrics", "models", "data", "poses", *BASE},
+    "cli": {"training", "reporting", "rendering", "metrics", "models", "data", "poses", *BASE},
 }
 HEAVY = (
     *("torch", "torchvision", "torchmetrics", "diffusers", "transformers", "accelerate", "lpips"),
@@ -121,7 +122,7 @@ def heavy_modules_after(*arguments: str) -> list[str]:
     return done.stdout.splitlines()[-1].split()[1:]
 
 
-COMMANDS = ("verify", "build-pairs", "train", "render", "evaluate", "evaluate-text", "synthesize", "demo")
+COMMANDS = ("verify", "build-pairs", "train", "render", "evaluate", "evaluate-text", "compare", "synthesize", "demo")
 POSES_COMMANDS = ("extract", "convert", "clean", "retarget", "draw", "info")
 CALLS = [(), ("poses",), *((name,) for name in COMMANDS), *(("poses", name) for name in POSES_COMMANDS)]
 
@@ -155,6 +156,8 @@ def test_the_wheel_holds_the_package_recipes_and_licence_and_nothing_else(wheel:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert {path.relative_to(ROOT).as_posix() for path in modules()} <= names
+    templates = (PACKAGE / "reporting" / "templates").iterdir()
+    assert {path.relative_to(ROOT).as_posix() for path in templates} <= names
     assert {f"signgen/configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml")} <= names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert not [name for name in names if re.match(r"(tests|benchmarks|data_tools)/|.*\.(png|mp4|pyc)$", name)]

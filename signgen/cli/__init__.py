@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from signgen import __version__
-from signgen.cli import build_pairs, demo, evaluate, evaluate_text, poses, render, synthesize, train, verify
+from signgen.cli import build_pairs, compare, demo, evaluate, evaluate_text, poses, render, synthesize, train, verify
 from signgen.cli.common import help_of, run
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ for _name, _command in (
     ("render", render.render),
     ("evaluate", evaluate.evaluate),
     ("evaluate-text", evaluate_text.evaluate_text),
+    ("compare", compare.compare),
     ("synthesize", synthesize.synthesize),
     ("demo", demo.demo),
 ):

@@ -1,10 +1,10 @@
-"""`signgen evaluate GENERATED TRUTH --out REPORT`: two clips in, metrics.json, per_frame.csv and a table out."""
+"""`signgen evaluate GENERATED TRUTH --out REPORT`: two clips in; a report to look at, its numbers and a table out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -35,7 +35,7 @@ def evaluate(
         ),
     ],
     truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="The real one, of the same size.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="Folder for metrics.json and per_frame.csv.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the report.", show_default=False)],
     frames: Annotated[
         str | None,
         typer.Option(
@@ -140,7 +140,8 @@ def evaluate(
     """Score a generated clip against the real one, whole frame and hands, beside what copying the source scores.
 
     With --protocol, score a set of generated images by the rules of a published tool (docs/metrics.md).
-    Writes REPORT/metrics.json (with the definition of every number) and REPORT/per_frame.csv.
+    Writes REPORT/report.html, one file to look at (docs/report.md); REPORT/metrics.json, with the definition of every
+    number; REPORT/per_frame.csv and .parquet.
     """
     of_clips = {"frames": frames, "poses": poses, "clip": clip, "source": source, "pairs": pairs}
     of_sets = {"size": size, "pair-list": pair_list, "train-images": train_images}
@@ -166,8 +167,24 @@ def _refuse(options: Mapping[str, object], reason: str) -> None:
 def _evaluate_set(request: ImageSetRequest, out: Path) -> None:
     """A set of images, under a named protocol."""
     from signgen.cli.protocol_scoring import score_image_set
+    from signgen.cli.scoring import write_result
+    from signgen.reporting.provenance import provenance
+    from signgen.reporting.set_report import write_set_report
 
-    _write_and_print(score_image_set(request), out)
+    result, pairs = score_image_set(request)
+    result["provenance"] = provenance(
+        {
+            "generated": request.generated,
+            "truth": request.truth,
+            "pair list": request.pair_list,
+            "train images": request.train_images,
+            "weights": request.weights,
+        }
+    )
+    title = f"{request.generated} against {request.truth}"
+    write_result(
+        result, out, lambda path, links: write_set_report(result, lambda i: pairs[i].read(), path, links, title)
+    )
 
 
 def _evaluate_clip(
@@ -183,8 +200,10 @@ def _evaluate_clip(
     wanted: FurtherRequest,
 ) -> None:
     """A clip, by signgen's own rules for signing."""
-    from signgen.cli.scoring import make_scorer
+    from signgen.cli.scoring import make_scorer, write_result
     from signgen.data.video import open_frames
+    from signgen.reporting.clip_report import ClipFrames, write_clip_report
+    from signgen.reporting.provenance import provenance
 
     if pairs is not None and poses is None:
         raise PairSetError("--pairs without --poses", fix="give the truth's keypoints with --poses")
@@ -212,16 +231,10 @@ def _evaluate_clip(
     )
     _score(scorer, generated_frames, first_generated, truth_frames, selection)
     result = scorer.result()
-    _write_and_print(result, out)
-
-
-def _write_and_print(result: dict[str, Any], out: Path) -> None:
-    from signgen.cli.scoring import print_result
-    from signgen.metrics.report import write_metrics, write_per_frame_csv
-
-    written = write_metrics(result, out), write_per_frame_csv(result, out)
-    print_result(result)
-    console.print(f"wrote {written[0]}, {written[1]}")
+    files = {"generated": generated, "truth": truth, "keypoints": poses, "source": source, "pairs": pairs}
+    result["provenance"] = provenance({**files, "LPIPS weights": lpips_weights})
+    shown = ClipFrames(generated_frames, truth_frames, first_generated - selection.start, keypoints)
+    write_result(result, out, lambda path, links: write_clip_report(result, shown, path, links))
 
 
 def _same_size(generated: FrameSource, truth: FrameSource) -> None:

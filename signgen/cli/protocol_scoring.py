@@ -61,9 +61,14 @@ class Pair:
     generated: Picture
     truth: Picture
 
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both, uint8 (H, W, 3) RGB. Raises VideoError."""
+        return self.generated.read(), self.truth.read()
 
-def score_image_set(request: ImageSetRequest) -> dict[str, Any]:
-    """The metrics dictionary of a set of images, or of two videos frame by frame, under a named protocol."""
+
+def score_image_set(request: ImageSetRequest) -> tuple[dict[str, Any], list[Pair]]:
+    """The metrics dictionary of a set of images, or of two videos frame by frame, under a named protocol; the pairs,
+    in the order of its rows."""
     from signgen.data.image_pairs import images_below
     from signgen.metrics.image_set import ImageSetScorer
     from signgen.metrics.protocols import protocol_named
@@ -91,7 +96,7 @@ def score_image_set(request: ImageSetRequest) -> dict[str, Any]:
         _score(scorer, pairs)
         if networks.inception is not None:
             _add_real(scorer, protocol, [Picture(path) for path in train], targets)
-        return scorer.result()
+        return scorer.result(), pairs
 
 
 def parse_size(text: str) -> Size:

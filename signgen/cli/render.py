@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from signgen.poses.sequence import PoseSequence
     from signgen.rendering.output import Truth
     from signgen.rendering.renderer import Source
+    from signgen.reporting.clip_report import ClipFrames
 
 TRUTHS = ("auto", "none")
 INPUT, OUTPUT, SAMPLING, MACHINE = "Input", "Output", "Sampling (default: the model's recipe)", "Machine"
@@ -80,6 +81,12 @@ def render(
             "--side-by-side", help="Also OUT.side-by-side.mp4: source | pose | output | truth.", rich_help_panel=OUTPUT
         ),
     ] = False,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report", help="Also OUT.report.html, a page to look at: needs the truth.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
     save_frames: Annotated[
         Path | None, typer.Option(help="Also write every frame as PNG into this folder.", rich_help_panel=OUTPUT)
     ] = None,
@@ -123,6 +130,7 @@ def render(
     from signgen.models.device import prepare_device
     from signgen.rendering.output import Outputs, write_rendering
     from signgen.rendering.renderer import Renderer
+    from signgen.reporting.provenance import provenance
 
     card = read_card(model)
     video = open_frames(source)
@@ -136,6 +144,8 @@ def render(
     real = _truth_frames(truth, video, sequence, differences)
     person = _source(video, sequence, source_poses, not differences)
     sampling = _sampling(card, steps=steps, solver=solver, w_c=w_c, w_f=w_f, noise_scale=noise_scale, precision=dtype)
+    if report and real is None:
+        raise VideoError("--report without the truth", fix="name the real frames with --truth")
     scored = _scored(real, sequence, person, model, card, pairs, clip) if real is not None else None
 
     quiet_libraries()
@@ -161,7 +171,10 @@ def render(
         )
     console.print("wrote " + ", ".join(map(str, written)))
     if scored is not None:
-        _report(scored, written[0], {"seed": seed, "frames": [part.start, part.stop], **sampling.model_dump()})
+        settings = {"seed": seed, "frames": [part.start, part.stop], **sampling.model_dump()}
+        files = {"source": source, "keypoints": poses, "model": model, "pairs": pairs, "truth": scored.frames.path}
+        result = {**scored.scorer.result(), "render": settings, "provenance": provenance(files)}
+        _write_scores(result, written[0], _pictures(scored, sequence, written[0], part.start) if report else None)
 
 
 def _read_poses(path: Path, clip: str | None, video: FrameSource, skeleton: str) -> PoseSequence:
@@ -316,13 +329,30 @@ def _trained_on(model: Path, card: ModelCard) -> Path | None:
     return folder
 
 
-def _report(truth: Truth, main: Path, settings: dict[str, Any]) -> None:
+def _pictures(truth: Truth, poses: PoseSequence, video: Path, first: int) -> ClipFrames:
+    """The frames of the written file, which begins with frame `first` of the truth, beside the truth's."""
+    from signgen.data.video import open_frames
+    from signgen.reporting.clip_report import ClipFrames
+
+    keypoints = poses.resized(truth.frames.width, truth.frames.height).keypoints
+    note = f"Generated pictures are those of {video.name}; scores were taken before it was encoded."
+    return ClipFrames(open_frames(video), truth.frames, -first, keypoints, note)
+
+
+def _write_scores(result: dict[str, Any], main: Path, pictures: ClipFrames | None) -> None:
+    """OUT.metrics.json and OUT.per_frame.csv, the table, and OUT.report.html where pictures are given."""
     from signgen.cli.scoring import print_result
     from signgen.metrics.report import write_metrics, write_per_frame_csv
 
-    result = {**truth.scorer.result(), "render": settings}
     stem = main.with_suffix("")
-    json_path = write_metrics(result, stem.with_name(f"{stem.name}.metrics.json"))
-    csv_path = write_per_frame_csv(result, stem.with_name(f"{stem.name}.per_frame.csv"))
+    written = [
+        write_metrics(result, stem.with_name(f"{stem.name}.metrics.json")),
+        write_per_frame_csv(result, stem.with_name(f"{stem.name}.per_frame.csv")),
+    ]
+    if pictures is not None:
+        from signgen.reporting.clip_report import write_clip_report
+
+        links = {path.name: path.name for path in (main, *written)}
+        written.append(write_clip_report(result, pictures, stem.with_name(f"{stem.name}.report.html"), links))
     print_result(result)
-    console.print(f"wrote {json_path}, {csv_path}")
+    console.print(f"wrote {', '.join(map(str, written))}", markup=False)

@@ -1,8 +1,8 @@
-"""What render and evaluate share: truth, keypoints, baselines in, a FrameScorer out; and the printed table."""
+"""What render and evaluate share: truth, keypoints, baselines in, a FrameScorer out; the printed table, the files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from signgen.metrics.frame_pair import ClipMetric, FrameMetric
     from signgen.metrics.scoring import Baseline, FrameScorer
 
-_TABLE_DIGITS = {"psnr": 2, "hand_psnr": 2, "face_psnr": 2, "l1": 4}
-_FAMILY_DIGITS = {"fid": 2, "fvd": 2, "kid": 5, "flicker": 2, "warping": 2}  # fid, fid_train, ...
+REPORT_FILE = "report.html"
 
 
 def make_scorer(
@@ -74,23 +73,37 @@ def make_scorer(
     )
 
 
+def write_result(result: dict[str, Any], folder: Path, write_report: Callable[[Path, Mapping[str, str]], Path]) -> None:
+    """Write metrics.json, per_frame.csv, per_frame.parquet and the page, then print the table.
+
+    write_report: path and links to the files beside it -> the page, written.
+    """
+    from signgen.metrics.report import write_metrics, write_per_frame_csv, write_per_frame_parquet
+
+    writers = (write_metrics, write_per_frame_csv, write_per_frame_parquet)
+    written = [write(result, folder) for write in writers]
+    written.append(write_report(folder / REPORT_FILE, {path.name: path.name for path in written}))
+    print_result(result)
+    console.print(f"wrote {', '.join(map(str, written))}", markup=False)
+
+
 def print_result(result: dict[str, Any]) -> None:
     """The verdict, a table of model and baselines, what was not computed, and notes."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    from signgen.metrics.report import verdict
+    from signgen.metrics.report import MODEL, number_text, verdict
 
     console.print(escape(verdict(result)))
     console.print(escape(f"{result['protocol']}; {result['frames']} frames"))
-    candidates = {"model": result["mean"], **result["baselines"]}
+    candidates = {MODEL: result["mean"], **result["baselines"]}
     table = Table("mean", box=box.SIMPLE_HEAD)
     for name in candidates:
         table.add_column(name, justify="right", no_wrap=True)
     for metric, value in result["mean"].items():
         if value is not None:
-            table.add_row(metric, *(_number(metric, means.get(metric)) for means in candidates.values()))
+            table.add_row(metric, *(number_text(metric, means.get(metric)) for means in candidates.values()))
     console.print(table)
     for reason, metrics in by_reason(result["not_computed"]).items():
         console.print(escape(f"not computed: {', '.join(metrics)}: {reason}"))
@@ -104,8 +117,3 @@ def by_reason(not_computed: dict[str, str]) -> dict[str, list[str]]:
     for metric, reason in not_computed.items():
         reasons.setdefault(reason, []).append(metric)
     return reasons
-
-
-def _number(metric: str, value: float | None) -> str:
-    digits = _TABLE_DIGITS.get(metric) or _FAMILY_DIGITS.get(metric.split("_")[0], 3)
-    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,22 +1,53 @@
-"""Writes a scorer's result: metrics.json, per_frame.csv; and says in words whether the model beats doing nothing."""
+"""Writes a scorer's result: metrics.json, per_frame.csv and .parquet; reads it again; says in words whether the model
+beats doing nothing."""
 
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
+from signgen.errors import MetricsError
 from signgen.files import atomic_path, write_json
 
+MODEL = "model"  # how the one that is judged is called beside its baselines
 METRICS_FILE = "metrics.json"
 PER_FRAME_FILE = "per_frame.csv"
+PARQUET_FILE = "per_frame.parquet"
+_KEYS = {"protocol", "definitions", "frames", "mean", "baselines", "not_computed", "notes", "per_frame"}
+_DIGITS = {"psnr": 2, "hand_psnr": 2, "face_psnr": 2, "l1": 4}
+_FAMILY_DIGITS = {"fid": 2, "fvd": 2, "kid": 5, "flicker": 2, "warping": 2}  # fid, fid_train, ...
 
 
 def write_metrics(result: dict[str, Any], folder_or_path: Path) -> Path:
-    """Write the result as JSON, atomically, to a .json path or as metrics.json into a folder; return the path."""
+    """Write the verdict and the result as JSON, atomically, to a .json path or as metrics.json into a folder; return
+    the path."""
     path = _target(folder_or_path, ".json", METRICS_FILE)
-    write_json(path, result)
+    write_json(path, {"verdict": verdict(result), **result})
     return path
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """The result that `write_metrics` wrote, from the file or its folder. Raises MetricsError for anything else."""
+    path = path / METRICS_FILE if path.is_dir() else path
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MetricsError(f"{path}: cannot be read ({error.strerror})", expected="a metrics.json") from error
+    except ValueError as error:
+        raise MetricsError(f"{path}: not JSON ({error})", expected="a metrics.json of signgen evaluate") from error
+    missing = _KEYS - result.keys() if isinstance(result, dict) else _KEYS
+    if missing or not result["per_frame"]:
+        lack = f"no {min(missing)!r}" if missing else "no frames"
+        raise MetricsError(f"{path}: {lack} in it", expected="a metrics.json of signgen evaluate or render")
+    return result
+
+
+def number_text(metric: str, value: float | None) -> str:
+    """The value with as many digits as mean anything for the metric; `-` where there is none."""
+    digits = _DIGITS.get(metric) or _FAMILY_DIGITS.get(metric.split("_")[0], 3)
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def write_per_frame_csv(result: dict[str, Any], folder_or_path: Path) -> Path:
@@ -27,6 +58,21 @@ def write_per_frame_csv(result: dict[str, Any], folder_or_path: Path) -> Path:
         writer = csv.DictWriter(handle, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    return path
+
+
+def write_per_frame_parquet(result: dict[str, Any], folder_or_path: Path) -> Path:
+    """The same rows as typed columns, atomically, to a .parquet path or as per_frame.parquet into a folder."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = _target(folder_or_path, ".parquet", PARQUET_FILE)
+    rows = result["per_frame"]
+    names = list(rows[0])
+    known = {"frame": pa.int64(), "generated": pa.string(), "truth": pa.string()}
+    schema = pa.schema([(name, known.get(name, pa.float64())) for name in names])
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
     return path
 
 

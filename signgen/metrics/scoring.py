@@ -130,8 +130,8 @@ class FrameScorer:
     def result(self) -> dict[str, Any]:
         """The metrics dictionary: JSON without NaN, None where a frame (or every frame) lacks what a metric needs.
 
-        Keys: protocol, definitions, frames, mean, baselines, not_computed, notes, per_frame. Raises VideoError when
-        nothing was scored.
+        Keys: protocol, definitions, frames, mean, baselines, not_computed, notes, per_frame, per_frame_baselines.
+        Raises VideoError when nothing was scored.
         """
         rows = self._tracks[MODEL].rows
         if not rows or self._truth is None:
@@ -150,6 +150,7 @@ class FrameScorer:
             "not_computed": missing | self._not_computed,
             "notes": [*self._notes, *self._metric_notes(answered)],
             "per_frame": rows,
+            "per_frame_baselines": {name: self._tracks[name].rows for name in answered},
         }
 
     def _means(self, track: str) -> tuple[dict[str, float | None], dict[str, str]]:

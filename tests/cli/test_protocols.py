@@ -83,6 +83,7 @@ def test_videos_are_scored_frame_by_frame(command: Command, folders: tuple[Path,
     rows = json.loads((tmp_path / "report" / "metrics.json").read_text())["per_frame"]
     assert [row["psnr"] > 30 for row in rows] == [True, True, False]
     assert rows[2]["truth"].endswith("b.mp4#2")
+    assert 'id="curve-psnr"' in (tmp_path / "report" / "report.html").read_text()
     assert "has 3 frames" in command.refuses("evaluate", a, short, "--protocol", "cfld", "--out", tmp_path / "x")
 
 

@@ -261,6 +261,7 @@ def test_the_result_has_the_documented_shape_and_is_json_without_nan() -> None:
         "not_computed",
         "notes",
         "per_frame",
+        "per_frame_baselines",
     ]
     assert back["protocol"].startswith("signgen-video: 8-bit RGB frames at the truth's native size (80x96)")
     assert back["frames"] == FRAMES == len(back["per_frame"])

@@ -1,0 +1,100 @@
+"""`signgen compare A.json B.json …`: metrics files in; a table of paired differences, compare.json and .html out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from signgen.cli.common import console
+
+JSON_FILE, PAGE_FILE = "compare.json", "compare.html"
+
+
+def compare(
+    metrics: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="METRICS...",
+            help="metrics.json of two or more runs, or their folders; the others are compared with the first.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER|FILE.html",
+            help="Also write compare.html and compare.json there.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Say by which numbers runs differ, frame by frame, and whether chance could explain it.
+
+    Frames are matched by number, images of a set by name; only those that all runs have are compared. Differences come
+    with 95 % intervals that know that neighbouring frames are alike (docs/report.md).
+    """
+    from signgen.metrics import comparison
+    from signgen.reporting.provenance import provenance
+
+    runs = comparison.load_runs(metrics)
+    result = comparison.compare(runs)
+    result["provenance"] = provenance({run.name: run.path for run in runs})
+    _print(result)
+    if out is not None:
+        _write(result, runs, out)
+
+
+def _write(result: dict[str, Any], runs: list[Any], out: Path) -> None:
+    from signgen.files import write_json
+    from signgen.reporting.compare_report import write_comparison
+
+    page = out if out.suffix == ".html" else out / PAGE_FILE
+    numbers = page.with_suffix(".json") if out.suffix == ".html" else out / JSON_FILE
+    write_json(numbers, result)
+    write_comparison(result, runs, page, {numbers.name: numbers.name})
+    console.print(f"wrote {numbers}, {page}", markup=False)
+
+
+def _print(result: dict[str, Any]) -> None:
+    """The verdict, the means, and a table of differences for every run but the first."""
+    from rich.markup import escape
+
+    from signgen.metrics.comparison import interval_text, judgement
+    from signgen.metrics.report import number_text
+
+    means = result["means"]
+    console.print(escape(result["verdict"]))
+    console.print(escape(f"{result['protocol']}; {result['frames']} frames in all runs"))
+    rows = [[metric, *(number_text(metric, row[metric]) for row in means.values())] for metric in result["definitions"]]
+    _print_table(["mean", *means], rows)
+    for name, differences in result["differences"].items():
+        rows = [
+            [
+                metric,
+                interval_text(metric, found),
+                judgement(metric, found) + (f", by {of}" if (of := found["of"]) else ""),
+            ]
+            for metric, found in differences.items()
+        ]
+        _print_table([f"{name} minus {next(iter(means))}", "difference [95 %]", ""], rows)
+    for metric, reason in result["not_compared"].items():
+        console.print(escape(f"not compared: {metric}: {reason}"))
+    for note in result["notes"]:
+        console.print(escape(f"note: {note}"))
+    console.print(escape(result["method"]))
+
+
+def _print_table(head: list[str], rows: list[list[str]]) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for place, name in enumerate(head):
+        table.add_column(escape(name), justify="right" if place and name else "left")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
