@@ -75,9 +75,10 @@ class FusionSettings(Section):
 
 
 class ConditionSettings(Section):
-    """One condition provider. `options` are the provider's own sizes."""
+    """One condition provider. `options` are the provider's own sizes. One that is not enabled is as if not there."""
 
     kind: Literal["source_tokens", "pose_map", "fusion_vector", "source_latent", "source_pose_map", "part_warp"]
+    enabled: bool = True
     null: Literal["zero", "learned"] = "zero"
     options: dict[str, Any] = {}
 
@@ -217,7 +218,7 @@ class Recipe(Section):
         kinds = [condition.kind for condition in self.conditions]
         if len(set(kinds)) != len(kinds):
             raise ValueError(f"conditions {kinds} repeat a kind")
-        if "part_warp" not in kinds and (self.diffusion.base == "warp" or self.diffusion.copies.warp):
+        if not self.part_warp and (self.diffusion.base == "warp" or self.diffusion.copies.warp):
             raise ValueError("diffusion.base: warp and copies.warp need the condition part_warp")
         for side in (self.canvas.width, self.canvas.height):
             if side % self.image_space.factor:
@@ -227,17 +228,17 @@ class Recipe(Section):
     @property
     def active_conditions(self) -> tuple[ConditionSettings, ...]:
         """The providers in use: without stage 1 there is no fusion vector."""
-        return tuple(c for c in self.conditions if self.fusion.enabled or c.kind != "fusion_vector")
+        return tuple(c for c in self.conditions if c.enabled and (self.fusion.enabled or c.kind != "fusion_vector"))
 
     @property
     def part_warp(self) -> bool:
         """Whether the model is given the source's parts moved to the target's keypoints."""
-        return any(c.kind == "part_warp" for c in self.conditions)
+        return any(c.kind == "part_warp" for c in self.active_conditions)
 
     @property
     def pose_window(self) -> int:
         """How many frames before and after a target have their poses shown too."""
-        return next((c.options.get("window", 0) for c in self.conditions if c.kind == "pose_map"), 0)
+        return next((c.options.get("window", 0) for c in self.active_conditions if c.kind == "pose_map"), 0)
 
     def to_yaml(self) -> str:
         """The recipe as YAML, complete."""

@@ -16,13 +16,14 @@ from signgen.config import Augmentation, Recipe, StageSettings, load_recipe
 from signgen.data.canvas import Canvas
 from signgen.data.dataset import TripleDataset
 from signgen.data.pairset import PairSet
-from signgen.errors import ModelError, PairSetError
+from signgen.errors import ModelError, PairSetError, RecipeError
 from signgen.files import disk_full_is_oserror, write_json, write_text
 from signgen.models.card import ModelCard, palette_of, save_model
 from signgen.models.components import build_fusion, build_pipeline
 from signgen.models.device import prepare_device
 from signgen.models.fusion import FusionModel
 from signgen.models.pipeline import SignerPipeline
+from signgen.poses.skeletons import COCO_WHOLEBODY_133
 from signgen.training.diffusion import DiffusionStage
 from signgen.training.fusion import FusionStage
 from signgen.training.logs import progress_bar
@@ -69,25 +70,35 @@ class TrainingRun:
             raise PairSetError(f"the pair set's poses are {found}", expected=f"{self.palette.skeleton}, the recipe's")
         if self.pairs.listed and (meant_for_clips := self._settings_of_clips()):
             raise PairSetError(
-                f"{' and '.join(meant_for_clips)} ask for a clip's first frame and for neighbouring frames",
-                expected="0 for a pair set made of lists of pairs",
-                fix="add " + " ".join(f"--set {key}=0" for key in meant_for_clips),
+                f"{' and '.join(meant_for_clips)} ask for what only clips of signers have",
+                expected="none of it for a pair set made of lists of pairs",
+                fix="add " + " ".join(f"--set {key}={value}" for key, value in meant_for_clips.items()),
+            )
+        if self.recipe.part_warp and self.palette.skeleton != COCO_WHOLEBODY_133.name:
+            raise RecipeError(
+                f"the condition part_warp with poses of {self.palette.skeleton}",
+                expected=COCO_WHOLEBODY_133.name,
+                fix="set enabled: false in its entry of conditions",
             )
         if not len(self.pairs.triples("train")):
             raise PairSetError(
                 "the pair set has no training triples", fix="give it longer clips or a smaller --holdout-tail"
             )
 
-    def _settings_of_clips(self) -> list[str]:
-        """Keys of the recipe whose values make sense only for frames that follow each other."""
-        keys = [
-            f"training.{name}.augmentation.first_source"
+    def _settings_of_clips(self) -> dict[str, str]:
+        """Keys of the recipe whose values need a first frame, neighbouring frames or hands -> what they are without."""
+        keys = {
+            f"training.{name}.augmentation.first_source": "0"
             for name in ("fusion", "diffusion")
             if getattr(self.recipe.training, name).augmentation.first_source
-        ]
+        }
+        kinds = [condition.kind for condition in self.recipe.conditions]
         if self.recipe.pose_window:
-            kinds = [condition.kind for condition in self.recipe.conditions]
-            keys.append(f"conditions.{kinds.index('pose_map')}.options.window")
+            keys[f"conditions.{kinds.index('pose_map')}.options.window"] = "0"
+        if self.recipe.part_warp:
+            keys[f"conditions.{kinds.index('part_warp')}.enabled"] = "false"
+        if self.recipe.diffusion.copies.warp:
+            keys["diffusion.copies.warp"] = "false"
         return keys
 
     def train(self) -> Path | None:

@@ -13,7 +13,12 @@ from tests.data.person_corpora import MAN, TRAIN, image, write_csv, write_deepfa
 from tests.line import Command
 from tests.tiny import set_options
 
-NO_CLIPS = ("training.diffusion.augmentation.first_source=0", "conditions.1.options.window=0")
+NO_CLIPS = (
+    "training.diffusion.augmentation.first_source=0",
+    "conditions.1.options.window=0",
+    "conditions.5.enabled=false",
+    "diffusion.copies.warp=false",
+)
 STEPS = ("training.fusion.steps=2", "training.diffusion.steps=3")
 
 
