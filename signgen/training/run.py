@@ -68,38 +68,34 @@ class TrainingRun:
     def _check_data(self) -> None:
         if self.palette.skeleton != (found := self.pairs.poses(self.pairs.clips[0].name).skeleton):
             raise PairSetError(f"the pair set's poses are {found}", expected=f"{self.palette.skeleton}, the recipe's")
-        if self.pairs.listed and (meant_for_clips := self._settings_of_clips()):
+        if self.pairs.listed and (meant_for_clips := self._meant_for_clips()):
             raise PairSetError(
-                f"{' and '.join(meant_for_clips)} ask for what only clips of signers have",
-                expected="none of it for a pair set made of lists of pairs",
-                fix="add " + " ".join(f"--set {key}={value}" for key, value in meant_for_clips.items()),
+                f"a pair set made of lists of pairs, but the recipe asks for {', '.join(meant_for_clips)}",
+                expected="a recipe without what only clips of signers have",
+                fix="train with --config nano-pictures, or extend it",
             )
         if self.recipe.part_warp and self.palette.skeleton != COCO_WHOLEBODY_133.name:
             raise RecipeError(
                 f"the condition part_warp with poses of {self.palette.skeleton}",
                 expected=COCO_WHOLEBODY_133.name,
-                fix="set enabled: false in its entry of conditions",
+                fix="take it out of the recipe, as nano-pictures does",
             )
         if not len(self.pairs.triples("train")):
             raise PairSetError(
                 "the pair set has no training triples", fix="give it longer clips or a smaller --holdout-tail"
             )
 
-    def _settings_of_clips(self) -> dict[str, str]:
-        """Keys of the recipe whose values need a first frame, neighbouring frames or hands -> what they are without."""
-        keys = {
-            f"training.{name}.augmentation.first_source": "0"
+    def _meant_for_clips(self) -> list[str]:
+        """Keys of the recipe whose values need a first frame, neighbouring frames, or hands and a face."""
+        keys = [
+            f"training.{name}.augmentation.first_source"
             for name in ("fusion", "diffusion")
             if getattr(self.recipe.training, name).augmentation.first_source
-        }
+        ]
         kinds = [condition.kind for condition in self.recipe.conditions]
         if self.recipe.pose_window:
-            keys[f"conditions.{kinds.index('pose_map')}.options.window"] = "0"
-        if self.recipe.part_warp:
-            keys[f"conditions.{kinds.index('part_warp')}.enabled"] = "false"
-        if self.recipe.diffusion.copies.warp:
-            keys["diffusion.copies.warp"] = "false"
-        return keys
+            keys.append(f"conditions.{kinds.index('pose_map')}.options.window")
+        return [*keys, "the condition part_warp"] if self.recipe.part_warp else keys
 
     def train(self) -> Path | None:
         """Train the stages that are asked for and not finished; returns the model folder, None if there is none yet."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from signgen.config import load_recipe
 from signgen.errors import ModelError, RecipeError
 from signgen.models.card import ModelCard, load_model, save_model
 from signgen.models.components import build_pipeline
@@ -157,7 +158,7 @@ class TestPartWarp:
     @pytest.mark.parametrize("override", ["diffusion.base=warp", "diffusion.copies.warp=true"])
     def test_a_recipe_cannot_use_what_it_does_not_make(self, override):
         with pytest.raises(RecipeError, match="need the condition part_warp"):
-            tiny_recipe("diffusion.copies.warp=false", "conditions.5.enabled=false", override)
+            load_recipe("nano-pictures", (override,))
 
 
 @pytest.fixture
