@@ -72,7 +72,8 @@ def test_a_recipe_is_frozen():
 
 def test_a_recipe_extends_another(tmp_path):
     (tmp_path / "mine.yaml").write_text("extends: nano\nname: mine\ntraining: {diffusion: {learning_rate: 0.5}}\n")
-    (tmp_path / "other.yaml").write_text("extends: mine.yaml\nseed: 9\nsampling: {steps: 3}\nconditions: [{kind: part_warp}]\n")
+    changes = "seed: 9\nsampling: {steps: 3}\nconditions: [{kind: part_warp}]\n"
+    (tmp_path / "other.yaml").write_text(f"extends: mine.yaml\n{changes}")
     mine, other = (load_recipe(str(tmp_path / f"{name}.yaml")) for name in ("mine", "other"))
     nano = load_recipe("nano")
     diffusion = nano.training.diffusion.model_copy(update={"learning_rate": 0.5})

@@ -14,7 +14,7 @@ from signgen.data.synthetic.materials import background
 from signgen.metrics.frame_scores import score_frame
 from signgen.metrics.image import psnr
 from signgen.warp.anatomy import SIDES, anatomy
-from signgen.warp.bank import source_bank
+from signgen.warp.bank import person_mask, source_bank
 from signgen.warp.compose import part_warp, unmoved
 
 CANVAS = Canvas(128, 128)
@@ -154,3 +154,17 @@ def test_anatomy_leaves_out_what_is_not_seen():
     assert found.hands["right"] is None
     with pytest.raises(KeyError):
         found.palm_size("right")
+
+
+def test_a_large_frame_is_cut_like_a_small_one():
+    """GrabCut sees a fraction of it; the outline is that of the person all the same."""
+    made, _, _ = clip(1)
+    large = Canvas(420, 520)
+    frame = large.fit_frame(made.frames[0])
+    points = large.fit_keypoints(made.poses.keypoints, made.poses.width, made.poses.height)
+    identity = plan_takes(3, signers=SIGNERS, clips=1, frames=40)["train"][1].identity
+    empty = large.fit_frame(background(identity, made.poses.width, made.poses.height).astype(np.uint8))
+    true = np.abs(frame.astype(int) - empty).max(-1) > 12
+    found = person_mask(frame, points[0])
+    assert found.shape == (520, 420)
+    assert (found & true).sum() / (found | true).sum() > 0.88
