@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from signgen.cli.common import console, frame_range, quiet_libraries, rate_progress
+from signgen.cli.references import with_references
 from signgen.errors import Interrupted, PairSetError, PoseError, VideoError
 from signgen.interrupts import deferred_interrupt
 
@@ -58,6 +59,17 @@ def render(
             " the source's pose is not known.",
             rich_help_panel=INPUT,
         ),
+    ] = None,
+    references: Annotated[
+        Path | None,
+        typer.Option(
+            help="Further frames of the person (a video or frame folder): the part warp takes body and hands from the"
+            " nearest of them.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    reference_poses: Annotated[
+        Path | None, typer.Option(help="Keypoints of --references, one per frame.", rich_help_panel=INPUT)
     ] = None,
     truth: Annotated[
         str,
@@ -146,7 +158,8 @@ def render(
     sampling = _sampling(card, steps=steps, solver=solver, w_c=w_c, w_f=w_f, noise_scale=noise_scale, precision=dtype)
     if report and real is None:
         raise VideoError("--report without the truth", fix="name the real frames with --truth")
-    scored = _scored(real, sequence, person, model, card, pairs, clip) if real is not None else None
+    person, notes = with_references(person, references, reference_poses, card)
+    scored = _scored(real, sequence, person, model, card, pairs, clip, notes) if real is not None else None
 
     quiet_libraries()
     pipeline, card = load_model(model)
@@ -172,7 +185,14 @@ def render(
     console.print("wrote " + ", ".join(map(str, written)))
     if scored is not None:
         settings = {"seed": seed, "frames": [part.start, part.stop], **sampling.model_dump()}
-        files = {"source": source, "keypoints": poses, "model": model, "pairs": pairs, "truth": scored.frames.path}
+        files = {
+            "references": references,
+            "source": source,
+            "keypoints": poses,
+            "model": model,
+            "pairs": pairs,
+            "truth": scored.frames.path,
+        }
         result = {**scored.scorer.result(), "render": settings, "provenance": provenance(files)}
         _write_scores(result, written[0], _pictures(scored, sequence, written[0], part.start) if report else None)
 
@@ -298,6 +318,7 @@ def _scored(
     card: ModelCard,
     pairs: Path | None,
     clip: str | None,
+    notes: list[str],
 ) -> Truth:
     """Truth and scorer, with copy-source always and nearest-pose where the training frames are at hand."""
     from signgen.cli.scoring import make_scorer
@@ -305,7 +326,8 @@ def _scored(
 
     known = pairs or _trained_on(model, card)
     keypoints = poses.resized(real.width, real.height).keypoints
-    scorer = make_scorer(real, keypoints, source.frame, known, clip or real.path.stem, quick=True)
+    named = clip or real.path.stem
+    scorer = make_scorer(real, keypoints, source.frame, known, named, notes=tuple(notes), quick=True)
     return Truth(real, scorer)
 
 

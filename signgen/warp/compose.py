@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -37,9 +38,10 @@ def unmoved(frame: np.ndarray) -> np.ndarray:
     return np.concatenate([frame, np.zeros_like(frame)], -1)
 
 
-def part_warp(bank: SourceBank, keypoints: np.ndarray) -> Warped:
+def part_warp(bank: SourceBank, keypoints: np.ndarray, hands: Mapping[str, SourceBank] | None = None) -> Warped:
     """The bank's person in the pose of (133, 3) keypoints, on the bank's background.
 
+    hands: by side, the banks that hands are taken from; the same bank where not said.
     What the target's keypoints lack stays out of the picture; without both shoulders the person is left out.
     """
     target = anatomy(keypoints)
@@ -47,11 +49,10 @@ def part_warp(bank: SourceBank, keypoints: np.ndarray) -> Warped:
     if target is not None:
         trunk = similarity(*_torso_points(target, bank.body))
         canvas.trunk(bank, target, trunk)
-        across = float(np.clip(scale_of(trunk), 1 / _THICKEST, _THICKEST))
         for side in SIDES:
-            canvas.arm(bank, target, side, across)
+            canvas.arm(bank, target, side)
         for side in SIDES:
-            canvas.hand(bank, target, side, across)
+            canvas.hand((hands or {}).get(side, bank), target, side)
     return canvas.result()
 
 
@@ -61,6 +62,11 @@ def _torso_points(target: Anatomy, source: Anatomy) -> tuple[np.ndarray, np.ndar
         return target.shoulders, source.shoulders, np.ones(2)
     weights = np.array([1, 1, 0.25, 0.25])
     return np.vstack([target.shoulders, target.hips]), np.vstack([source.shoulders, source.hips]), weights
+
+
+def _thickness(target: Anatomy, source: Anatomy) -> float:
+    """How many source pixels across a limb are one of the target."""
+    return float(np.clip(scale_of(similarity(*_torso_points(target, source))), 1 / _THICKEST, _THICKEST))
 
 
 class _Canvas:
@@ -88,19 +94,21 @@ class _Canvas:
         filled = cv2.remap(bank.filled, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         self._lay(bank.trunk, places, (0, 0, *self._size), painted=filled)
 
-    def arm(self, bank: SourceBank, target: Anatomy, side: str, across: float) -> None:
+    def arm(self, bank: SourceBank, target: Anatomy, side: str) -> None:
         """Upper arm and forearm, each by its own bone."""
         layer, here, there = bank.arms[side], target.arms[side], bank.body.arms[side]
         if layer is None or here is None or there is None:
             return
+        across = _thickness(target, bank.body)
         box = self._box(here, _REACH * target.width)
         grid = self._part(box)
         gaps, places = follow_bones(grid, here[_ARM_BONES], there[_ARM_BONES], across)
         radii = np.array([UPPER_ARM, FOREARM], np.float32) * (bank.body.width / across)
         self._lay(layer, _blended(gaps, places), box, within=_within(gaps, radii))
 
-    def hand(self, bank: SourceBank, target: Anatomy, side: str, across: float) -> None:
+    def hand(self, bank: SourceBank, target: Anatomy, side: str) -> None:
         """The palm by an affine map, each phalanx by its bone."""
+        across = _thickness(target, bank.body)
         layer, here, there = bank.hands[side], target.hands[side], bank.body.hands[side]
         if layer is None or here is None or there is None:
             return
