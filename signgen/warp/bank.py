@@ -106,7 +106,7 @@ def person_mask(frame: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
 
 def _cut_out(frame: np.ndarray, body: Anatomy, grid: np.ndarray) -> np.ndarray:
     """bool (H, W): GrabCut (Rother et al. 2004), seeded by the keypoints."""
-    sure = _torso(body, grid, 0.75) | _head(body, grid, 0.8)
+    sure = _torso(body, grid, 0.75) | _head(body, grid, 0.95)
     likely = _torso(body, grid, 1.25) | _head(body, grid, 1.3)
     for side in SIDES:
         sure |= _arm_mask(body, side, grid, _SURE) | _hand_mask(body, side, grid, _SURE)

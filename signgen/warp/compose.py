@@ -8,13 +8,16 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from signgen.warp.anatomy import FINGER, FOREARM, PALM, PHALANGES, SIDES, UPPER_ARM, Anatomy, anatomy
+from signgen.warp.anatomy import FACE, FINGER, FOREARM, PALM, PHALANGES, SIDES, UPPER_ARM, Anatomy, anatomy
 from signgen.warp.bank import Layer, SourceBank, pixel_grid
 from signgen.warp.geometry import affine, follow_bones, scale_of, similarity
 
 MASKS = ("moved", "hands", "painted")
 _SHARPNESS = 2.0  # of the blend between bones: weights fall with the distance to the power of twice this
 _NECK = (0.15, 0.5)  # on the way from the shoulders to the middle of the face, torso turns into head
+_LEAST_FACE = 20  # points of 68
+_SPREAD, _FURTHEST = 0.1, 0.25  # widths of the face: how far around a point it is felt, and how far it may move
+_STIFF = 0.3  # holds back what few points are near to
 _THICKEST = 1.6  # no limb becomes thicker or thinner than this
 _ARM_BONES = np.array([(0, 1), (1, 2)])
 _REACH = 0.3  # shoulder widths around the bones within which an arm's pixels may lie
@@ -91,8 +94,28 @@ class _Canvas:
             way = (self._grid - target.neck) @ (to_face / max(float(to_face @ to_face), 1e-6))
             share = _smoothstep(way, *_NECK)[..., None]
             places += share * (self._grid @ turned[:, :2].T + turned[:, 2] - places)
+            self._features(places, target.points, bank.body.points, np.intersect1d(head, FACE), turned)
         filled = cv2.remap(bank.filled, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         self._lay(bank.trunk, places, (0, 0, *self._size), painted=filled)
+
+    def _features(
+        self, places: np.ndarray, here: np.ndarray, there: np.ndarray, face: np.ndarray, turned: np.ndarray
+    ) -> None:
+        """Mouth, brows and outline follow their own points: what the head's turn leaves over at each of them is spread
+        around it by a Gaussian. Changes `places`."""
+        if len(face) < _LEAST_FACE:
+            return
+        points = here[face]
+        width = float(np.ptp(points[:, 0]))
+        left = np.clip(there[face] - (points @ turned[:, :2].T + turned[:, 2]), -_FURTHEST * width, _FURTHEST * width)
+        reach = max(1.0, _SPREAD * width)
+        box = self._box(points, 2 * reach)
+        pixels = self._part(box).reshape(-1, 2)
+        apart = (pixels**2).sum(1)[:, None] - 2 * pixels @ points.T + (points**2).sum(1)
+        near = np.exp(-0.5 * np.maximum(apart, 0) / reach**2)
+        moved = near @ left / (near.sum(1, keepdims=True) + _STIFF)
+        part = places[box[1] : box[3], box[0] : box[2]]
+        part += moved.reshape(part.shape)
 
     def arm(self, bank: SourceBank, target: Anatomy, side: str) -> None:
         """Upper arm and forearm, each by its own bone."""
