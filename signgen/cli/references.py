@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from signgen.rendering.renderer import Source
 
 
-def with_references(source: Source, path: Path | None, poses: Path | None, card: ModelCard) -> tuple[Source, list[str]]:
-    """The source with the frames of `path`, and notes for the reader of the scores.
+def with_references(
+    source: Source, path: Path | None, poses: Path | None, card: ModelCard, clean: bool
+) -> tuple[Source, list[str]]:
+    """The source with the frames of `path`, and notes for the reader of the scores. clean: whether to clean `poses`.
 
     Raises ModelError for a model that has no use for them, PoseError for one of the two without the other, keypoints
     for fewer frames, or none with both shoulders.
@@ -30,6 +32,7 @@ def with_references(source: Source, path: Path | None, poses: Path | None, card:
     if not card.parsed_recipe().part_warp:
         raise ModelError("--references for a model without the part warp", expected="one that was trained with it")
     from signgen.data.video import open_frames
+    from signgen.poses.clean import clean as cleaned
     from signgen.poses.convert import to_skeleton
     from signgen.poses.parts import seen_frames
     from signgen.poses.readers import read_poses
@@ -37,6 +40,7 @@ def with_references(source: Source, path: Path | None, poses: Path | None, card:
 
     frames = open_frames(path)
     sequence = to_skeleton(read_poses(poses, size=(frames.width, frames.height), fps=frames.fps), card.skeleton)
+    sequence = cleaned(sequence) if clean else sequence
     if len(sequence) < frames.num_frames:
         raise PoseError(
             f"{poses}: keypoints for {len(sequence)} frames, {path} has {frames.num_frames}",

@@ -184,6 +184,7 @@ class TrainingRun:
             data: dict[str, Any] = {
                 "fingerprint": self.pairs.fingerprint,
                 "clips": [clip.name for clip in self.pairs.clips][:100],
+                "cleaned": self.pairs.cleaned,
             }
             if self.start:
                 data["started_from"] = self.start.data

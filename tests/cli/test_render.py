@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from signgen.data.pairset import PairSet
 from signgen.data.video import image_files, open_frames
+from signgen.poses.sequence import PoseSequence
 from tests.line import Command, Line, finish, start
 from tests.worlds import figure_poses, write_mmpose
 
@@ -118,3 +120,21 @@ class TestReferences:
         assert "keypoints for 3 frames" in line_of_it
         assert "both shoulders" in command.refuses(*self.call(line, tmp_path, *options, tmp_path / "nobody.json"))
         assert not (tmp_path / "out.mp4").exists()
+
+
+def test_clean_is_what_poses_clean_does(line, command: Command, tmp_path):
+    """For pairs and for rendering."""
+    command.works("poses", "clean", line.poses, tmp_path / "clean" / "clip0.poses.npz", "--size", "64x64")
+    frames = []
+    for name, poses, options in (("a", line.poses, ("--clean",)), ("b", tmp_path / "clean" / "clip0.poses.npz", ())):
+        call = words(line, line.video, poses, tmp_path / f"{name}.mp4")
+        command.works(*call, "--save-frames", tmp_path / name, "--frames", "2:5", *options)
+        frames.append(open_frames(tmp_path / name).read())
+    assert np.array_equal(*frames)
+    command.works("build-pairs", line.videos, "--out", tmp_path / "pairs", "--clean")
+    pairs = PairSet.load(tmp_path / "pairs")
+    assert pairs.cleaned
+    assert not PairSet.load(line.pairs).cleaned
+    expected = PoseSequence.load(tmp_path / "clean" / "clip0.poses.npz").keypoints
+    np.testing.assert_array_equal(pairs.poses("clip0").keypoints, expected)
+    assert not np.array_equal(PairSet.load(line.pairs).poses("clip0").keypoints, expected)
