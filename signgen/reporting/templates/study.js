@@ -214,7 +214,7 @@
     byId("status").textContent = "";
     const figures = pictures.map((picture) => {
       const figure = document.createElement("figure");
-      picture.style.width = "100%";
+      picture.style.width = `min(100%, ${55 * picture.dataset.ratio}vh)`;
       picture.loop = true;
       picture.controls = true;
       figure.append(picture);
