@@ -98,7 +98,7 @@ def build(
     from signgen.cli.protocol_scoring import parse_size
     from signgen.study.build import Look, build_study, refuse_existing
     from signgen.study.design import amounts_for
-    from signgen.study.material import match_targets, parse_runs
+    from signgen.study.material import match_targets, parse_runs, telling_files
     from signgen.study.media import IMAGE_FORMATS
     from signgen.study.texts import load_texts
 
@@ -108,6 +108,8 @@ def build(
     places, wording = parse_runs(runs), load_texts(texts)
     found = match_targets(places, truth, source, pair_list)
     console.print(f"{len(found.targets)} targets; {found.rule}", markup=False)
+    if warning := telling_files(found):
+        console.print(f"note: {warning}", markup=False)
     amounts = amounts_for(
         len(found.targets),
         list(places),

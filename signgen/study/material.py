@@ -15,6 +15,7 @@ from signgen.errors import StudyError
 from signgen.study.design import TRUTH
 
 _CLIPS = VIDEO_SUFFIXES - {".gif"}  # a GIF has other colours than what stands beside it
+_LOSSY = frozenset([".jpg", ".jpeg", ".webp"])
 DEFAULT_FPS = 25.0
 
 
@@ -100,6 +101,18 @@ def match_targets(
         shown = {TRUTH: found[first][key][1], **{name: pairs[key][0] for name, pairs in found.items()}}
         targets.append(Target(_name(key, shown[TRUTH]), shown, sources.of(key) if sources else None))
     return Targets(rule, clips, tuple(targets))
+
+
+def telling_files(targets: Targets) -> str | None:
+    """A warning where some of what is shown was stored lossily and the rest was not: its traces tell which is which."""
+    stored: dict[str, set[bool]] = {}
+    for target in targets.targets:
+        for name, material in target.shown.items():
+            stored.setdefault(name, set()).add(material.path.suffix.lower() in _LOSSY)
+    if targets.clips or len({frozenset(kinds) for kinds in stored.values()}) == 1:
+        return None
+    lossy = ", ".join(name for name, kinds in stored.items() if True in kinds)
+    return f"{lossy}: stored as JPEG or WebP, the others not; traces of it tell them apart (see docs/study.md)"
 
 
 def _name(key: Key, truth: Material) -> str:

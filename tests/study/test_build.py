@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -103,6 +104,15 @@ def test_sizes_that_tell_are_refused_or_made_one(command: Command, world: Path) 
     assert "--size" in said
     build(command, world, "--size", "20x30")
     assert {read_image(path).shape for path in (world / "study" / "site" / "media").iterdir()} == {(30, 20, 3)}
+
+
+def test_traces_of_compression_are_warned_of(command: Command, world: Path) -> None:
+    words = ["study", "build", world / "good", "--truth", world / TRUTH, "--judgements", 4, "--out"]
+    assert "tell them apart" not in command.works(*words, world / "a")
+    for path in (world / TRUTH).iterdir():
+        cv2.imwrite(str(path.with_suffix(".jpg")), cv2.imread(str(path)))
+        path.unlink()
+    assert "note: truth: stored as JPEG" in command.works(*words, world / "b")
 
 
 def test_clips_are_all_encoded_alike(command: Command, tmp_path: Path) -> None:
