@@ -2,21 +2,26 @@
 
     OMP_NUM_THREADS=1 python benchmarks/metrics.py [--testdata TESTDATA] [alone] [paths] [whole-set] [target]
 
-alone: frames per second of each metric, on 210x260 frames; networks with random weights, which cost the same.
---testdata: also what each metric says of FPDM's published clip of 25June and of one frame repeated.
+--testdata: measured on FPDM's published clip of 25June, 49 frames of 210x260, instead of drawn frames of that size; and
+    what each metric says of it, and of one frame repeated.
+alone: frames per second of each metric; networks with random weights, which cost the same.
 paths: the streaming scorer against writing PNGs and scoring them afterwards, interleaved; the numbers must be equal.
 whole-set: as many frames as Phoenix-2014T's test set through the streaming scorers, with peak memory on the way.
 target: counted FLOPs of rendering a frame with phoenix-256 against the processor time of scoring it.
-Everything on one thread; times are of the processor, the best of three rounds, but for `paths`, which writes files.
+Everything on one thread. Times are of the processor, so that other work on the machine counts little, the best of five
+rounds; waiting for the disk, which only the path over files does, is not in them.
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -29,7 +34,8 @@ from signgen.config import load_recipe
 from signgen.data.video import open_frames, read_image, write_png
 from signgen.metrics.baselines import CopySource
 from signgen.metrics.features import FeatureStatistics
-from signgen.metrics.frame_pair import FramePair, TruthFrame
+from signgen.metrics.frame_pair import FrameMetric, FramePair, TruthFrame
+from signgen.metrics.frame_scores import Perceptual
 from signgen.metrics.image_set import ImageSetScorer, Networks
 from signgen.metrics.inception import InceptionFeatures, _up_to_pooling
 from signgen.metrics.lpips import Lpips, build_network
@@ -43,7 +49,7 @@ from signgen.poses import read_poses
 NAME = "25June_2010_Friday_tagesschau-3880"
 WIDTH, HEIGHT = 210, 260
 TEST_FRAMES = 64_627  # of Phoenix-2014T's test split
-FRAMES, ROUNDS = 40, 3
+ROUNDS = 5
 SMALL = 48  # pixels: what makes the whole set affordable
 THROUGHPUTS = (1, 10, 40, 80, 150, 400, 790)  # TFLOP/s; 790: the lower bound of 10.7 ms a frame on an H200
 ORIGINS = ("image_space", "source_encoder", "fusion.tower", "unet", "diffusion.scheduler")
@@ -64,6 +70,51 @@ def synthetic(frames: int, size: tuple[int, int], seed: int = 0) -> Iterator[tup
         yield cv2.add(truth, noise[index % 8]), truth, points
 
 
+@dataclass(frozen=True)
+class Clip:
+    """generated, truth: uint8 (T, H, W, 3). keypoints: (T, 133, 3)."""
+
+    generated: np.ndarray
+    truth: np.ndarray
+    keypoints: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def pair(self, i: int) -> FramePair:
+        real = TruthFrame(i, self.truth[i], self.truth[i - 1], self.keypoints[i])
+        return FramePair(real, self.generated[i], self.generated[i - 1])
+
+
+def clip_of(testdata: Path | None) -> Clip:
+    if testdata is None:
+        return Clip(*map(np.stack, zip(*synthetic(49, (WIDTH, HEIGHT)), strict=True)))
+    folder = testdata / "phoenix"
+    frames = open_frames(folder / f"{NAME}.fourpanel.gif").read()
+    truth, generated = (np.ascontiguousarray(frames[:, :, n * WIDTH : (n + 1) * WIDTH]) for n in (2, 3))
+    poses = read_poses(folder / f"{NAME}.mmpose133.json", size=(WIDTH, truth.shape[1]))
+    return Clip(generated, truth, poses.keypoints)
+
+
+def scored(clip: Clip, *, quick: bool, copied: bool) -> dict:
+    """The whole clip through the streaming scorer."""
+    baselines = {"copy-source": CopySource(clip.truth[0])} if copied else {}
+    scorer = FrameScorer(keypoints=clip.keypoints, baselines=baselines, quick=quick)
+    for i, pair in enumerate(zip(clip.generated, clip.truth, strict=True)):
+        scorer.update(i, *pair)
+    return scorer.result()
+
+
+def cost_of(clip: Clip, *, quick: bool, copied: bool) -> float:
+    """Milliseconds a frame."""
+
+    def work() -> int:
+        scored(clip, quick=quick, copied=copied)
+        return len(clip)
+
+    return milliseconds(work)
+
+
 def milliseconds(work: Callable[[], int]) -> float:
     """Of processor time for each of as many things as `work` says it has done."""
     best = float("inf")
@@ -78,58 +129,45 @@ def row(name: str, cost: float) -> None:
     print(f"| {name} | {cost:.2f} | {1000 / cost:.0f} |", flush=True)
 
 
-def alone() -> None:
+def alone(clip: Clip) -> None:
     """Frames per second of each metric of clips and of images."""
-    generated, truth, keypoints = map(np.stack, zip(*synthetic(FRAMES, (WIDTH, HEIGHT)), strict=True))
     print(f"\n| metric, {WIDTH}x{HEIGHT} | ms a frame | frames/s |\n|---|---|---|")
     torch.manual_seed(0)
     alexnet = Lpips(build_network("alex"))
+    few = 5  # frames for networks, which take long
+
+    def of_clips(metric: FrameMetric, frames: int) -> float:
+        def work() -> int:
+            for i in range(1, frames):
+                metric(clip.pair(i))
+            return frames - 1
+
+        return milliseconds(work)
+
+    def of_images(score: Callable[[np.ndarray, np.ndarray], object], frames: int) -> float:
+        def work() -> int:
+            for i in range(frames):
+                score(clip.generated[i], clip.truth[i])
+            return frames
+
+        return milliseconds(work)
+
     for metric in frame_metrics(133, None):
-
-        def of_clips(metric=metric) -> int:
-            for i in range(1, FRAMES):
-                metric(FramePair(TruthFrame(i, truth[i], truth[i - 1], keypoints[i]), generated[i], generated[i - 1]))
-            return FRAMES - 1
-
-        row(f"clips: {', '.join(metric.names)}", milliseconds(of_clips))
-    perceptual = frame_metrics(133, alexnet, quick=True)[-1]
-
-    def lpips_of_clips() -> int:
-        for i in range(1, 5):
-            perceptual(FramePair(TruthFrame(i, truth[i], truth[i - 1], keypoints[i]), generated[i], generated[i - 1]))
-        return 4
-
-    row(f"clips: {', '.join(perceptual.names)} (AlexNet, random weights)", milliseconds(lpips_of_clips))
-    images: dict[str, tuple[Callable[[np.ndarray, np.ndarray], object], int]] = {
-        "psnr": (psnr_of, FRAMES),
-        "l1": (l1_of, FRAMES),
-        "ssim, Gaussian 11x11": (lambda a, b: ssim_variant(a, b, PROTOCOLS["strict"].ssims["ssim"]), FRAMES),
-        "ssim, uniform 51": (lambda a, b: ssim_variant(a, b, SsimVariant(51, sample_covariance=True)), FRAMES),
-        "ms_ssim": (ms_ssim, FRAMES),
-        "lpips, AlexNet, random weights": (alexnet, 4),
-        "lpips, VGG, random weights": (Lpips(build_network("vgg")), 4),
-        "fid: torchvision's Inception, random weights, and its sums": (_fid(), 4),
-    }
-    for name, (score, count) in images.items():
-
-        def of_images(score=score, count=count) -> int:
-            for a, b in zip(generated[:count], truth[:count], strict=True):
-                score(a, b)
-            return count
-
-        row(f"images: {name}", milliseconds(of_images))
-    print(f"\n| a clip, {WIDTH}x{HEIGHT}, with keypoints, without networks | ms a frame | frames/s |\n|---|---|---|")
+        row(f"clips: {', '.join(metric.names)}", of_clips(metric, len(clip)))
+    row("clips: lpips, hand_lpips, face_lpips: AlexNet, random weights", of_clips(Perceptual(alexnet, 133), few))
+    ssims = {"Gaussian 11x11": PROTOCOLS["strict"].ssims["ssim"], "uniform 51": SsimVariant(51, sample_covariance=True)}
+    for name, score in {"psnr": psnr_of, "l1": l1_of, "ms_ssim": ms_ssim}.items():
+        row(f"images: {name}", of_images(score, len(clip)))
+    for name, variant in ssims.items():
+        row(f"images: ssim, {name}", of_images(partial(ssim_variant, variant=variant), len(clip)))
+    row("images: lpips, AlexNet, random weights", of_images(alexnet, few))
+    row("images: lpips, VGG, random weights", of_images(Lpips(build_network("vgg")), few))
+    row("images: fid, torchvision's Inception, random weights", of_images(_fid(), few))
+    print("\n| a clip with keypoints, without networks | ms a frame | frames/s |\n|---|---|---|")
     for quick in (True, False):
-        for baselines in ({}, {"copy-source": CopySource(truth[0])}):
-
-            def whole(quick=quick, baselines=baselines) -> int:
-                scorer = FrameScorer(keypoints=keypoints, baselines=baselines, quick=quick)
-                for i, pair in enumerate(zip(generated, truth, strict=True)):
-                    scorer.update(i, *pair)
-                return FRAMES
-
-            name = f"as {'render' if quick else 'evaluate'}{', with copy-source' if baselines else ''}"
-            row(name, milliseconds(whole))
+        for copied in (False, True):
+            name = f"as {'render' if quick else 'evaluate'}{', with copy-source' if copied else ''}"
+            row(name, cost_of(clip, quick=quick, copied=copied))
 
 
 def _fid() -> Callable[[np.ndarray, np.ndarray], object]:
@@ -140,59 +178,45 @@ def _fid() -> Callable[[np.ndarray, np.ndarray], object]:
     return lambda generated, truth: statistics.add(features(generated))
 
 
-def clips(testdata: Path) -> None:
+def clips(clip: Clip) -> None:
     """FPDM's clip beside the truth's first frame repeated."""
-    folder = testdata / "phoenix"
-    frames = open_frames(folder / f"{NAME}.fourpanel.gif").read()
-    truth, generated = (np.ascontiguousarray(frames[:, :, n * WIDTH : (n + 1) * WIDTH]) for n in (2, 3))
-    keypoints = read_poses(folder / f"{NAME}.mmpose133.json", size=(WIDTH, truth.shape[1])).keypoints
-    scorer = FrameScorer(keypoints=keypoints, baselines={"copy-source": CopySource(truth[0])})
-    for i, pair in enumerate(zip(generated, truth, strict=True)):
-        scorer.update(i, *pair)
-    result = scorer.result()
+    result = scored(clip, quick=False, copied=True)
     print("\n| metric | FPDM | copy-source |\n|---|---|---|")
     for name, value in result["mean"].items():
         print(f"| {name} | {value:.3f} | {result['baselines']['copy-source'][name]:.3f} |")
 
 
-def paths() -> None:
-    """Seconds a frame of both ways to score what was just rendered, interleaved."""
-    generated, truth, keypoints = map(np.stack, zip(*synthetic(FRAMES, (WIDTH, HEIGHT)), strict=True))
+def paths(clip: Clip) -> None:
+    """What both ways to score what was just rendered take, interleaved."""
 
     def streamed() -> dict:
-        scorer = FrameScorer(keypoints=keypoints, quick=True)
-        for i, pair in enumerate(zip(generated, truth, strict=True)):
-            scorer.update(i, *pair)
-        return scorer.result()
+        return scored(clip, quick=True, copied=False)
 
     def by_files() -> dict:
         with tempfile.TemporaryDirectory() as place:
-            names = [Path(place) / f"images{i + 1:04}.png" for i in range(FRAMES)]
-            for name, frame in zip(names, generated, strict=True):
+            names = [Path(place) / f"images{i + 1:04}.png" for i in range(len(clip))]
+            for name, frame in zip(names, clip.generated, strict=True):
                 write_png(name, frame)
-            scorer = FrameScorer(keypoints=keypoints, quick=True)
-            for i, name in enumerate(names):
-                scorer.update(i, read_image(name), truth[i])
-            return scorer.result()
+            read = np.stack([read_image(name) for name in names])
+            return scored(replace(clip, generated=read), quick=True, copied=False)
 
     seconds: dict[str, list[float]] = {"streamed": [], "by files": []}
-    for _ in range(5):
+    for _ in range(ROUNDS):
         results = []
         for name, path in (("streamed", streamed), ("by files", by_files)):
-            start = time.perf_counter()
+            start = time.process_time()
             results.append(path())
-            seconds[name].append((time.perf_counter() - start) / FRAMES)
+            seconds[name].append((time.process_time() - start) / len(clip))
         if results[0] != results[1]:
             raise SystemExit("the two paths do not agree")
     ratios = [slow / quick for quick, slow in zip(*seconds.values(), strict=True)]
+    print()
     for name, taken in seconds.items():
         print(f"{name}: {1000 * median(taken):.1f} ms a frame")
-    print(
-        f"writing PNGs and scoring them takes {median(ratios):.2f} times as long (median of 5), the numbers are equal"
-    )
+    print(f"by files it takes {median(ratios):.2f} times as long (median of {ROUNDS} rounds); the numbers are equal")
 
 
-def whole_set() -> None:
+def whole_set(_: Clip) -> None:
     """Peak memory of this process at 1/4, 1/2 and all of the frames."""
     source = next(synthetic(1, (SMALL, SMALL)))[1]
     points = np.stack([points for _, _, points in synthetic(1000, (SMALL, SMALL))])
@@ -209,8 +233,18 @@ def whole_set() -> None:
             if index in marks:
                 taken = time.perf_counter() - start
                 print(f"{index} frames: peak {peak():.0f} MB, {index / taken:.0f} frames/s", flush=True)
-        of_clips.result(), of_set.result()
-        print(f"with both results: peak {peak():.0f} MB")
+        results = of_clips.result(), of_set.result()
+    rows = [
+        row for r in results for rows in (r["per_frame"], *r.get("per_frame_baselines", {}).values()) for row in rows
+    ]
+    print(
+        f"{len(rows)} rows of numbers, which both keep for the report, are {sum(map(held, rows)) / 1e6:.0f} MB of that"
+    )
+
+
+def held(row: dict) -> int:
+    """Bytes of a row; its keys are the same for all."""
+    return sys.getsizeof(row) + sum(sys.getsizeof(value) for value in row.values() if isinstance(value, (int, float)))
 
 
 def peak() -> float:
@@ -218,7 +252,7 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
-def target() -> None:
+def target(clip: Clip) -> None:
     """TFLOP of a frame of phoenix-256, and the share that scoring adds at several throughputs."""
     recipe = load_recipe("phoenix-256", [f"{part}.origin=null" for part in ORIGINS])
     sampling, canvas = recipe.sampling, recipe.canvas
@@ -226,32 +260,25 @@ def target() -> None:
         pipeline = build_pipeline(recipe)
         image = torch.empty(1, 3, canvas.height, canvas.width)
         with counted() as once:
-            clip = pipeline.encode_clip(image)
+            state = pipeline.encode_clip(image)
         with counted() as frame:
-            values = pipeline.encode_frames(clip, image, None)
+            values = pipeline.encode_frames(state, image, None)
         weights = branch_weights(sampling.w_c, sampling.w_f, pipeline.fusion is not None)
         repeated = {n: v.repeat(len(weights), *[1] * (v.dim() - 1)) for n, v in values.items()}
-        noise = torch.empty_like(clip.latent).repeat(len(weights), 1, 1, 1)
+        noise = torch.empty_like(state.latent).repeat(len(weights), 1, 1, 1)
         keep = keep_masks(list(weights), 1, noise.device)
-        conditioning = pipeline.conditions.merge({**clip.values, **repeated}, keep, noise)
+        conditioning = pipeline.conditions.merge({**state.values, **repeated}, keep, noise)
         with counted() as step:
-            pipeline.predict(noise, torch.empty(()), conditioning, clip.latent)
+            pipeline.predict(noise, torch.empty(()), conditioning, state.latent)
         with counted() as decode:
-            pipeline.space.decode(torch.empty_like(clip.latent))
+            pipeline.space.decode(torch.empty_like(state.latent))
     parts = {"conditions": tera(frame), f"{sampling.steps} steps": sampling.steps * tera(step), "decoder": tera(decode)}
     total = sum(parts.values())
     print(f"\nonce a clip {tera(once):.3f} TFLOP; a frame {total:.2f} TFLOP, {len(weights)} branches: {parts}")
-    generated, truth, keypoints = map(np.stack, zip(*synthetic(FRAMES, (WIDTH, HEIGHT)), strict=True))
-    costs = {}
-    for name, baselines in (("model", {}), ("model and copy-source", {"copy-source": CopySource(truth[0])})):
-
-        def scored(baselines=baselines) -> int:
-            scorer = FrameScorer(keypoints=keypoints, quick=True, baselines=baselines)
-            for i, pair in enumerate(zip(generated, truth, strict=True)):
-                scorer.update(i, *pair)
-            return FRAMES
-
-        costs[name] = milliseconds(scored)
+    costs = {
+        "model": cost_of(clip, quick=True, copied=False),
+        "model and copy-source": cost_of(clip, quick=True, copied=True),
+    }
     print(f"\n| TFLOP/s in use | rendering, ms | {' | '.join(f'{n}, {c:.1f} ms' for n, c in costs.items())} |")
     print("|---|---|" + "---|" * len(costs))
     for throughput in THROUGHPUTS:
@@ -271,7 +298,8 @@ def tera(counter: FlopCounterMode) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"alone": alone, "paths": paths, "whole-set": whole_set, "target": target}
+    # whole-set first: peak memory would be that of the networks else
+    parts = {"whole-set": whole_set, "alone": alone, "paths": paths, "target": target}
     parser.add_argument("parts", nargs="*", default=list(parts), metavar="PART", help=", ".join(parts))
     parser.add_argument("--testdata", type=Path)
     arguments = parser.parse_args()
@@ -279,10 +307,12 @@ def main() -> None:
     torch.set_num_threads(1)
     if unknown := set(arguments.parts) - set(parts):
         parser.error(f"no part {', '.join(unknown)}; there are {', '.join(parts)}")
-    for part in arguments.parts:
-        parts[part]()
+    clip = clip_of(arguments.testdata)
+    for name, part in parts.items():
+        if name in arguments.parts:
+            part(clip)
     if arguments.testdata is not None:
-        clips(arguments.testdata)
+        clips(clip)
 
 
 if __name__ == "__main__":
