@@ -49,6 +49,10 @@ class MetricsError(SigngenError):
     """A file that is no metrics file, or scores that cannot be compared with each other."""
 
 
+class StudyError(SigngenError):
+    """A study that cannot be built from what is there, or answers that are not of this study."""
+
+
 class Interrupted(SigngenError):
     """Ctrl-C: the state is on disk; the message says how to go on."""
 

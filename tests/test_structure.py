@@ -31,8 +31,9 @@ BELOW = {
     "metrics": {"models", "data", "poses", *BASE},
     "rendering": {"metrics", "models", "data", "warp", "poses", *BASE},
     "reporting": {"metrics", "data", "poses", *BASE},
+    "study": {"reporting", "metrics", "data", "poses", *BASE},
     "training": {"rendering", "metrics", "models", "data", "poses", *BASE},
-    "cli": {"training", "reporting", "rendering", "metrics", "models", "data", "poses", *BASE},
+    "cli": {"training", "study", "reporting", "rendering", "metrics", "models", "data", "poses", *BASE},
 }
 HEAVY = (
     *("torch", "torchvision", "torchmetrics", "diffusers", "transformers", "accelerate", "lpips"),
@@ -124,7 +125,8 @@ def heavy_modules_after(*arguments: str) -> list[str]:
 
 COMMANDS = ("verify", "build-pairs", "train", "render", "evaluate", "evaluate-text", "compare", "synthesize", "demo")
 POSES_COMMANDS = ("extract", "convert", "clean", "retarget", "draw", "info")
-CALLS = [(), ("poses",), *((name,) for name in COMMANDS), *(("poses", name) for name in POSES_COMMANDS)]
+GROUPS = {"poses": POSES_COMMANDS, "study": ("build", "score")}
+CALLS = [(), *((name,) for name in (*COMMANDS, *GROUPS)), *((g, name) for g, names in GROUPS.items() for name in names)]
 
 
 @pytest.mark.parametrize("command", CALLS)
@@ -136,8 +138,12 @@ def test_every_command_of_the_help_is_checked_above() -> None:
     from signgen.cli import app
 
     assert {command.name for command in app.registered_commands} == set(COMMANDS)
-    (group,) = app.registered_groups
-    assert {command.name for command in group.typer_instance.registered_commands} == set(POSES_COMMANDS)
+    groups = {
+        group.typer_instance.info.name: group.typer_instance.registered_commands for group in app.registered_groups
+    }
+    assert {name: {command.name for command in commands} for name, commands in groups.items()} == {
+        name: set(commands) for name, commands in GROUPS.items()
+    }
 
 
 @pytest.fixture(scope="session")

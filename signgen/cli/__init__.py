@@ -5,7 +5,19 @@ from __future__ import annotations
 import typer
 
 from signgen import __version__
-from signgen.cli import build_pairs, compare, demo, evaluate, evaluate_text, poses, render, synthesize, train, verify
+from signgen.cli import (
+    build_pairs,
+    compare,
+    demo,
+    evaluate,
+    evaluate_text,
+    poses,
+    render,
+    study,
+    synthesize,
+    train,
+    verify,
+)
 from signgen.cli.common import help_of, run
 
 app = typer.Typer(
@@ -43,6 +55,7 @@ for _name, _command in (
 ):
     app.command(_name, help=help_of(_command), no_args_is_help=True)(_command)
 app.add_typer(poses.app)
+app.add_typer(study.app)
 
 
 def main() -> None:

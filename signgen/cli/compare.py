@@ -69,7 +69,7 @@ def _print(result: dict[str, Any]) -> None:
     console.print(escape(result["verdict"]))
     console.print(escape(f"{result['protocol']}; {result['frames']} frames in all runs"))
     rows = [[metric, *(number_text(metric, row[metric]) for row in means.values())] for metric in result["definitions"]]
-    _print_table(["mean", *means], rows)
+    print_table(["mean", *means], rows)
     for name, differences in result["differences"].items():
         rows = [
             [
@@ -79,7 +79,7 @@ def _print(result: dict[str, Any]) -> None:
             ]
             for metric, found in differences.items()
         ]
-        _print_table([f"{name} minus {next(iter(means))}", "difference [95 %]", ""], rows)
+        print_table([f"{name} minus {next(iter(means))}", "difference [95 %]", ""], rows)
     for metric, reason in result["not_compared"].items():
         console.print(escape(f"not compared: {metric}: {reason}"))
     for note in result["notes"]:
@@ -87,7 +87,8 @@ def _print(result: dict[str, Any]) -> None:
     console.print(escape(result["method"]))
 
 
-def _print_table(head: list[str], rows: list[list[str]]) -> None:
+def print_table(head: list[str], rows: list[list[str]]) -> None:
+    """Names on the left, numbers on the right."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table

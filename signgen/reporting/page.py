@@ -16,17 +16,27 @@ from signgen.files import write_text
 from signgen.metrics.report import number_text
 
 STYLE = "style.css"
+_BESIDE = " 'self' file:"  # opened from a disk, a page has no self
 
 
-def write_page(path: Path, template: str, content: dict[str, Any], *, script: str | None = None) -> Path:
+def write_page(
+    path: Path,
+    template: str,
+    content: dict[str, Any],
+    *,
+    script: str | None = None,
+    styles: tuple[str, ...] = (STYLE,),
+    media: bool = False,
+) -> Path:
     """Fill a template of this package and write it, atomically.
 
     Texts are escaped. The page's own policy forbids it every request, and every script and style but those put in here,
-    so that a file name can do no harm even if it were not.
+    so that a file name can do no harm even if it were not. media: pictures and clips from where the page lies, too.
     """
-    style, code = _part(STYLE), _part(script) if script else ""
+    style, code = "".join(map(_part, styles)), _part(script) if script else ""
     policy = (
-        f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; style-src {_hash(style)}; "
+        f"default-src 'none'; img-src data:{_BESIDE if media else ''}; "
+        f"{f'media-src{_BESIDE}; ' if media else ''}base-uri 'none'; form-action 'none'; style-src {_hash(style)}; "
         f"script-src {_hash(code) if code else chr(39) + 'none' + chr(39)}"
     )
     page = _environment().get_template(template)
