@@ -122,7 +122,10 @@ def heavy_modules_after(*arguments: str) -> list[str]:
     return done.stdout.splitlines()[-1].split()[1:]
 
 
-COMMANDS = ("verify", "build-pairs", "train", "render", "evaluate", "evaluate-text", "compare", "synthesize", "demo")
+COMMANDS = (
+    *("verify", "build-pairs", "train", "render", "synthesize", "demo"),
+    *("evaluate", "evaluate-fusion", "evaluate-text", "compare"),
+)
 POSES_COMMANDS = ("extract", "convert", "clean", "retarget", "draw", "info")
 CALLS = [(), ("poses",), *((name,) for name in COMMANDS), *(("poses", name) for name in POSES_COMMANDS)]
 

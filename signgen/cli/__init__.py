@@ -5,7 +5,19 @@ from __future__ import annotations
 import typer
 
 from signgen import __version__
-from signgen.cli import build_pairs, compare, demo, evaluate, evaluate_text, poses, render, synthesize, train, verify
+from signgen.cli import (
+    build_pairs,
+    compare,
+    demo,
+    evaluate,
+    evaluate_fusion,
+    evaluate_text,
+    poses,
+    render,
+    synthesize,
+    train,
+    verify,
+)
 from signgen.cli.common import help_of, run
 
 app = typer.Typer(
@@ -36,6 +48,7 @@ for _name, _command in (
     ("train", train.train),
     ("render", render.render),
     ("evaluate", evaluate.evaluate),
+    ("evaluate-fusion", evaluate_fusion.evaluate_fusion),
     ("evaluate-text", evaluate_text.evaluate_text),
     ("compare", compare.compare),
     ("synthesize", synthesize.synthesize),

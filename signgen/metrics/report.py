@@ -16,7 +16,16 @@ METRICS_FILE = "metrics.json"
 PER_FRAME_FILE = "per_frame.csv"
 PARQUET_FILE = "per_frame.parquet"
 _KEYS = {"protocol", "definitions", "frames", "mean", "baselines", "not_computed", "notes", "per_frame"}
-_DIGITS = {"psnr": 2, "hand_psnr": 2, "face_psnr": 2, "l1": 4}
+_DIGITS = {
+    "psnr": 2,
+    "hand_psnr": 2,
+    "face_psnr": 2,
+    "l1": 4,
+    "rank": 0,
+    "clip_rank": 0,
+    "median_rank": 1,
+    "clip_median_rank": 1,
+}
 _FAMILY_DIGITS = {"fid": 2, "fvd": 2, "kid": 5, "flicker": 2, "warping": 2}  # fid, fid_train, ...
 
 
@@ -46,7 +55,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
 
 def number_text(metric: str, value: float | None) -> str:
     """The value with as many digits as mean anything for the metric; `-` where there is none."""
-    digits = _DIGITS.get(metric) or _FAMILY_DIGITS.get(metric.split("_")[0], 3)
+    digits = _DIGITS.get(metric, _FAMILY_DIGITS.get(metric.split("_")[0], 3))
     return "-" if value is None else f"{value:.{digits}f}"
 
 
@@ -81,7 +90,12 @@ def _target(folder_or_path: Path, suffix: str, name: str) -> Path:
 
 
 def verdict(result: dict[str, Any]) -> str:
-    """One sentence: does the model beat copy-source, in the hand boxes where there are any, else on whole frames?"""
+    """One sentence: does the model beat copy-source, in the hand boxes where there are any, else on whole frames?
+
+    A result of another kind brings its own sentence.
+    """
+    if "verdict" in result:
+        return str(result["verdict"])
     mean, copied = result["mean"], result["baselines"].get("copy-source")
     if copied is None:
         return "Not compared with copy-source: no source frame."
