@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from signgen.cli.common import console, quiet_libraries, rate_progress
-from signgen.cli.model_options import Device, ModelFolder, Threads
-from signgen.errors import ModelError, PairSetError
+from signgen.cli.model_options import Device, ModelFolder, Threads, check_pairs
+from signgen.errors import ModelError
 
 if TYPE_CHECKING:
     from signgen.data.dataset import TripleDataset
@@ -65,15 +65,6 @@ def _dataset(pairs: PairSet, card: ModelCard, split: str) -> TripleDataset:
     check_pairs(pairs, card, split)
     canvas = Canvas(**card.parsed_recipe().canvas.model_dump())
     return TripleDataset(pairs, split, canvas, card.drawing_palette(), Augmentation(), card.seed)
-
-
-def check_pairs(pairs: PairSet, card: ModelCard, split: str) -> None:
-    """Raise PairSetError for a split without triples, and for poses of another skeleton than the model's."""
-    if not len(pairs.triples(split)):
-        there = [name for name in ("val", "test", "train") if len(pairs.triples(name))]
-        raise PairSetError(f"{pairs.folder}: no {split} triples", fix=f"choose --split {' or '.join(there)}")
-    if (found := pairs.poses(pairs.clips[0].name).skeleton) != card.skeleton:
-        raise PairSetError(f"{pairs.folder}: its poses are {found}", expected=f"{card.skeleton}, the model's")
 
 
 def _embedded(fusion: FusionModel, dataset: TripleDataset, batch_size: int) -> Embeddings:

@@ -1,4 +1,4 @@
-"""Options that every command with a model has: how it samples, and where it runs. Imports no torch."""
+"""What commands with a model share: options of how it samples and where it runs, which pairs fit it. No torch."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from signgen.errors import PairSetError
+
 if TYPE_CHECKING:
     from signgen.config import SamplingSettings
+    from signgen.data.pairset import PairSet
     from signgen.models.card import ModelCard
 
 SAMPLING, MACHINE = "Sampling (default: the model's recipe)", "Machine"
@@ -36,3 +39,12 @@ ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder
 def sampling_of(card: ModelCard, **chosen: Any) -> SamplingSettings:
     """The recipe's sampling with what the command line chose."""
     return card.parsed_recipe().sampling.model_copy(update={k: v for k, v in chosen.items() if v is not None})
+
+
+def check_pairs(pairs: PairSet, card: ModelCard, split: str) -> None:
+    """Raise PairSetError for a split without triples, and for poses of another skeleton than the model's."""
+    if not len(pairs.triples(split)):
+        there = [name for name in ("val", "test", "train") if len(pairs.triples(name))]
+        raise PairSetError(f"{pairs.folder}: no {split} triples", fix=f"choose --split {' or '.join(there)}")
+    if (found := pairs.poses(pairs.clips[0].name).skeleton) != card.skeleton:
+        raise PairSetError(f"{pairs.folder}: its poses are {found}", expected=f"{card.skeleton}, the model's")

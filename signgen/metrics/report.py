@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,11 @@ def _target(folder_or_path: Path, suffix: str, name: str) -> Path:
     return folder_or_path if folder_or_path.suffix == suffix else folder_or_path / name
 
 
+def is_set(rows: list[dict[str, Any]]) -> bool:
+    """Whether the rows are of a set of images, which name their files, and not of the frames of a clip."""
+    return "truth" in rows[0] and re.search(r"#\d+$", rows[0]["truth"]) is None
+
+
 def verdict(result: dict[str, Any]) -> str:
     """One sentence: does the model beat copy-source, in the hand boxes where there are any, else on whole frames?
 
@@ -101,8 +107,13 @@ def verdict(result: dict[str, Any]) -> str:
         return "Not compared with copy-source: no source frame."
     where, prefix = "on hands", "hand_"
     if mean.get("hand_ssim") is None or copied.get("hand_ssim") is None:
-        where, prefix = "on whole frames (hands were not scored)", ""
-    ssim, psnr = f"{prefix}ssim", f"{prefix}psnr"
+        where, prefix = (
+            "on whole images" if is_set(result["per_frame"]) else "on whole frames (hands were not scored)",
+            "",
+        )
+    ssim, psnr = _first_ssim(mean, copied) if not prefix else "hand_ssim", f"{prefix}psnr"
+    if ssim is None:
+        return "Not compared with copy-source: no SSIM of both."
     wins = [mean[ssim] > copied[ssim], mean[psnr] > copied[psnr]]
     numbers = f"SSIM {mean[ssim]:.3f} against {copied[ssim]:.3f}, PSNR {mean[psnr]:.2f} against {copied[psnr]:.2f} dB"
     if all(wins):
@@ -111,3 +122,9 @@ def verdict(result: dict[str, Any]) -> str:
         better = "SSIM" if wins[0] else "PSNR"
         return f"The model does NOT beat copy-source {where} except in {better}: {numbers}."
     return f"The model does NOT beat copy-source {where}: {numbers}."
+
+
+def _first_ssim(mean: dict[str, Any], copied: dict[str, Any]) -> str | None:
+    """The SSIM that both have; of a protocol with several, the one that its papers usually give."""
+    names = ("ssim", "ssim_256", "ssim_uniform51")
+    return next((name for name in names if mean.get(name) is not None and copied.get(name) is not None), None)
