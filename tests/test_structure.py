@@ -124,7 +124,7 @@ def heavy_modules_after(*arguments: str) -> list[str]:
 
 COMMANDS = (
     *("verify", "build-pairs", "train", "render", "synthesize", "demo"),
-    *("evaluate", "evaluate-fusion", "evaluate-text", "compare"),
+    *("evaluate", "evaluate-fusion", "evaluate-text", "compare", "robustness"),
 )
 POSES_COMMANDS = ("extract", "convert", "clean", "retarget", "draw", "info")
 CALLS = [(), ("poses",), *((name,) for name in COMMANDS), *(("poses", name) for name in POSES_COMMANDS)]

@@ -14,6 +14,7 @@ from signgen.cli import (
     evaluate_text,
     poses,
     render,
+    robustness,
     synthesize,
     train,
     verify,
@@ -51,6 +52,7 @@ for _name, _command in (
     ("evaluate-fusion", evaluate_fusion.evaluate_fusion),
     ("evaluate-text", evaluate_text.evaluate_text),
     ("compare", compare.compare),
+    ("robustness", robustness.robustness),
     ("synthesize", synthesize.synthesize),
     ("demo", demo.demo),
 ):
