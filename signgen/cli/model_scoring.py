@@ -186,6 +186,7 @@ def _no_nearest(pairs: PairSet) -> dict[str, str]:
 
 def _score_protocol(pairs: PairSet, whole: Share) -> tuple[dict[str, Any], WorstPictures]:
     from signgen.data.image_pairs import images_below
+    from signgen.metrics.image_set import references
 
     request = whole.request
     targets = dict.fromkeys((pairs.clips[clip].name, frame) for clip, _, frame in pairs.triples(request.split).tolist())
@@ -196,8 +197,10 @@ def _score_protocol(pairs: PairSet, whole: Share) -> tuple[dict[str, Any], Worst
         targets=dict(enumerate(targets)),
         totals={"train": len(train), "test": len(targets)},
     )
-    _image_scorer(pairs, whole)  # what is wrong with the request is said before anything is rendered
-    parts = in_processes(images_part, _dealt(whole), whole.pairs, "rendering and scoring")
+    # What is wrong with the request is said before anything is rendered.
+    protocol, scorer = _image_scorer(pairs, whole)
+    real = sum(whole.totals[name] for name in references(protocol)) if scorer.gathers else 0
+    parts = in_processes(images_part, _dealt(whole), whole.pairs + real, "rendering and scoring")
     scorer = parts[0][0]
     for other, *_ in parts[1:]:
         scorer.merge(other)
@@ -228,8 +231,10 @@ def images_part(share: Share, tick: Tick) -> tuple[ImageSetScorer, WorstPictures
     if scorer.gathers:
         for number, path in share.train.items() if "train" in references(protocol) else ():
             scorer.add_real("train", number, read_image(path), path)
+            tick()
         for number, (clip, frame) in share.targets.items() if "test" in references(protocol) else ():
             scorer.add_real("test", number, work.pairs.frames(clip).read(frame, frame + 1)[0], f"{clip} {frame}")
+            tick()
     return scorer, worst, work.notes()
 
 

@@ -13,11 +13,11 @@ from signgen.reporting.page import write_page
 
 SHOWN = ("hand_ssim", "ssim", "face_ssim")
 _TITLES = {
-    "noise": ("Keypoint noise", "px"),
-    "hands": ("Hands lost", "%"),
-    "held": ("Frames lost, the pose before held", "%"),
-    "interpolated": ("Frames lost, poses interpolated", "%"),
-    "source": ("Choice of the source frame", "source"),
+    "noise": ("Keypoint noise", " px"),
+    "hands": ("Hands lost", " %"),
+    "held": ("Frames lost, the pose before held", " %"),
+    "interpolated": ("Frames lost, poses interpolated", " %"),
+    "source": ("Choice of the source frame, by its number", ""),
 }
 
 
