@@ -20,6 +20,7 @@ from pathlib import Path
 
 from real_clips import CLIPS, build, held_out, line, signgen
 
+from signgen.config import load_recipe
 from signgen.data.synthetic import frame_folders
 
 COLUMNS = ("ssim", "psnr", "hand_ssim", "hand_sharpness", "face_ssim")
@@ -35,6 +36,9 @@ class Corpus:
 
 
 FEW, MANY, STRANGERS = Corpus(4, 3), Corpus(12, 1), Corpus(3, 1)
+WITHOUT_WARP = "conditions=" + json.dumps(
+    [entry.model_dump() for entry in load_recipe("nano").conditions if entry.kind != "part_warp"]
+)
 TEST_CLIPS = 3  # of each corpus, each of another signer
 
 
@@ -53,7 +57,10 @@ VARIANTS = (
     Variant("12 signers instead of 4", corpus=MANY),
     Variant("random source frames only", (f"{AUGMENTATION}.first_source=0",)),
     Variant("first frame as the only source", (f"{AUGMENTATION}.first_source=1",)),
-    Variant("nothing copied", ("diffusion.copies.layers=0",)),
+    Variant("nothing copied", ("diffusion.copies={layers: 0, warp: false}",)),
+    Variant("no part warp", (WITHOUT_WARP, "diffusion.copies.warp=false")),
+    Variant("part warp as channels only", ("diffusion.copies.warp=false",)),
+    Variant("part warp, prediction a residual to it", ("diffusion.base=warp",)),
     Variant("hands and face not weighted", ("diffusion.region_weights={hands: 1, face: 1}",)),
     Variant(
         "stronger augmentation", (f"{AUGMENTATION}.shift=8", f"{AUGMENTATION}.scale=0.08", f"{AUGMENTATION}.rotate=5")

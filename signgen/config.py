@@ -217,7 +217,7 @@ class Recipe(Section):
         kinds = [condition.kind for condition in self.conditions]
         if len(set(kinds)) != len(kinds):
             raise ValueError(f"conditions {kinds} repeat a kind")
-        if "part_warp" not in kinds and (self.diffusion.base == "warp" or self.diffusion.copies.warp):
+        if not self.part_warp and (self.diffusion.base == "warp" or self.diffusion.copies.warp):
             raise ValueError("diffusion.base: warp and copies.warp need the condition part_warp")
         for side in (self.canvas.width, self.canvas.height):
             if side % self.image_space.factor:
@@ -232,12 +232,12 @@ class Recipe(Section):
     @property
     def part_warp(self) -> bool:
         """Whether the model is given the source's parts moved to the target's keypoints."""
-        return any(c.kind == "part_warp" for c in self.conditions)
+        return any(c.kind == "part_warp" for c in self.active_conditions)
 
     @property
     def pose_window(self) -> int:
         """How many frames before and after a target have their poses shown too."""
-        return next((c.options.get("window", 0) for c in self.conditions if c.kind == "pose_map"), 0)
+        return next((c.options.get("window", 0) for c in self.active_conditions if c.kind == "pose_map"), 0)
 
     def to_yaml(self) -> str:
         """The recipe as YAML, complete."""
@@ -251,27 +251,56 @@ def recipes_folder() -> Path:
 
 
 def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
-    """Load a recipe by shipped name (`nano`) or by path, then apply `a.b=c` overrides. Raises RecipeError."""
+    """Load a recipe by shipped name (`nano`) or by path, then apply `a.b=c` overrides. Raises RecipeError.
+
+    A recipe that `extends` another, by name or by path from its own folder, is that one with its own values over it:
+    mappings are merged, lists and everything else replaced.
+    """
+    values = _recipe_values(_recipe_path(name_or_path, Path()))
+    for override in overrides:
+        _apply_override(values, override)
+    return parse_recipe(values, f"{name_or_path} with --set" if overrides else name_or_path)
+
+
+def _recipe_path(name_or_path: str, folder: Path) -> Path:
     path = Path(name_or_path)
-    if path.suffix not in {".yaml", ".yml"}:
-        shipped = sorted(p.stem for p in recipes_folder().glob("*.yaml"))
-        if name_or_path not in shipped:
-            close = nearest(name_or_path, shipped)
-            raise RecipeError(
-                f"no recipe named {name_or_path!r}",
-                expected=f"a .yaml file or one of {', '.join(shipped)}",
-                fix=f"did you mean {close}?" if close else None,
-            )
-        path = recipes_folder() / f"{name_or_path}.yaml"
+    if path.suffix in {".yaml", ".yml"}:
+        return folder / path
+    shipped = sorted(p.stem for p in recipes_folder().glob("*.yaml"))
+    if name_or_path not in shipped:
+        close = nearest(name_or_path, shipped)
+        raise RecipeError(
+            f"no recipe named {name_or_path!r}",
+            expected=f"a .yaml file or one of {', '.join(shipped)}",
+            fix=f"did you mean {close}?" if close else None,
+        )
+    return recipes_folder() / f"{name_or_path}.yaml"
+
+
+def _recipe_values(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
+    if path.resolve() in extended_by:
+        raise RecipeError(f"{path}: extends itself")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"{path}: cannot be read as a recipe ({error})") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: holds a {type(values).__name__}", expected="a YAML mapping, see configs/nano.yaml")
-    for override in overrides:
-        _apply_override(values, override)
-    return parse_recipe(values, f"{name_or_path} with --set" if overrides else name_or_path)
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise RecipeError(f"{path}: extends: {base!r}", expected="the name or the path of a recipe")
+    return _merged(_recipe_values(_recipe_path(base, path.parent), (*extended_by, path.resolve())), values)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    both = {key: _merged(below[key], value) for key, value in above.items() if _mappings(below.get(key), value)}
+    return {**below, **above, **both}
+
+
+def _mappings(*values: Any) -> bool:
+    return all(isinstance(value, dict) for value in values)
 
 
 def parse_recipe(values: dict[str, Any], where: str) -> Recipe:

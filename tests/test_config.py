@@ -68,3 +68,31 @@ def test_a_recipe_is_frozen():
     with pytest.raises(ValueError, match="frozen"):
         recipe.seed = 3
     assert parse_recipe(recipe.model_dump(), "x") == recipe
+
+
+def test_a_recipe_extends_another(tmp_path):
+    (tmp_path / "mine.yaml").write_text("extends: nano\nname: mine\ntraining: {diffusion: {learning_rate: 0.5}}\n")
+    changes = "seed: 9\nsampling: {steps: 3}\nconditions: [{kind: part_warp}]\n"
+    (tmp_path / "other.yaml").write_text(f"extends: mine.yaml\n{changes}")
+    mine, other = (load_recipe(str(tmp_path / f"{name}.yaml")) for name in ("mine", "other"))
+    nano = load_recipe("nano")
+    diffusion = nano.training.diffusion.model_copy(update={"learning_rate": 0.5})
+    assert mine == nano.model_copy(
+        update={"name": "mine", "training": nano.training.model_copy(update={"diffusion": diffusion})}
+    )
+    assert (other.name, other.seed, other.sampling.steps, len(other.conditions)) == ("mine", 9, 3, 1)
+    assert other.training == mine.training
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("extends: bad.yaml", "extends itself"),
+        ("extends: nanno", "did you mean nano"),
+        ("extends: 3", "name or the path"),
+    ],
+)
+def test_what_a_recipe_cannot_extend(tmp_path, text, words):
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=words):
+        load_recipe(str(tmp_path / "bad.yaml"))

@@ -100,6 +100,14 @@ def build_pairs(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.", rich_help_panel=_TRIPLES)] = 0,
+    clean: Annotated[
+        bool,
+        typer.Option(
+            "--clean",
+            rich_help_panel=_TRIPLES,
+            help="Fill short gaps of the keypoints and smooth them, as signgen poses clean; then render with --clean.",
+        ),
+    ] = False,
     store: Annotated[
         bool,
         typer.Option(
@@ -129,7 +137,7 @@ def build_pairs(
     names = _names(root, clips, more)
     _check_out(out)
     if _is_listed(root):
-        _refuse_options(pairing=pairing, clips=names, holdout_tail=holdout_tail, min_gap=min_gap)
+        _refuse_options(pairing=pairing, clips=names, holdout_tail=holdout_tail, min_gap=min_gap, clean=clean)
         lists = [path.resolve() for path in pair_list or ()]
         aside = build_listed(root.resolve(), out, lists, keypoints.resolve() if keypoints else None, count, seed)
         return _finish(out, store, aside)
@@ -137,11 +145,11 @@ def build_pairs(
         raise typer.BadParameter(f"--pair-list {pair_list[0]}: {root} is neither DeepFashion nor Market-1501")
     survey = _survey(root.resolve(), keypoints, pairing, names)
     with PairSetWriter(out) as writer:
-        read = _read_poses(survey, writer)
+        read = _read_poses(survey, writer, clean)
         _show_survey(survey)
         if not survey.clips:
             raise PairSetError(f"{root}: no clip can be used", fix="see above why; --pairing FILE.csv names keypoints")
-        rule = Rule(count or DEFAULT_COUNT, seed, min_gap, holdout_tail, tuple(names), sources_per_clip)
+        rule = Rule(count or DEFAULT_COUNT, seed, min_gap, holdout_tail, tuple(names), sources_per_clip, clean)
         _write(out, survey, read, writer, rule)
     _finish(out, store, any(left.error for left in survey.left_out))
 
@@ -200,15 +208,16 @@ class _Read:
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def _read_poses(survey: Survey, writer: PairSetWriter) -> _Read:
+def _read_poses(survey: Survey, writer: PairSetWriter, clean: bool) -> _Read:
     """Write every clip's keypoints, one clip after the other; a clip whose keypoints are damaged is put aside."""
     from signgen.data.pairset_writer import footage
     from signgen.data.survey import LeftOut
+    from signgen.poses.clean import clean as cleaned
 
     read, sound = _Read(), []
     for clip in watched(survey.clips, "keypoints"):
         try:
-            poses = clip.poses()
+            poses = cleaned(clip.poses()) if clean else clip.poses()
         except PoseError as error:
             survey.left_out.append(LeftOut(clip.name, str(error), error=True))
             continue
@@ -301,6 +310,7 @@ def _meta(survey: Survey, plan: Plan, rule: Rule, fingerprint: str) -> dict[str,
             "sources_per_clip": rule.sources_per_clip,
             "holdout_tail": plan.holdout_tail,
             "clips": list(rule.clips),
+            "clean": rule.clean,
         },
         "fingerprint": fingerprint,
         "triples": {split: len(rows) for split, rows in plan.triples.items()},

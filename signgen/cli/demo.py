@@ -106,7 +106,9 @@ def _preparation(out: Path, size: Size, seed: int) -> list[Step]:
     train = ("train", pairs, "--config", "nano", "--out", run, "--max-minutes", size.minutes)
     return [
         Step(("synthesize", corpus, *drawn, "--cross"), corpus / "cross" / "keypoints" / "Phoenix-2014T.test", corpus),
-        Step(("build-pairs", corpus, "--keypoints", corpus / "keypoints", "--out", pairs), pairs / "meta.json"),
+        Step(
+            ("build-pairs", corpus, "--keypoints", corpus / "keypoints", "--out", pairs, "--clean"), pairs / "meta.json"
+        ),
         Step((*train, *(("--resume",) if (run / "recipe.yaml").exists() else ())), run / "model" / "signgen.json"),
     ]
 
@@ -140,7 +142,7 @@ def _rendering(out: Path, case: Case) -> list[Step]:
         words = ("poses", "retarget", *poses, "--size", FRAME, "--fps", FPS, *person)
         steps.append(Step((*words, fitted), fitted))
         poses, source = (fitted,), (*source, "--source-poses", own)
-    render = ("render", case.frames, *poses, "--model", out / "run" / "model", "--out", video)
+    render = ("render", case.frames, *poses, "--model", out / "run" / "model", "--out", video, "--clean")
     evaluate = ("evaluate", video, case.frames, "--poses", own, "--clip", case.frames.name, "--pairs", out / "pairs")
     return [
         *steps,

@@ -20,6 +20,7 @@ from signgen.cli.model_options import (
     Threads,
     sampling_of,
 )
+from signgen.cli.references import with_references
 from signgen.errors import Interrupted, PairSetError, PoseError, VideoError
 from signgen.interrupts import deferred_interrupt
 
@@ -61,6 +62,14 @@ def render(
             metavar="A:B", help="Only poses A to B-1 (0-based); the source stays frame 0.", rich_help_panel=INPUT
         ),
     ] = None,
+    clean: Annotated[
+        bool,
+        typer.Option(
+            "--clean",
+            help="Fill short gaps of all keypoints and smooth them, as build-pairs --clean.",
+            rich_help_panel=INPUT,
+        ),
+    ] = False,
     source_poses: Annotated[
         Path | None,
         typer.Option(
@@ -69,6 +78,17 @@ def render(
             " the source's pose is not known.",
             rich_help_panel=INPUT,
         ),
+    ] = None,
+    references: Annotated[
+        Path | None,
+        typer.Option(
+            help="Further frames of the person (a video or frame folder): the part warp takes body and hands from the"
+            " nearest of them.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    reference_poses: Annotated[
+        Path | None, typer.Option(help="Keypoints of --references, one per frame.", rich_help_panel=INPUT)
     ] = None,
     truth: Annotated[
         str,
@@ -130,7 +150,9 @@ def render(
 
     card = read_card(model)
     video = open_frames(source)
-    sequence = _read_poses(poses, clip, video, card.skeleton)
+    sequence = _read_poses(poses, clip, video, card.skeleton, clean)
+    if card.data.get("cleaned") and not clean:
+        console.print("poses: the model was trained on cleaned keypoints; --clean cleans these, too")
     part = frame_range(frames, len(sequence))
     filled = _filled(sequence, poses)
     wanted = filled[part]
@@ -138,11 +160,12 @@ def render(
     outputs.check(len(wanted), [source, poses, *([] if truth in TRUTHS else [Path(truth)])])
     differences = _differences(video, sequence)
     real = _truth_frames(truth, video, sequence, differences)
-    person = _source(video, sequence, source_poses, not differences)
+    person = _source(video, sequence, source_poses, not differences, clean)
     sampling = sampling_of(card, steps=steps, solver=solver, w_c=w_c, w_f=w_f, noise_scale=noise_scale, precision=dtype)
     if report and real is None:
         raise VideoError("--report without the truth", fix="name the real frames with --truth")
-    scored = _scored(real, sequence, person, model, card, pairs, clip) if real is not None else None
+    person, notes = with_references(person, references, reference_poses, card, clean)
+    scored = _scored(real, sequence, person, model, card, pairs, clip, notes) if real is not None else None
 
     quiet_libraries()
     pipeline, card = load_model(model)
@@ -168,21 +191,30 @@ def render(
     console.print("wrote " + ", ".join(map(str, written)))
     if scored is not None:
         settings = {"seed": seed, "frames": [part.start, part.stop], **sampling.model_dump()}
-        files = {"source": source, "keypoints": poses, "model": model, "pairs": pairs, "truth": scored.frames.path}
+        files = {
+            "references": references,
+            "source": source,
+            "keypoints": poses,
+            "model": model,
+            "pairs": pairs,
+            "truth": scored.frames.path,
+        }
         result = {**scored.scorer.result(), "render": settings, "provenance": provenance(files)}
         _write_scores(result, written[0], _pictures(scored, sequence, written[0], part.start) if report else None)
 
 
-def _read_poses(path: Path, clip: str | None, video: FrameSource, skeleton: str) -> PoseSequence:
+def _read_poses(path: Path, clip: str | None, video: FrameSource, skeleton: str, clean: bool) -> PoseSequence:
     """The whole sequence on the model's skeleton; says what the reader noted.
 
     Raises PoseError for points of a frame of another size.
     """
+    from signgen.poses.clean import clean as cleaned
     from signgen.poses.convert import to_skeleton
     from signgen.poses.readers import read_poses
     from signgen.rendering.renderer import share_inside
 
     sequence = to_skeleton(read_poses(path, clip=clip, size=(video.width, video.height), fps=video.fps), skeleton)
+    sequence = cleaned(sequence) if clean else sequence
     for note in sequence.notes:
         console.print(f"poses: {note}", markup=False)
     if share_inside(sequence) < 0.5:
@@ -259,11 +291,12 @@ def _close(ours: Any, theirs: Any) -> bool:
     return isinstance(ours, float) and isinstance(theirs, float) and abs(ours - theirs) < 0.01
 
 
-def _source(video: FrameSource, poses: PoseSequence, source_poses: Path | None, own: bool) -> Source:
+def _source(video: FrameSource, poses: PoseSequence, source_poses: Path | None, own: bool, clean: bool) -> Source:
     """The first frame and, where known, its pose: from source_poses, or from `poses` if they are its own.
 
     Of a file with several clips, source_poses is the one with the source's name.
     """
+    from signgen.poses.clean import clean as cleaned
     from signgen.poses.convert import to_skeleton
     from signgen.poses.readers import identify, read_poses
     from signgen.rendering.renderer import Source
@@ -274,7 +307,7 @@ def _source(video: FrameSource, poses: PoseSequence, source_poses: Path | None, 
         clip = name if found is not None and len(found.clips) > 1 else None
         skeleton = poses.skeleton
         poses = read_poses(source_poses, clip=clip, size=(video.width, video.height), fps=video.fps)
-        poses = to_skeleton(poses, skeleton)
+        poses = cleaned(to_skeleton(poses, skeleton)) if clean else to_skeleton(poses, skeleton)
     if (own or source_poses is not None) and poses.has_person[0]:
         return Source(frame, poses[0:1], name)
     console.print("the source's own pose is not known to the model; --source-poses gives it")
@@ -289,6 +322,7 @@ def _scored(
     card: ModelCard,
     pairs: Path | None,
     clip: str | None,
+    notes: list[str],
 ) -> Truth:
     """Truth and scorer, with copy-source always and nearest-pose where the training frames are at hand."""
     from signgen.cli.scoring import make_scorer
@@ -296,7 +330,8 @@ def _scored(
 
     known = pairs or _trained_on(model, card)
     keypoints = poses.resized(real.width, real.height).keypoints
-    scorer = make_scorer(real, keypoints, source.frame, known, clip or real.path.stem, quick=True)
+    named = clip or real.path.stem
+    scorer = make_scorer(real, keypoints, source.frame, known, named, notes=tuple(notes), quick=True)
     return Truth(real, scorer)
 
 

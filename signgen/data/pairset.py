@@ -119,6 +119,11 @@ class PairSet:
         """The clip's keypoints in pixels of its frames."""
         return PoseSequence.load(self.pose_path(self.clip(clip).name))
 
+    @property
+    def cleaned(self) -> bool:
+        """Whether build-pairs cleaned the keypoints."""
+        return bool(self.meta.get("rule", {}).get("clean", False))
+
     @cached_property
     def store(self) -> FrameStore | None:
         """The frames that triples use, where build-pairs stored them. Raises PairSetError for an incomplete store."""

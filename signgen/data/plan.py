@@ -27,7 +27,8 @@ _SPLIT_OF = {"train": "train", "dev": "val", "test": "test"}
 class Rule:
     """How triples are chosen. holdout_tail None: a quarter where the data set has no dev clips, else nothing.
 
-    sources_per_clip: at most so many different source frames of a training clip; None for any number.
+    sources_per_clip: at most so many different source frames of a training clip; None for any number. clean: whether
+    the keypoints were cleaned.
     """
 
     count: int
@@ -36,6 +37,7 @@ class Rule:
     holdout_tail: float | None
     clips: tuple[str, ...] = ()  # named on the command line; empty means all
     sources_per_clip: int | None = None
+    clean: bool = False
 
 
 @dataclass

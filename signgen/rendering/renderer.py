@@ -10,6 +10,7 @@ import torch
 
 from signgen.config import SamplingSettings
 from signgen.data.canvas import Canvas
+from signgen.data.video import FrameSource
 from signgen.errors import PoseError
 from signgen.models.card import ModelCard
 from signgen.models.pipeline import SignerPipeline, clip_noise
@@ -18,20 +19,31 @@ from signgen.poses.sequence import PoseSequence, window_frames
 from signgen.rendering.strips import to_uint8
 from signgen.warp.bank import source_bank
 from signgen.warp.compose import part_warp, unmoved
+from signgen.warp.references import References
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class ReferenceClip:
+    """Further frames of the person, of any size, and a pose for each."""
+
+    frames: FrameSource
+    poses: PoseSequence
 
 
 @dataclass(frozen=True)
 class Source:
     """Who is rendered. frame: uint8 (h, w, 3). pose: its keypoints (1 frame), or None where they are not known.
 
-    name: keys the clip's noise, so the same source and seed give the same pixels.
+    name: keys the clip's noise, so the same source and seed give the same pixels. references: where else the part warp
+    may take body and hands from; without them, from the source alone.
     """
 
     frame: np.ndarray
     pose: PoseSequence | None
     name: str
+    references: ReferenceClip | None = None
 
 
 class Renderer:
@@ -81,12 +93,31 @@ class Renderer:
 
     def part_warps(self, source: Source, poses: PoseSequence) -> Callable[[range], np.ndarray]:
         """Frames of `poses` -> uint8 (N, H, W, 6): the source's parts moved there, and masks. A source whose pose is
-        not known, or shows no shoulders, stays as it is."""
+        not known, or shows no shoulders, stays as it is. With references, body and hands come from the nearest."""
         frame, points = self.canvas.fit_frame(source.frame), self._points(poses)
+        if source.references is not None:
+            return self._referenced_warps(source, source.references, points)
         bank = None if source.pose is None else source_bank(frame, self._points(source.pose)[0])
         if bank is None:
             return lambda frames: np.stack([unmoved(frame)] * len(frames))
         return lambda frames: np.stack([part_warp(bank, points[number]).channels() for number in frames])
+
+    def _referenced_warps(
+        self, source: Source, clip: ReferenceClip, points: np.ndarray
+    ) -> Callable[[range], np.ndarray]:
+        """As `part_warps`. Chosen for the whole sequence at once, so that a part of it is rendered like the whole."""
+        known, frames = list(self._points(clip.poses)), clip.frames
+
+        def frame(number: int) -> np.ndarray:
+            return self.canvas.fit_frame(
+                source.frame if number == len(clip.poses) else frames.read(number, number + 1)[0]
+            )
+
+        if source.pose is not None:
+            known.append(self._points(source.pose)[0])
+        references = References(known, frame)
+        choices = references.choose(points)
+        return lambda part: np.stack([references.warp(points[n], choices[n]).channels() for n in part])
 
     def _points(self, poses: PoseSequence) -> np.ndarray:
         """(T, K, 3) in canvas pixels."""

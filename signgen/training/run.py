@@ -16,13 +16,14 @@ from signgen.config import Augmentation, Recipe, StageSettings, load_recipe
 from signgen.data.canvas import Canvas
 from signgen.data.dataset import TripleDataset
 from signgen.data.pairset import PairSet
-from signgen.errors import ModelError, PairSetError
+from signgen.errors import ModelError, PairSetError, RecipeError
 from signgen.files import disk_full_is_oserror, write_json, write_text
 from signgen.models.card import ModelCard, palette_of, save_model
 from signgen.models.components import build_fusion, build_pipeline
 from signgen.models.device import prepare_device
 from signgen.models.fusion import FusionModel
 from signgen.models.pipeline import SignerPipeline
+from signgen.poses.skeletons import COCO_WHOLEBODY_133
 from signgen.training.diffusion import DiffusionStage
 from signgen.training.fusion import FusionStage
 from signgen.training.logs import progress_bar
@@ -67,28 +68,34 @@ class TrainingRun:
     def _check_data(self) -> None:
         if self.palette.skeleton != (found := self.pairs.poses(self.pairs.clips[0].name).skeleton):
             raise PairSetError(f"the pair set's poses are {found}", expected=f"{self.palette.skeleton}, the recipe's")
-        if self.pairs.listed and (meant_for_clips := self._settings_of_clips()):
+        if self.pairs.listed and (meant_for_clips := self._meant_for_clips()):
             raise PairSetError(
-                f"{' and '.join(meant_for_clips)} ask for a clip's first frame and for neighbouring frames",
-                expected="0 for a pair set made of lists of pairs",
-                fix="add " + " ".join(f"--set {key}=0" for key in meant_for_clips),
+                f"a pair set made of lists of pairs, but the recipe asks for {', '.join(meant_for_clips)}",
+                expected="a recipe without what only clips of signers have",
+                fix="train with --config nano-pictures, or extend it",
+            )
+        if self.recipe.part_warp and self.palette.skeleton != COCO_WHOLEBODY_133.name:
+            raise RecipeError(
+                f"the condition part_warp with poses of {self.palette.skeleton}",
+                expected=COCO_WHOLEBODY_133.name,
+                fix="take it out of the recipe, as nano-pictures does",
             )
         if not len(self.pairs.triples("train")):
             raise PairSetError(
                 "the pair set has no training triples", fix="give it longer clips or a smaller --holdout-tail"
             )
 
-    def _settings_of_clips(self) -> list[str]:
-        """Keys of the recipe whose values make sense only for frames that follow each other."""
+    def _meant_for_clips(self) -> list[str]:
+        """Keys of the recipe whose values need a first frame, neighbouring frames, or hands and a face."""
         keys = [
             f"training.{name}.augmentation.first_source"
             for name in ("fusion", "diffusion")
             if getattr(self.recipe.training, name).augmentation.first_source
         ]
+        kinds = [condition.kind for condition in self.recipe.conditions]
         if self.recipe.pose_window:
-            kinds = [condition.kind for condition in self.recipe.conditions]
             keys.append(f"conditions.{kinds.index('pose_map')}.options.window")
-        return keys
+        return [*keys, "the condition part_warp"] if self.recipe.part_warp else keys
 
     def train(self) -> Path | None:
         """Train the stages that are asked for and not finished; returns the model folder, None if there is none yet."""
@@ -177,6 +184,7 @@ class TrainingRun:
             data: dict[str, Any] = {
                 "fingerprint": self.pairs.fingerprint,
                 "clips": [clip.name for clip in self.pairs.clips][:100],
+                "cleaned": self.pairs.cleaned,
             }
             if self.start:
                 data["started_from"] = self.start.data

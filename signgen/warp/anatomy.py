@@ -14,7 +14,8 @@ from signgen.poses.skeletons import COCO_WHOLEBODY_133
 
 _ARMS = {"left": (5, 7, 9), "right": (6, 8, 10)}  # shoulder, elbow, wrist
 _HIPS = (11, 12)
-_HEAD = (*range(5), *COCO_WHOLEBODY_133.face)
+FACE = tuple(COCO_WHOLEBODY_133.face)
+_HEAD = (*range(5), *FACE)
 _HANDS = {"left": COCO_WHOLEBODY_133.left_hand, "right": COCO_WHOLEBODY_133.right_hand}
 _LEAST_HEAD_POINTS = 3
 _LEAST_FINGER_POINTS = 8

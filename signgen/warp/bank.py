@@ -15,6 +15,7 @@ _UNDER = 0.12  # shoulder widths that the trunk reaches under the arms
 _SURE = 0.6  # of a limb's thickness is the person beyond doubt
 _HEAD_WIDTH, _HEAD_ABOVE, _HEAD_BELOW = 0.62, 0.95, 0.75  # half axes of the head's ellipse, in face heights
 _FAR = 0.45  # shoulder widths beyond the sure person are background
+_CUT_SIDE = 128  # px of the longer side that GrabCut sees, or up to half as many more
 _CUTS = 3  # GrabCut's iterations
 _SOFT = 0.8  # px, of the layers' edges
 
@@ -51,7 +52,7 @@ def source_bank(frame: np.ndarray, keypoints: np.ndarray) -> SourceBank | None:
     if body is None:
         return None
     grid = pixel_grid(frame.shape[1], frame.shape[0])
-    person = person_mask(frame, body, grid)
+    person = person_mask(frame, keypoints)
     core = _torso(body, grid, 1.0) | _head(body, grid, 1.2)
     # A wide sleeve goes with its arm where it cannot be the trunk's.
     arms = {
@@ -84,9 +85,28 @@ def pixel_grid(width: int, height: int) -> np.ndarray:
     return np.stack([x, y], -1)
 
 
-def person_mask(frame: np.ndarray, body: Anatomy, grid: np.ndarray) -> np.ndarray:
+def person_mask(frame: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """bool (H, W): where the person of (133, 3) keypoints is; nowhere without both shoulders.
+
+    Large frames are cut at a fraction of their size: GrabCut's time grows with the pixels, its outline hardly betters.
+    """
+    height, width = frame.shape[:2]
+    times = max(1, round(max(height, width) / _CUT_SIDE))
+    size = (-(-width // times), -(-height // times))
+    scale = np.array([size[0] / width, size[1] / height, 1], np.float32)
+    half = np.array([0.5, 0.5, 0], np.float32)  # pixel centres move as in cv2.resize
+    body = anatomy((keypoints + half) * scale - half)
+    if body is None:
+        return np.zeros((height, width), bool)
+    if times == 1:
+        return _cut_out(frame, body, pixel_grid(width, height))
+    mask = _cut_out(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), body, pixel_grid(*size))
+    return cv2.resize(mask.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_CUBIC) > 127
+
+
+def _cut_out(frame: np.ndarray, body: Anatomy, grid: np.ndarray) -> np.ndarray:
     """bool (H, W): GrabCut (Rother et al. 2004), seeded by the keypoints."""
-    sure = _torso(body, grid, 0.75) | _head(body, grid, 0.8)
+    sure = _torso(body, grid, 0.75) | _head(body, grid, 0.95)
     likely = _torso(body, grid, 1.25) | _head(body, grid, 1.3)
     for side in SIDES:
         sure |= _arm_mask(body, side, grid, _SURE) | _hand_mask(body, side, grid, _SURE)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from signgen.warp.anatomy import FINGER, FOREARM, PALM, PHALANGES, SIDES, UPPER_ARM, Anatomy, anatomy
+from signgen.warp.anatomy import FACE, FINGER, FOREARM, PALM, PHALANGES, SIDES, UPPER_ARM, Anatomy, anatomy
 from signgen.warp.bank import Layer, SourceBank, pixel_grid
 from signgen.warp.geometry import affine, follow_bones, scale_of, similarity
 
 MASKS = ("moved", "hands", "painted")
 _SHARPNESS = 2.0  # of the blend between bones: weights fall with the distance to the power of twice this
 _NECK = (0.15, 0.5)  # on the way from the shoulders to the middle of the face, torso turns into head
+_LEAST_FACE = 20  # points of 68
+_SPREAD, _FURTHEST = 0.1, 0.25  # widths of the face: how far around a point it is felt, and how far it may move
+_STIFF = 0.3  # holds back what few points are near to
 _THICKEST = 1.6  # no limb becomes thicker or thinner than this
 _ARM_BONES = np.array([(0, 1), (1, 2)])
 _REACH = 0.3  # shoulder widths around the bones within which an arm's pixels may lie
@@ -37,9 +41,10 @@ def unmoved(frame: np.ndarray) -> np.ndarray:
     return np.concatenate([frame, np.zeros_like(frame)], -1)
 
 
-def part_warp(bank: SourceBank, keypoints: np.ndarray) -> Warped:
+def part_warp(bank: SourceBank, keypoints: np.ndarray, hands: Mapping[str, SourceBank] | None = None) -> Warped:
     """The bank's person in the pose of (133, 3) keypoints, on the bank's background.
 
+    hands: by side, the banks that hands are taken from; the same bank where not said.
     What the target's keypoints lack stays out of the picture; without both shoulders the person is left out.
     """
     target = anatomy(keypoints)
@@ -47,11 +52,10 @@ def part_warp(bank: SourceBank, keypoints: np.ndarray) -> Warped:
     if target is not None:
         trunk = similarity(*_torso_points(target, bank.body))
         canvas.trunk(bank, target, trunk)
-        across = float(np.clip(scale_of(trunk), 1 / _THICKEST, _THICKEST))
         for side in SIDES:
-            canvas.arm(bank, target, side, across)
+            canvas.arm(bank, target, side)
         for side in SIDES:
-            canvas.hand(bank, target, side, across)
+            canvas.hand((hands or {}).get(side, bank), target, side)
     return canvas.result()
 
 
@@ -61,6 +65,11 @@ def _torso_points(target: Anatomy, source: Anatomy) -> tuple[np.ndarray, np.ndar
         return target.shoulders, source.shoulders, np.ones(2)
     weights = np.array([1, 1, 0.25, 0.25])
     return np.vstack([target.shoulders, target.hips]), np.vstack([source.shoulders, source.hips]), weights
+
+
+def _thickness(target: Anatomy, source: Anatomy) -> float:
+    """How many source pixels across a limb are one of the target."""
+    return float(np.clip(scale_of(similarity(*_torso_points(target, source))), 1 / _THICKEST, _THICKEST))
 
 
 class _Canvas:
@@ -85,22 +94,44 @@ class _Canvas:
             way = (self._grid - target.neck) @ (to_face / max(float(to_face @ to_face), 1e-6))
             share = _smoothstep(way, *_NECK)[..., None]
             places += share * (self._grid @ turned[:, :2].T + turned[:, 2] - places)
+            self._features(places, target.points, bank.body.points, np.intersect1d(head, FACE), turned)
         filled = cv2.remap(bank.filled, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         self._lay(bank.trunk, places, (0, 0, *self._size), painted=filled)
 
-    def arm(self, bank: SourceBank, target: Anatomy, side: str, across: float) -> None:
+    def _features(
+        self, places: np.ndarray, here: np.ndarray, there: np.ndarray, face: np.ndarray, turned: np.ndarray
+    ) -> None:
+        """Mouth, brows and outline follow their own points: what the head's turn leaves over at each of them is spread
+        around it by a Gaussian. Changes `places`."""
+        if len(face) < _LEAST_FACE:
+            return
+        points = here[face]
+        width = float(np.ptp(points[:, 0]))
+        left = np.clip(there[face] - (points @ turned[:, :2].T + turned[:, 2]), -_FURTHEST * width, _FURTHEST * width)
+        reach = max(1.0, _SPREAD * width)
+        box = self._box(points, 2 * reach)
+        pixels = self._part(box).reshape(-1, 2)
+        apart = (pixels**2).sum(1)[:, None] - 2 * pixels @ points.T + (points**2).sum(1)
+        near = np.exp(-0.5 * np.maximum(apart, 0) / reach**2)
+        moved = near @ left / (near.sum(1, keepdims=True) + _STIFF)
+        part = places[box[1] : box[3], box[0] : box[2]]
+        part += moved.reshape(part.shape)
+
+    def arm(self, bank: SourceBank, target: Anatomy, side: str) -> None:
         """Upper arm and forearm, each by its own bone."""
         layer, here, there = bank.arms[side], target.arms[side], bank.body.arms[side]
         if layer is None or here is None or there is None:
             return
+        across = _thickness(target, bank.body)
         box = self._box(here, _REACH * target.width)
         grid = self._part(box)
         gaps, places = follow_bones(grid, here[_ARM_BONES], there[_ARM_BONES], across)
         radii = np.array([UPPER_ARM, FOREARM], np.float32) * (bank.body.width / across)
         self._lay(layer, _blended(gaps, places), box, within=_within(gaps, radii))
 
-    def hand(self, bank: SourceBank, target: Anatomy, side: str, across: float) -> None:
+    def hand(self, bank: SourceBank, target: Anatomy, side: str) -> None:
         """The palm by an affine map, each phalanx by its bone."""
+        across = _thickness(target, bank.body)
         layer, here, there = bank.hands[side], target.hands[side], bank.body.hands[side]
         if layer is None or here is None or there is None:
             return

@@ -13,7 +13,6 @@ from tests.data.person_corpora import MAN, TRAIN, image, write_csv, write_deepfa
 from tests.line import Command
 from tests.tiny import set_options
 
-NO_CLIPS = ("training.diffusion.augmentation.first_source=0", "conditions.1.options.window=0")
 STEPS = ("training.fusion.steps=2", "training.diffusion.steps=3")
 
 
@@ -26,13 +25,13 @@ def world(tmp_path: Path, command: Command) -> Path:
     return tmp_path
 
 
-def train(world: Path, *overrides: str) -> list[object]:
-    options = set_options("palette=fpdm-deepfashion", *STEPS, *overrides)
-    return ["train", world / "pairs", "--config", "nano", "--out", world / "run", "--device", "cpu", *options]
+def train(world: Path, *overrides: str, config: str = "nano-pictures") -> list[object]:
+    options = set_options(*STEPS, *overrides)
+    return ["train", world / "pairs", "--config", config, "--out", world / "run", "--device", "cpu", *options]
 
 
 def test_trained_on_pairs_and_rendered_to_a_picture(world: Path, command: Command) -> None:
-    assert command(*train(world, *NO_CLIPS)).code == 0
+    assert command(*train(world)).code == 0
     card = json.loads((world / "run" / "model" / "signgen.json").read_text())
     assert (card["skeleton"], card["palette"]) == ("openpose-18", "fpdm-deepfashion")
     source, target = (world / "set" / image(MAN, view) for view in (0, 2))
@@ -68,15 +67,15 @@ def evaluated_in_one_pass(world: Path, command: Command) -> None:
 
 
 def test_what_only_clips_have_is_refused(world: Path, command: Command) -> None:
-    """nano starts most triples from a clip's first frame and looks at neighbouring frames; lists have neither."""
-    line = command.refuses(*train(world))
-    for setting in NO_CLIPS:
-        assert f"--set {setting}" in line
-    assert NO_CLIPS[0] not in command.refuses(*train(world, NO_CLIPS[0]))
+    """nano starts most triples from a clip's first frame, looks at neighbouring frames, and warps 133 points."""
+    line = command.refuses(*train(world, "palette=fpdm-deepfashion", config="nano"))
+    for words in ("first_source", "conditions.1.options.window", "part_warp", "--config nano-pictures"):
+        assert words in line
+    assert "part_warp" not in command.refuses(*train(world, "conditions.1.options.window=1"))
 
 
 def test_a_palette_for_signers_is_refused(world: Path, command: Command) -> None:
-    assert "openpose-18" in command.refuses(*train(world, *NO_CLIPS, "palette=dwpose"))
+    assert "openpose-18" in command.refuses(*train(world, "palette=dwpose"))
 
 
 def test_options_that_fit_no_data_set(world: Path, command: Command, tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from signgen.data.pairset import PairSet
 from signgen.data.video import image_files, open_frames
+from signgen.poses.sequence import PoseSequence
 from tests.line import Command, Line, finish, start
 from tests.worlds import figure_poses, write_mmpose
 
@@ -85,3 +87,54 @@ def test_help_fits_80_columns(name, monkeypatch):
     assert called.code == 0
     assert "…" not in called.out
     assert max(map(len, called.out.splitlines())) <= 80
+
+
+class TestReferences:
+    """Body and hands from further frames of the person."""
+
+    def call(self, line: Line, out: Path, *options: object) -> list[object]:
+        return [*words(line, line.video, line.poses, out / "out.mp4"), "--save-frames", out / "frames", *options]
+
+    def test_they_change_the_picture_and_the_scores_say_so(self, line, command: Command, tmp_path):
+        known = ("--references", line.video, "--reference-poses", line.poses)
+        assert "references: " in command.works(*self.call(line, tmp_path / "a", *known))
+        command.works(*self.call(line, tmp_path / "b"))
+        with_them, without = (open_frames(tmp_path / name / "frames").read() for name in "ab")
+        assert not np.array_equal(with_them, without)
+        notes = [json.loads((tmp_path / name / "out.metrics.json").read_text())["notes"] for name in "ab"]
+        assert [sum("not comparable" in note for note in of_run) for of_run in notes] == [1, 0]
+        command.works(*self.call(line, tmp_path / "part", *known, "--frames", "5:8"))
+        assert np.array_equal(open_frames(tmp_path / "part" / "frames").read(), with_them[5:8])
+
+    def test_what_does_not_go_together(self, line, command: Command, tmp_path):
+        refused = self.call(line, tmp_path, "--references", line.video)
+        assert "--references without --reference-poses" in command.refuses(*refused)
+        refused = self.call(line, tmp_path, "--reference-poses", line.poses)
+        assert "--reference-poses without --references" in command.refuses(*refused)
+        short, nobody = figure_poses(3), figure_poses(16)
+        nobody.keypoints[:, 5:7, 2] = 0
+        for name, sequence in (("short", short), ("nobody", nobody)):
+            write_mmpose(sequence, tmp_path / f"{name}.json")
+        options = ("--references", line.video, "--reference-poses")
+        line_of_it = command.refuses(*self.call(line, tmp_path, *options, tmp_path / "short.json"))
+        assert "keypoints for 3 frames" in line_of_it
+        assert "both shoulders" in command.refuses(*self.call(line, tmp_path, *options, tmp_path / "nobody.json"))
+        assert not (tmp_path / "out.mp4").exists()
+
+
+def test_clean_is_what_poses_clean_does(line, command: Command, tmp_path):
+    """For pairs and for rendering."""
+    command.works("poses", "clean", line.poses, tmp_path / "clean" / "clip0.poses.npz", "--size", "64x64")
+    frames = []
+    for name, poses, options in (("a", line.poses, ("--clean",)), ("b", tmp_path / "clean" / "clip0.poses.npz", ())):
+        call = words(line, line.video, poses, tmp_path / f"{name}.mp4")
+        command.works(*call, "--save-frames", tmp_path / name, "--frames", "2:5", *options)
+        frames.append(open_frames(tmp_path / name).read())
+    assert np.array_equal(*frames)
+    command.works("build-pairs", line.videos, "--out", tmp_path / "pairs", "--clean")
+    pairs = PairSet.load(tmp_path / "pairs")
+    assert pairs.cleaned
+    assert not PairSet.load(line.pairs).cleaned
+    expected = PoseSequence.load(tmp_path / "clean" / "clip0.poses.npz").keypoints
+    np.testing.assert_array_equal(pairs.poses("clip0").keypoints, expected)
+    assert not np.array_equal(PairSet.load(line.pairs).poses("clip0").keypoints, expected)

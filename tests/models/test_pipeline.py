@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from signgen.errors import ModelError
+from signgen.config import load_recipe
+from signgen.errors import ModelError, RecipeError
 from signgen.models.card import ModelCard, load_model, save_model
 from signgen.models.components import build_pipeline
 from signgen.models.conditions import Features
@@ -32,37 +33,42 @@ def randomised(pipeline: SignerPipeline) -> SignerPipeline:
 def inputs():
     generator = torch.Generator().manual_seed(0)
     source = torch.rand(1, 3, 32, 32, generator=generator) * 2 - 1
-    return source, torch.rand(5, 9, 32, 32, generator=generator), torch.rand(1, 3, 32, 32, generator=generator)
+    poses, warps = torch.rand(5, 9, 32, 32, generator=generator), torch.rand(5, 6, 32, 32, generator=generator)
+    return source, poses, torch.rand(1, 3, 32, 32, generator=generator), warps
 
 
 SAMPLING = {"micro_batch": 2, "steps": 2, "w_c": 1.5, "w_f": 2.0}
 
 
 def test_a_frame_does_not_depend_on_its_neighbours(pipeline, inputs):
-    source, poses, source_pose = inputs
-    together = pipeline(source, poses, source_pose, **SAMPLING)
-    alone = torch.cat([pipeline(source, pose[None], source_pose, **SAMPLING) for pose in poses])
+    source, poses, source_pose, warps = inputs
+    together = pipeline(source, poses, source_pose, warps, **SAMPLING)
+    alone = torch.cat(
+        [pipeline(source, poses[i : i + 1], source_pose, warps[i : i + 1], **SAMPLING) for i in range(len(poses))]
+    )
     assert torch.equal(together, alone)
 
 
 def test_seed_and_clip_key_the_noise(pipeline, inputs):
-    source, poses, source_pose = inputs
-    first = pipeline(source, poses[:1], source_pose, seed=1, clip="a", **SAMPLING)
-    assert torch.equal(first, pipeline(source, poses[:1], source_pose, seed=1, clip="a", **SAMPLING))
-    assert not torch.equal(first, pipeline(source, poses[:1], source_pose, seed=1, clip="b", **SAMPLING))
-    assert not torch.equal(first, pipeline(source, poses[:1], source_pose, seed=2, clip="a", **SAMPLING))
+    source, poses, source_pose, warps = inputs
+    first = pipeline(source, poses[:1], source_pose, warps[:1], seed=1, clip="a", **SAMPLING)
+    assert torch.equal(first, pipeline(source, poses[:1], source_pose, warps[:1], seed=1, clip="a", **SAMPLING))
+    assert not torch.equal(first, pipeline(source, poses[:1], source_pose, warps[:1], seed=1, clip="b", **SAMPLING))
+    assert not torch.equal(first, pipeline(source, poses[:1], source_pose, warps[:1], seed=2, clip="a", **SAMPLING))
 
 
 @pytest.mark.parametrize("solver", ["ddim", "unipc", "dpmpp"])
 def test_every_solver_renders(pipeline, inputs, solver):
-    source, poses, source_pose = inputs
-    frames = pipeline(source, poses[:2], source_pose, micro_batch=2, steps=4, w_c=1.0, w_f=1.0, solver=solver)
+    source, poses, source_pose, warps = inputs
+    frames = pipeline(
+        source, poses[:2], source_pose, warps[:2], micro_batch=2, steps=4, w_c=1.0, w_f=1.0, solver=solver
+    )
     assert frames.isfinite().all()
     assert frames.abs().max() <= 1
 
 
 def test_every_condition_changes_the_output(pipeline, inputs):
-    source, poses, source_pose = inputs
+    source, poses, source_pose, warps = inputs
     latent = pipeline.space.encode(source)
     everything = Features(
         source_tokens=pipeline.source_tokens(source),
@@ -70,6 +76,7 @@ def test_every_condition_changes_the_output(pipeline, inputs):
         source_pose=source_pose,
         target_pose=poses[:1],
         fusion=pipeline.fusion(source, poses[:1, :3]),
+        part_warp=pipeline.encode_warp(warps[:1]),
     )
     conditions = pipeline.conditions
     keep = {name: torch.tensor([True]) for name in ("pose", "source", "fusion")}
@@ -84,14 +91,14 @@ def test_every_condition_changes_the_output(pipeline, inputs):
     with torch.no_grad():
         values = conditions.values(everything)
         full = output(values)
-        assert set(values) == {"source_tokens", "pose_map", "fusion_vector", "source_latent", "source_pose_map"}
+        assert set(values) == {condition.kind for condition in tiny_recipe().conditions}
         for name in values:
             without = output({k: v for k, v in values.items() if k != name})
             assert not torch.allclose(full, without, atol=1e-6), name
 
 
 def test_a_dropped_branch_is_its_null_for_that_sample_only(pipeline, inputs):
-    source, poses, _ = inputs
+    source, poses, *_ = inputs
     latent = pipeline.space.encode(source).expand(2, -1, -1, -1)
     features = Features(target_pose=poses[:2])
     values = pipeline.conditions.values(features, per_frame=True)
@@ -108,6 +115,52 @@ def test_the_residual_base_is_inverted_exactly(pipeline):
     assert torch.allclose(pipeline.from_diffused(there, base), latent, atol=1e-6)
 
 
+class TestPartWarp:
+    def test_in_the_image_space_with_its_masks(self, pipeline):
+        warps = torch.rand(2, 6, 32, 32)
+        encoded = pipeline.encode_warp(warps)
+        assert encoded.shape == (2, 48 + 3, 8, 8)
+        assert torch.allclose(pipeline.space.decode(encoded[:, :48]), warps[:, :3] * 2 - 1, atol=1e-5)
+        assert torch.allclose(encoded[:, 48:], warps[:, 3:].unflatten(3, (8, 4)).unflatten(2, (8, 4)).mean((3, 5)))
+
+    def test_it_is_needed(self, pipeline, inputs):
+        source, poses, source_pose, _ = inputs
+        with pytest.raises(ModelError, match="needs the part warp"):
+            pipeline(source, poses, source_pose, **SAMPLING)
+
+    @pytest.mark.parametrize("overrides", [(), ("diffusion.copies.layers=0",)])
+    def test_a_gate_that_is_open_shows_the_warp_itself(self, inputs, overrides):
+        source, poses, source_pose, warps = inputs
+        opened = build_pipeline(tiny_recipe(*overrides))
+        layers = opened.config.copies
+        with torch.no_grad():
+            opened.unet.conv_out.bias[48 + layers] = 50  # the logit of the warp, behind those of the moved copies
+        image = opened(source, poses, source_pose, warps, micro_batch=2, steps=1, w_c=1.0, w_f=1.0)
+        assert torch.allclose(image, warps[:, :3] * 2 - 1, atol=1e-4)
+
+    def test_a_residual_of_nothing_is_the_warp_itself(self, inputs):
+        source, poses, source_pose, warps = inputs
+        still = build_pipeline(tiny_recipe("diffusion.base=warp", "diffusion.copies={layers: 0, warp: false}"))
+        with torch.no_grad():
+            for parameter in still.unet.conv_out.parameters():
+                parameter.zero_()
+        image = still(source, poses, source_pose, warps, micro_batch=2, steps=1, w_c=1.0, w_f=1.0)
+        assert torch.allclose(image, warps[:, :3] * 2 - 1, atol=1e-4)
+
+    def test_its_null_is_nothing_and_goes_with_the_source(self, pipeline, inputs):
+        *_, warps = inputs
+        values = pipeline.conditions.values(Features(part_warp=pipeline.encode_warp(warps[:2])), per_frame=True)
+        keep = {name: torch.ones(2).bool() for name in ("pose", "fusion")} | {"source": torch.tensor([True, False])}
+        spatial = pipeline.conditions.merge(values, keep, torch.zeros(2, 48, 8, 8)).spatial[:, -51:]
+        assert torch.equal(spatial[0], values["part_warp"][0])
+        assert not spatial[1].any()
+
+    @pytest.mark.parametrize("override", ["diffusion.base=warp", "diffusion.copies.warp=true"])
+    def test_a_recipe_cannot_use_what_it_does_not_make(self, override):
+        with pytest.raises(RecipeError, match="need the condition part_warp"):
+            load_recipe("nano-pictures", (override,))
+
+
 @pytest.fixture
 def saved(pipeline, tmp_path):
     recipe = tiny_recipe()
@@ -117,12 +170,12 @@ def saved(pipeline, tmp_path):
 
 
 def test_the_same_pixels_after_save_and_load(pipeline, inputs, saved):
-    source, poses, source_pose = inputs
+    source, poses, source_pose, warps = inputs
     loaded, card = load_model(saved)
     plain = SignerPipeline.from_pretrained(str(saved))
-    before = pipeline(source, poses, source_pose, **SAMPLING)
-    assert torch.equal(before, loaded(source, poses, source_pose, **SAMPLING))
-    assert torch.equal(before, plain(source, poses, source_pose, **SAMPLING))
+    before = pipeline(source, poses, source_pose, warps, **SAMPLING)
+    assert torch.equal(before, loaded(source, poses, source_pose, warps, **SAMPLING))
+    assert torch.equal(before, plain(source, poses, source_pose, warps, **SAMPLING))
     assert card.parsed_recipe() == tiny_recipe()
 
 

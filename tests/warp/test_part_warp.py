@@ -2,52 +2,28 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import pytest
 
 from signgen.data.canvas import Canvas
-from signgen.data.synthetic.clip import SyntheticClip
-from signgen.data.synthetic.corpus import plan_takes
-from signgen.data.synthetic.materials import background
 from signgen.metrics.frame_scores import score_frame
 from signgen.metrics.image import psnr
 from signgen.warp.anatomy import SIDES, anatomy
-from signgen.warp.bank import source_bank
+from signgen.warp.bank import person_mask, source_bank
 from signgen.warp.compose import part_warp, unmoved
-
-CANVAS = Canvas(128, 128)
-SIGNERS = 3
-
-
-@lru_cache
-def clip(signer: int) -> tuple[SyntheticClip, np.ndarray, np.ndarray]:
-    """The clip, and its frames and exact keypoints on the canvas."""
-    take = plan_takes(3, signers=SIGNERS, clips=1, frames=40)["train"][signer]
-    made = take.render()
-    frames = np.stack([CANVAS.fit_frame(frame) for frame in made.frames])
-    return made, frames, CANVAS.fit_keypoints(made.poses.keypoints, made.poses.width, made.poses.height)
-
-
-def true_mask(signer: int, frame: int) -> np.ndarray:
-    """bool (H, W): where the frame is not the signer's backdrop."""
-    made, frames, _ = clip(signer)
-    identity = plan_takes(3, signers=SIGNERS, clips=1, frames=40)["train"][signer].identity
-    empty = CANVAS.fit_frame(background(identity, made.poses.width, made.poses.height).astype(np.uint8))
-    return np.abs(frames[frame].astype(int) - empty).max(-1) > 12
+from tests.warp.signers import SIGNERS, clip, true_mask
 
 
 @pytest.mark.parametrize("signer", range(SIGNERS))
 class TestBank:
     def test_the_person_is_found(self, signer):
         _, frames, points = clip(signer)
-        found, true = source_bank(frames[0], points[0]).person > 127, true_mask(signer, 0)
+        found, true = source_bank(frames[0], points[0]).person > 127, true_mask(signer)
         assert (found & true).sum() / (found | true).sum() > 0.88
 
     def test_the_background_has_no_person_left(self, signer):
         _, frames, points = clip(signer)
-        bank, true = source_bank(frames[0], points[0]), true_mask(signer, 0)
+        bank, true = source_bank(frames[0], points[0]), true_mask(signer)
         assert np.abs(bank.background[true].astype(int) - frames[0][true]).mean() > 20
         outside = ~true & (bank.person == 0)
         assert np.abs(bank.background[outside].astype(int) - frames[0][outside]).mean() < 2
@@ -72,7 +48,7 @@ def test_a_shifted_pose_shifts_the_person():
     _, frames, points = clip(1)
     shifted = points[0] + np.float32([6, 0, 0])
     warped = part_warp(source_bank(frames[0], points[0]), shifted)
-    inside = np.roll(true_mask(1, 0), 6, 1)
+    inside = np.roll(true_mask(1), 6, 1)
     inside[:, :8] = False
     gap = np.abs(warped.image.astype(int) - np.roll(frames[0], 6, 1)).mean(-1)
     assert gap[inside].mean() < 6
@@ -81,7 +57,7 @@ def test_a_shifted_pose_shifts_the_person():
 def test_masks_say_what_moved_what_is_a_hand_and_what_was_painted():
     _, frames, points = clip(0)
     moved, hands, painted = part_warp(source_bank(frames[0], points[0]), points[0]).masks
-    true = true_mask(0, 0)
+    true = true_mask(0)
     assert (moved[true] > 127).mean() > 0.9
     assert (moved[~true] > 127).mean() < 0.05
     x = np.nonzero(hands > 127)[1]
@@ -154,3 +130,15 @@ def test_anatomy_leaves_out_what_is_not_seen():
     assert found.hands["right"] is None
     with pytest.raises(KeyError):
         found.palm_size("right")
+
+
+def test_a_large_frame_is_cut_like_a_small_one():
+    """GrabCut sees a fraction of it; the outline is that of the person all the same."""
+    made, _, _ = clip(1)
+    large = Canvas(420, 520)
+    frame = large.fit_frame(made.frames[0])
+    points = large.fit_keypoints(made.poses.keypoints, made.poses.width, made.poses.height)
+    true = true_mask(1, large)
+    found = person_mask(frame, points[0])
+    assert found.shape == (520, 420)
+    assert (found & true).sum() / (found | true).sum() > 0.88
