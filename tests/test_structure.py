@@ -123,7 +123,10 @@ def heavy_modules_after(*arguments: str) -> list[str]:
     return done.stdout.splitlines()[-1].split()[1:]
 
 
-COMMANDS = ("verify", "build-pairs", "train", "render", "evaluate", "evaluate-text", "compare", "synthesize", "demo")
+COMMANDS = (
+    *("verify", "build-pairs", "train", "render", "synthesize", "demo"),
+    *("evaluate", "evaluate-fusion", "evaluate-text", "compare", "robustness"),
+)
 POSES_COMMANDS = ("extract", "convert", "clean", "retarget", "draw", "info")
 GROUPS = {"poses": POSES_COMMANDS, "study": ("build", "score")}
 CALLS = [(), *((name,) for name in (*COMMANDS, *GROUPS)), *((g, name) for g, names in GROUPS.items() for name in names)]

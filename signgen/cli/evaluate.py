@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from signgen.cli.clip_scoring import Compared, FurtherRequest, further_metrics
 from signgen.cli.common import console, frame_range, rate_progress
+from signgen.cli.model_options import (
+    MACHINE,
+    Device,
+    FusionGuidance,
+    NoiseScale,
+    PoseGuidance,
+    Precision,
+    Seed,
+    Solver,
+    Steps,
+    Threads,
+)
+from signgen.cli.model_scoring import ModelRequest
 from signgen.cli.pose_scoring import PoseRequest
 from signgen.cli.protocol_scoring import ImageSetRequest
 from signgen.errors import PairSetError, PoseError, VideoError
@@ -24,18 +38,22 @@ CHUNK = 16
 _KEYPOINTS_PANEL = "Keypoints: hand and face scores"
 _POSE_PANEL = "Keypoints seen in GENERATED: PCK, joint errors, DTW-MJE"
 _BASELINES_PANEL = "Baselines"
+_MODEL_PANEL = "A model on a pair set, in one pass"
+_WITH_MODEL = "does not go with --model"
 _PROTOCOL_PANEL = "Sets of images, under a published tool's rules"
 
 
 def evaluate(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the report.", show_default=False)],
     generated: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="GENERATED", help="Generated video, GIF, or folder of frames or images.", show_default=False
         ),
-    ],
-    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="The real one, of the same size.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the report.", show_default=False)],
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Argument(metavar="TRUTH", help="The real one, of the same size.", show_default=False)
+    ] = None,
     frames: Annotated[
         str | None,
         typer.Option(
@@ -76,7 +94,8 @@ def evaluate(
         Path | None,
         typer.Option(
             "--source",
-            help="What the model was given: its first frame, repeated, is copy-source. Default: frame 0 of TRUTH.",
+            help="What the model was given: its first frame, repeated, is copy-source (default: frame 0 of TRUTH); of "
+            "folders of images, the folder with the source images (default: TRUTH).",
             rich_help_panel=_BASELINES_PANEL,
         ),
     ] = None,
@@ -84,7 +103,8 @@ def evaluate(
         Path | None,
         typer.Option(
             "--pairs",
-            help="Pair set the model was trained on: its training frames are nearest-pose (needs --poses).",
+            help="Pair set the model was trained on: its training frames are nearest-pose (needs --poses). With "
+            "--model: the pair set that is rendered.",
             rich_help_panel=_BASELINES_PANEL,
         ),
     ] = None,
@@ -136,32 +156,121 @@ def evaluate(
             help="Folder with the weights of AlexNet, VGG, Inception, I3D and R3D, instead of the usual places.",
         ),
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Instead of GENERATED and TRUTH: render and score every pair of --pairs with this model folder.",
+            rich_help_panel=_MODEL_PANEL,
+        ),
+    ] = None,
+    split: Annotated[
+        Literal["test", "val", "train"] | None,
+        typer.Option(help="Whose pairs.", show_default="test", rich_help_panel=_MODEL_PANEL),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Also write what is rendered there, SOURCE_to_TARGET.png.",
+            rich_help_panel=_MODEL_PANEL,
+        ),
+    ] = None,
+    steps: Steps = None,
+    solver: Solver = None,
+    w_c: PoseGuidance = None,
+    w_f: FusionGuidance = None,
+    noise_scale: NoiseScale = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    dtype: Precision = None,
+    threads: Threads = None,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Share --protocol's images, or --model's pairs, among so many processes; the numbers stay the same.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = 1,
 ) -> None:
     """Score a generated clip against the real one, whole frame and hands, beside what copying the source scores.
 
-    With --protocol, score a set of generated images by the rules of a published tool (docs/metrics.md).
+    With --protocol, score a set of generated images by the rules of a published tool (docs/metrics.md). With --model
+    and --pairs, render a split of a pair set and score it in one pass; frames are kept only with --keep.
     Writes REPORT/report.html, one file to look at (docs/report.md); REPORT/metrics.json, with the definition of every
     number; REPORT/per_frame.csv and .parquet.
     """
-    of_clips = {"frames": frames, "poses": poses, "clip": clip, "source": source, "pairs": pairs}
-    of_sets = {"size": size, "pair-list": pair_list, "train-images": train_images}
+    of_clips = {"frames": frames, "poses": poses, "clip": clip}
+    of_sets = {"size": size, "train-images": train_images}
+    of_poses = {"generated-poses": generated_poses, "estimator": estimator, "onnx": onnx}
+    chosen = {"steps": steps, "solver": solver, "w_c": w_c, "w_f": w_f, "noise_scale": noise_scale, "precision": dtype}
+    asked = distribution or None
+    if model is not None:
+        _refuse({**of_clips, **of_poses, "source": source, "distribution": asked, "pair-list": pair_list}, _WITH_MODEL)
+        _refuse({"GENERATED": generated}, _WITH_MODEL, dashes="")
+        if protocol is None:
+            _refuse(of_sets, "needs --protocol")
+        if pairs is None:
+            raise typer.BadParameter("--model needs --pairs, the pair set to render")
+        request = ModelRequest(
+            model, pairs, split or "test", protocol, size, train_images, weights, lpips_weights, keep
+        )
+        _evaluate_model(
+            replace(request, sampling=chosen, seed=seed, device=device, threads=threads, processes=processes), out
+        )
+        return
+    chosen["dtype"] = chosen.pop("precision")
+    of_machine = {"seed": seed or None, "device": None if device == "auto" else device, "threads": threads}
+    of_model = {"split": split, "keep": keep, **chosen, **of_machine}
+    _refuse({name.replace("_", "-"): value for name, value in of_model.items()}, "needs --model")
+    if generated is None or truth is None:
+        raise typer.BadParameter("GENERATED and TRUTH are needed, or --model and --pairs")
     if protocol is not None:
-        of_poses = {"generated-poses": generated_poses, "estimator": estimator, "onnx": onnx}
-        others: dict[str, object] = {"lpips-weights": lpips_weights, "distribution": distribution or None}
+        others: dict[str, object] = {"pairs": pairs, "lpips-weights": lpips_weights, "distribution": asked}
         _refuse({**of_clips, **of_poses, **others}, "does not go with --protocol")
-        _evaluate_set(ImageSetRequest(generated, truth, protocol, size, pair_list, train_images, weights), out)
+        _evaluate_set(
+            ImageSetRequest(generated, truth, protocol, size, pair_list, train_images, source, weights, processes),
+            out,
+        )
     else:
-        _refuse(of_sets, "needs --protocol")
+        _refuse({**of_sets, "pair-list": pair_list}, "needs --protocol")
+        _refuse({"processes": processes if processes > 1 else None}, "needs --protocol or --model")
         wanted = FurtherRequest(PoseRequest(generated_poses, estimator, onnx), distribution, weights)
         wanted.poses.check(truth_known=poses is not None)
         _evaluate_clip(generated, truth, out, frames, poses, clip, source, pairs, lpips_weights, wanted)
 
 
-def _refuse(options: Mapping[str, object], reason: str) -> None:
+def _refuse(options: Mapping[str, object], reason: str, dashes: str = "--") -> None:
     """Raises typer.BadParameter for the first that is given."""
     for name, value in options.items():
         if value is not None:
-            raise typer.BadParameter(f"--{name} {reason}")
+            raise typer.BadParameter(f"{dashes}{name} {reason}")
+
+
+def _evaluate_model(request: ModelRequest, out: Path) -> None:
+    """A split of a pair set, rendered and scored in one pass."""
+    from signgen.cli.model_scoring import score_model
+    from signgen.cli.scoring import write_result
+    from signgen.reporting.provenance import provenance
+    from signgen.reporting.set_report import write_set_report
+
+    result, worst = score_model(request)
+    chosen = {name: value for name, value in request.sampling.items() if value is not None}
+    result["render"] = {"split": request.split, "seed": request.seed, **chosen}
+    result["provenance"] = provenance(
+        {
+            "model": request.model,
+            "pairs": request.pairs,
+            "train images": request.train_images,
+            "weights": request.weights,
+            "LPIPS weights": request.lpips_weights,
+        }
+    )
+    title = f"{request.model} on the {request.split} pairs of {request.pairs}"
+    write_result(
+        result, out, lambda path, links: write_set_report(result, worst.read, path, links, title, worst.metric)
+    )
 
 
 def _evaluate_set(request: ImageSetRequest, out: Path) -> None:
@@ -178,6 +287,7 @@ def _evaluate_set(request: ImageSetRequest, out: Path) -> None:
             "truth": request.truth,
             "pair list": request.pair_list,
             "train images": request.train_images,
+            "sources": request.sources,
             "weights": request.weights,
         }
     )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from signgen.cli.common import console, rate_progress
+from signgen.cli.common import console
+from signgen.cli.processes import Tick, in_processes
 from signgen.errors import VideoError, WeightsError
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageSetRequest:
-    """What the command line asks for. weights: a folder of networks' weights, instead of the usual places."""
+    """What the command line asks for. sources: folder of source images, or (of clips) whose first frame was the source.
+
+    weights: a folder of networks' weights, instead of the usual places.
+    """
 
     generated: Path
     truth: Path
@@ -33,70 +37,152 @@ class ImageSetRequest:
     size: str | None = None
     pair_list: Path | None = None
     train_images: Path | None = None
+    sources: Path | None = None
     weights: Path | None = None
+    processes: int = 1
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image file, or frame `number` of `clip`."""
+    """An image file, or frame `number` of the clip at `path`."""
 
     path: Path
-    clip: FrameSource | None = None
-    number: int = 0
+    number: int | None = None
 
     def __str__(self) -> str:
-        return str(self.path) if self.clip is None else f"{self.path}#{self.number}"
+        return str(self.path) if self.number is None else f"{self.path}#{self.number}"
 
     def read(self) -> np.ndarray:
         """uint8 (H, W, 3) RGB. Raises VideoError."""
         from signgen.data.video import read_image
 
-        return read_image(self.path) if self.clip is None else self.clip.read(self.number, self.number + 1)[0]
+        return (
+            read_image(self.path) if self.number is None else _opened(self.path).read(self.number, self.number + 1)[0]
+        )
+
+
+@lru_cache(maxsize=4)
+def _opened(clip: Path) -> FrameSource:
+    from signgen.data.video import open_frames
+
+    return open_frames(clip)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What is compared."""
+    """What is compared. source: what the model was given, where that is known."""
 
     generated: Picture
     truth: Picture
+    source: Picture | None = None
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Both, uint8 (H, W, 3) RGB. Raises VideoError."""
         return self.generated.read(), self.truth.read()
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one process scores, by its number in the whole set; the set has `total` pairs.
+
+    real: "train" and "test" -> images that FID and KID are taken against; totals: how many the whole set has of them.
+    """
+
+    request: ImageSetRequest
+    pairs: dict[int, Pair]
+    real: dict[str, dict[int, Picture]]
+    folder: Path
+    total: int
+    totals: dict[str, int]
+    baselines: tuple[str, ...]
+    not_computed: dict[str, str]
+    notes: tuple[str, ...]
+
+
 def score_image_set(request: ImageSetRequest) -> tuple[dict[str, Any], list[Pair]]:
     """The metrics dictionary of a set of images, or of two videos frame by frame, under a named protocol; the pairs,
     in the order of its rows."""
     from signgen.data.image_pairs import images_below
-    from signgen.metrics.image_set import ImageSetScorer
+    from signgen.metrics.image_set import references
     from signgen.metrics.protocols import protocol_named
 
     protocol = protocol_named(request.protocol)
-    size = None if request.size is None else parse_size(request.size)
     is_clip = any(path.is_file() for path in (request.generated, request.truth))
-    pairs, notes = _frames(request) if is_clip else _files(request)
+    pairs, notes, unknown = _frames(request) if is_clip else _files(request)
     if protocol.lossless and not is_clip:
         _refuse_lossy([pair.generated.path for pair in pairs])
     train = [] if request.train_images is None else list(images_below(request.train_images).values())
-    networks, not_computed = load_networks(protocol, request.weights, has_train=bool(train))
     targets = list(dict.fromkeys(pair.truth for pair in pairs))
     with tempfile.TemporaryDirectory(prefix="signgen-features-") as folder:
-        scorer = ImageSetScorer(
-            protocol,
-            len(pairs),
-            networks,
+        whole = Share(
+            request,
+            dict(enumerate(pairs)),
+            {"train": {n: Picture(path) for n, path in enumerate(train)}, "test": dict(enumerate(targets))},
             Path(folder),
-            size=size,
-            totals={"train": len(train), "test": len(targets)},
-            not_computed=not_computed,
-            notes=notes,
+            len(pairs),
+            {"train": len(train), "test": len(targets)},
+            baselines=() if unknown else ("copy-source",),
+            not_computed={"copy-source": unknown} if unknown else {},
+            notes=tuple(notes),
         )
-        _score(scorer, pairs)
-        if networks.inception is not None:
-            _add_real(scorer, protocol, [Picture(path) for path in train], targets)
+        gathers = _scorer(whole)[1].gathers  # what is wrong with the request is said before anything is scored
+        steps = len(pairs) + (sum(whole.totals[name] for name in references(protocol)) if gathers else 0)
+        scorer, *others = in_processes(set_part, _dealt(whole), steps, "scoring")
+        for other in others:
+            scorer.merge(other)
         return scorer.result(), pairs
+
+
+def _dealt(whole: Share) -> list[Share]:
+    """A share for each process, neighbours apart: every n-th pair and real image."""
+    count = min(whole.request.processes, whole.total)
+    return [
+        replace(
+            whole,
+            pairs={n: pair for n, pair in whole.pairs.items() if n % count == part},
+            real={name: {n: p for n, p in real.items() if n % count == part} for name, real in whole.real.items()},
+            folder=whole.folder / str(part),
+        )
+        for part in range(count)
+    ]
+
+
+def set_part(share: Share, tick: Tick) -> ImageSetScorer:
+    """The share's scores and features."""
+    from signgen.metrics.image_set import references
+
+    protocol, scorer = _scorer(share)
+    for number, pair in share.pairs.items():
+        names = str(pair.generated), str(pair.truth)
+        baselines = {} if pair.source is None else {"copy-source": pair.source.read()}
+        scorer.update(number, *pair.read(), names, baselines)
+        tick()
+    for name in references(protocol) if scorer.gathers else ():
+        for number, picture in share.real[name].items():
+            scorer.add_real(name, number, picture.read(), picture)
+            tick()
+    return scorer
+
+
+def _scorer(share: Share) -> tuple[Protocol, ImageSetScorer]:
+    from signgen.metrics.image_set import ImageSetScorer
+    from signgen.metrics.protocols import protocol_named
+
+    protocol = protocol_named(share.request.protocol)
+    size = None if share.request.size is None else parse_size(share.request.size)
+    networks, missing = load_networks(protocol, share.request.weights, has_train=bool(share.totals["train"]))
+    share.folder.mkdir(parents=True, exist_ok=True)
+    return protocol, ImageSetScorer(
+        protocol,
+        share.total,
+        networks,
+        share.folder,
+        size=size,
+        totals=share.totals,
+        baselines=share.baselines,
+        not_computed={**missing, **share.not_computed},
+        notes=share.notes,
+    )
 
 
 def parse_size(text: str) -> Size:
@@ -133,19 +219,27 @@ def load_networks(protocol: Protocol, folder: Path | None, *, has_train: bool) -
     return networks, missing
 
 
-def _files(request: ImageSetRequest) -> tuple[list[Pair], list[str]]:
-    """Images of two folders, matched by their names; the rule is printed."""
-    from signgen.data.image_pairs import match_images
+def _files(request: ImageSetRequest) -> tuple[list[Pair], list[str], str]:
+    """Images of two folders, matched by their names; the rule is printed. And why their sources are not known."""
+    from signgen.data.image_pairs import match_images, source_images
 
     matched = match_images(request.generated, request.truth, request.pair_list)
-    pairs = [Pair(Picture(pair.generated), Picture(pair.truth)) for pair in matched.pairs]
+    sources, unknown = source_images(matched, request.truth, request.sources)
+    pairs = [
+        Pair(
+            Picture(pair.generated),
+            Picture(pair.truth),
+            Picture(sources[pair.source]) if sources and pair.source is not None else None,
+        )
+        for pair in matched.pairs
+    ]
     found = f"{len(pairs)} pairs by the rule {matched.rule.name}: {matched.rule.text}"
     console.print(found, markup=False)
     console.print(f"for example, {pairs[0].generated} is compared with {pairs[0].truth}", markup=False)
-    return pairs, [found]
+    return pairs, [found], unknown
 
 
-def _frames(request: ImageSetRequest) -> tuple[list[Pair], list[str]]:
+def _frames(request: ImageSetRequest) -> tuple[list[Pair], list[str], str]:
     """Frames of two clips, matched by their number. Raises VideoError when one has more of them."""
     from signgen.data.video import open_frames
 
@@ -159,8 +253,12 @@ def _frames(request: ImageSetRequest) -> tuple[list[Pair], list[str]]:
         )
     found = f"{ours.num_frames} frames, matched by their number"
     console.print(found)
+    source = Picture(request.sources or request.truth, 0)
+    said = (
+        f"copy-source repeats the first frame of {source.path}{'' if request.sources else '; --source names another'}"
+    )
     numbers = range(ours.num_frames)
-    return [Pair(Picture(ours.path, ours, n), Picture(theirs.path, theirs, n)) for n in numbers], [found]
+    return [Pair(Picture(ours.path, n), Picture(theirs.path, n), source) for n in numbers], [found, said], ""
 
 
 def _refuse_lossy(paths: list[Path]) -> None:
@@ -171,24 +269,3 @@ def _refuse_lossy(paths: list[Path]) -> None:
             expected="PNG with --protocol strict, since compressing an image changes its scores",
             fix="write PNG, or choose another protocol",
         )
-
-
-def _score(scorer: ImageSetScorer, pairs: list[Pair]) -> None:
-    for index, pair in enumerate(_with_progress(pairs, "scoring")):
-        names = str(pair.generated), str(pair.truth)
-        scorer.update(index, pair.generated.read(), pair.truth.read(), names)
-
-
-def _add_real(scorer: ImageSetScorer, protocol: Protocol, train: list[Picture], test: list[Picture]) -> None:
-    from signgen.metrics.image_set import references
-
-    for name, pictures in (("train", train), ("test", test)):
-        if name in references(protocol):
-            for index, picture in enumerate(_with_progress(pictures, f"{name} images")):
-                scorer.add_real(name, index, picture.read(), picture)
-
-
-def _with_progress(items: list[Any], what: str) -> Iterator[Any]:
-    """A progress bar on a terminal; a log would get an empty line of it."""
-    with rate_progress(transient=True, disable=not console.is_terminal) as progress:
-        yield from progress.track(items, description=what)

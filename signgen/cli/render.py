@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from signgen.cli.common import console, frame_range, quiet_libraries, rate_progress
+from signgen.cli.model_options import (
+    Device,
+    FusionGuidance,
+    NoiseScale,
+    PoseGuidance,
+    Precision,
+    Seed,
+    Solver,
+    Steps,
+    Threads,
+    sampling_of,
+)
 from signgen.cli.references import with_references
 from signgen.errors import Interrupted, PairSetError, PoseError, VideoError
 from signgen.interrupts import deferred_interrupt
 
 if TYPE_CHECKING:
-    from signgen.config import SamplingSettings
     from signgen.data.video import FrameSource
     from signgen.models.card import ModelCard
     from signgen.poses.sequence import PoseSequence
@@ -22,7 +33,7 @@ if TYPE_CHECKING:
     from signgen.reporting.clip_report import ClipFrames
 
 TRUTHS = ("auto", "none")
-INPUT, OUTPUT, SAMPLING, MACHINE = "Input", "Output", "Sampling (default: the model's recipe)", "Machine"
+INPUT, OUTPUT = "Input", "Output"
 
 
 def render(
@@ -116,30 +127,15 @@ def render(
             min=0.1, help="Frames per second.", show_default="the poses', else the source's", rich_help_panel=OUTPUT
         ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Solver steps.", rich_help_panel=SAMPLING)] = None,
-    solver: Annotated[
-        Literal["ddim", "unipc", "dpmpp"] | None, typer.Option(help="Solver.", rich_help_panel=SAMPLING)
-    ] = None,
-    w_c: Annotated[float | None, typer.Option(help="Guidance of pose and source.", rich_help_panel=SAMPLING)] = None,
-    w_f: Annotated[
-        float | None, typer.Option(help="Guidance of the fusion embedding.", rich_help_panel=SAMPLING)
-    ] = None,
-    noise_scale: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Noise to start from: 1 full, 0 none.", rich_help_panel=SAMPLING),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Seed of the noise; with --noise-scale 0 there is none.", rich_help_panel=SAMPLING)
-    ] = 0,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to render.", rich_help_panel=MACHINE)
-    ] = "auto",
-    dtype: Annotated[
-        Literal["fp32", "bf16", "fp16"] | None, typer.Option(help="Precision.", rich_help_panel=MACHINE)
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores", rich_help_panel=MACHINE)
-    ] = None,
+    steps: Steps = None,
+    solver: Solver = None,
+    w_c: PoseGuidance = None,
+    w_f: FusionGuidance = None,
+    noise_scale: NoiseScale = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    dtype: Precision = None,
+    threads: Threads = None,
 ) -> None:
     """Render a signer frame by frame: one image of the person, one output frame per pose.
 
@@ -165,7 +161,7 @@ def render(
     differences = _differences(video, sequence)
     real = _truth_frames(truth, video, sequence, differences)
     person = _source(video, sequence, source_poses, not differences, clean)
-    sampling = _sampling(card, steps=steps, solver=solver, w_c=w_c, w_f=w_f, noise_scale=noise_scale, precision=dtype)
+    sampling = sampling_of(card, steps=steps, solver=solver, w_c=w_c, w_f=w_f, noise_scale=noise_scale, precision=dtype)
     if report and real is None:
         raise VideoError("--report without the truth", fix="name the real frames with --truth")
     person, notes = with_references(person, references, reference_poses, card, clean)
@@ -316,11 +312,6 @@ def _source(video: FrameSource, poses: PoseSequence, source_poses: Path | None, 
         return Source(frame, poses[0:1], name)
     console.print("the source's own pose is not known to the model; --source-poses gives it")
     return Source(frame, None, name)
-
-
-def _sampling(card: ModelCard, **chosen: Any) -> SamplingSettings:
-    """The recipe's sampling with what the command line chose."""
-    return card.parsed_recipe().sampling.model_copy(update={k: v for k, v in chosen.items() if v is not None})
 
 
 def _scored(

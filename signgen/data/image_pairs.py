@@ -139,6 +139,27 @@ class _Truths(dict[str, Path]):
         return name in (self if exact else self.by_key)
 
 
+def source_images(matched: MatchedImages, truth: Path, sources: Path | None = None) -> tuple[dict[str, Path], str]:
+    """Key of each pair's source -> its image below `sources` (or else below `truth`), and why there are none.
+
+    All are found or none is: a baseline over some of the pairs would not stand beside the model's number. Raises
+    PairSetError where `sources` is given and lacks one.
+    """
+    keys = [pair.source for pair in matched.pairs if pair.source is not None]
+    if len(keys) < len(matched.pairs):
+        reason = f"the rule {matched.rule.name} does not tell the source"
+        if sources is not None:
+            raise PairSetError(f"{sources}: {reason}", fix="give the pairs with --pair-list")
+        return {}, f"{reason}; --pair-list tells it"
+    there = _Truths(images_below(sources or truth)).by_key
+    if absent := [key for key in dict.fromkeys(keys) if key not in there]:
+        found = f"{absent[0]}{f' and {len(absent) - 1} more sources' if absent[1:] else ''}"
+        if sources is not None:
+            raise PairSetError(f"{sources}: no image {found}", expected="the source of every pair")
+        return {}, f"no image {found} in {truth}; give the sources' folder with --source"
+    return {key: there[key] for key in keys}, ""
+
+
 def image_key(name: str) -> str:
     """The same for one image of DeepFashion or Market-1501 however it is spelled; other names without their suffix.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ import numpy as np
 from signgen.errors import MetricsError
 from signgen.metrics.bootstrap import LEAST_VALUES, RESAMPLES, mean_interval
 from signgen.metrics.directions import direction_of
-from signgen.metrics.report import number_text, read_metrics
+from signgen.metrics.report import is_set, number_text, read_metrics
 
 Key = int | str
 METHOD = (
@@ -70,11 +69,6 @@ def run_names(paths: Sequence[Path]) -> list[str]:
     if len(set(names)) < len(names):
         raise MetricsError(f"{Counter(names).most_common(1)[0][0]} is given twice", expected="different files")
     return names
-
-
-def is_set(rows: list[dict[str, Any]]) -> bool:
-    """Whether the rows are of a set of images, which name their files, and not of the frames of a clip."""
-    return "truth" in rows[0] and re.search(r"#\d+$", rows[0]["truth"]) is None
 
 
 def frame_keys(tables: Sequence[list[dict[str, Any]]], paths: Sequence[Path]) -> list[list[Key]]:

@@ -85,7 +85,8 @@ DEFINITIONS = {
     "comparable with I3D's.",
 }
 BASELINE_DEFINITIONS = {
-    "copy-source": "The source frame repeated: what a model that does nothing scores.",
+    "copy-source": "The source frame repeated (of a set, each pair's source image): what a model that does nothing "
+    "scores.",
     "nearest-pose": "For each target pose the frame with the closest pose among the training frames of this signer.",
 }
 

@@ -51,6 +51,8 @@ DIRECTIONS: dict[str, Direction] = {
     **dict.fromkeys(("fid", "fid_train", "fid_test", "kid_train", "kid_test", "fvd", "fvd_r3d"), LOWER),
     **dict.fromkeys(("successive_ssim_difference", "dtw_mje"), LOWER),
     **dict.fromkeys(("body_joint_error", "hand_joint_error", "face_joint_error"), LOWER),
+    **dict.fromkeys((f"{place}recall@{k}" for place in ("", "clip_") for k in (1, 5, 10)), HIGHER),
+    **dict.fromkeys((f"{place}{name}" for place in ("", "clip_") for name in ("median_rank", "rank")), LOWER),
     "hand_sharpness": Direction("equal", 1.0),
     "flicker": Direction("equal", "flicker_truth"),
     "flicker_excess": Direction("equal", 0.0),

@@ -15,13 +15,14 @@ import numpy as np
 
 from signgen.errors import SigngenError, VideoError
 from signgen.metrics import similarity
+from signgen.metrics.definitions import BASELINE_DEFINITIONS
 from signgen.metrics.features import FeatureFile, FeatureStatistics, frechet_distance, kernel_distance
 from signgen.metrics.image import size_text
 from signgen.metrics.inception import Features
 from signgen.metrics.lpips import SMALLEST_SIDES, Lpips
 from signgen.metrics.protocols import FidUse, Protocol, Size, kept
 
-GENERATED = "generated"  # beside "train" and "test", the sets that features are gathered of
+GENERATED = "generated"  # beside "train", "test" and the baselines, the sets that features are gathered of
 
 
 @dataclass
@@ -49,6 +50,7 @@ class ImageSetScorer:
         *,
         size: Size | None = None,
         totals: Mapping[str, int] | None = None,
+        baselines: Iterable[str] = (),
         not_computed: Mapping[str, str] | None = None,
         notes: Iterable[str] = (),
     ) -> None:
@@ -56,33 +58,54 @@ class ImageSetScorer:
         self._size = protocol.size(size)
         self._totals = {GENERATED: total, **(totals or {})}
         self._not_computed, self._notes = dict(not_computed or {}), list(notes)
-        self._rows: dict[int, dict[str, Any]] = {}
+        self._rows: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in (GENERATED, *baselines)}
         uses = protocol.fid.items() | protocol.kid.items()
-        sets = {GENERATED} | {use.reference for _, use in uses}
+        sets = self._rows.keys() | {use.reference for _, use in uses}
         self._statistics = {name: FeatureStatistics() for name in sets}
         self._files = {name: FeatureFile(folder / f"{name}.features") for name in sets} if protocol.kid else {}
 
     def update(
-        self, index: int, generated: np.ndarray, truth: np.ndarray, names: tuple[str, str] = ("generated", "truth")
+        self,
+        index: int,
+        generated: np.ndarray,
+        truth: np.ndarray,
+        names: tuple[str, str] = ("generated", "truth"),
+        baselines: Mapping[str, np.ndarray | None] | None = None,
     ) -> dict[str, Any]:
         """Score the pair `index` of the set, both uint8 (H, W, 3), and return its row, which holds their `names`.
 
-        Raises VideoError for sizes that the protocol does not take.
+        baselines: name -> what it shows instead; None where it has no answer. Raises VideoError for sizes that the
+        protocol does not take.
         """
+        row = {"frame": index, "generated": names[0], "truth": names[1]}
+        self._rows[GENERATED][index] = row | self._scores(GENERATED, index, generated, truth, names)
+        for name, image in (baselines or {}).items():
+            if image is not None:
+                shown = (f"{name} of {names[0]}", names[1])
+                self._rows[name][index] = {"frame": index, **self._scores(name, index, image, truth, shown)}
+        return self._rows[GENERATED][index]
+
+    def _scores(
+        self, track: str, index: int, generated: np.ndarray, truth: np.ndarray, names: tuple[str, str]
+    ) -> dict[str, float | None]:
+        """All numbers of a pair; its features go to the set `track`."""
         for name, image in zip(names, (generated, truth), strict=True):
             self._protocol.check(image, name)
         size = self._size or (truth.shape[1], truth.shape[0])
         ours, theirs = (self._protocol.pixels.apply(image, size) for image in (generated, truth))
         if ours.shape != theirs.shape:
             raise VideoError(f"{names[0]}: {size_text(ours)}, {names[1]}: {size_text(theirs)}", expected="equal sizes")
-        row: dict[str, Any] = {"frame": index, "generated": names[0], "truth": names[1]}
-        row |= self._pixel_scores(ours, theirs)
+        scores = self._pixel_scores(ours, theirs)
         view = self._protocol.features
         ours, theirs = (view.apply(image, size) for image in (generated, truth))
-        row |= self._lpips_scores(index, ours, theirs)
-        self._gather(GENERATED, index, ours)
-        self._rows[index] = row
-        return row
+        scores |= self._lpips_scores(index, ours, theirs)
+        self._gather(track, index, ours)
+        return scores
+
+    @property
+    def gathers(self) -> bool:
+        """Whether features are taken, so that the real images are needed."""
+        return self._networks.inception is not None
 
     def add_real(self, name: str, index: int, image: np.ndarray, label: object = "image") -> None:
         """Take in image `index` of a real set, "train" or "test", uint8 (H, W, 3)."""
@@ -91,9 +114,10 @@ class ImageSetScorer:
 
     def merge(self, other: ImageSetScorer) -> None:
         """Take in what another process scored of the same set. Raises SigngenError for what both have scored."""
-        if twice := sorted(self._rows.keys() & other._rows.keys()):
-            raise SigngenError(f"image {twice[0]} was scored twice", expected="parts that do not overlap")
-        self._rows |= other._rows
+        for name, rows in self._rows.items():
+            if twice := sorted(rows.keys() & other._rows[name].keys()):
+                raise SigngenError(f"image {twice[0]} was scored twice", expected="parts that do not overlap")
+            rows |= other._rows[name]
         for name, statistics in self._statistics.items():
             statistics.merge(other._statistics[name])
         for name, file in self._files.items():
@@ -125,7 +149,8 @@ class ImageSetScorer:
         """Add the image's features to its set, unless the tool would drop it with the last batch."""
         uses = self._protocol.fid.values()
         batch = next(iter(uses)).batch if uses else None
-        if self._networks.inception is None or index >= kept(self._totals.get(name, index + 1), batch):
+        total = self._totals[GENERATED] if name in self._rows else self._totals.get(name, index + 1)
+        if self._networks.inception is None or index >= kept(total, batch):
             return
         feature = self._networks.inception(image)
         self._statistics[name].add(feature)
@@ -135,44 +160,60 @@ class ImageSetScorer:
     def result(self) -> dict[str, Any]:
         """What a metrics file holds; rows in the order of the set. Raises SigngenError before every pair is scored."""
         total = self._totals[GENERATED]
-        if len(self._rows) != total:
-            raise SigngenError(f"{len(self._rows)} of {total} pairs are scored", expected="all before the result")
-        rows = [self._rows[index] for index in sorted(self._rows)]
-        missing = dict(self._not_computed)
-        definitions = self._protocol.definitions(self._size)
+        if len(self._rows[GENERATED]) != total:
+            found = f"{len(self._rows[GENERATED])} of {total} pairs are scored"
+            raise SigngenError(found, expected="all before the result")
+        missing, notes = dict(self._not_computed), list(self._notes)
+        mean = self._means(GENERATED, missing, notes)
+        answered = [name for name, rows in self._rows.items() if rows and name != GENERATED]
+        for name in self._rows.keys() - {GENERATED, *answered}:
+            missing[name] = "it has no image for any of the pairs"
+        notes += [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in answered if name in BASELINE_DEFINITIONS]
+        return {
+            "protocol": self._protocol.text(self._size),
+            "definitions": self._protocol.definitions(self._size),
+            "frames": total,
+            "mean": mean,
+            "baselines": {name: self._means(name, {}, notes) for name in answered},
+            "not_computed": missing,
+            "notes": notes,
+            "per_frame": self._ordered(GENERATED),
+            "per_frame_baselines": {name: self._ordered(name) for name in answered},
+        }
+
+    def _ordered(self, track: str) -> list[dict[str, Any]]:
+        return [row for _, row in sorted(self._rows[track].items())]
+
+    def _means(self, track: str, missing: dict[str, str], notes: list[str]) -> dict[str, float | None]:
+        """Every number of a track; reasons for those that are None go to `missing`, partial ones to `notes`."""
+        rows, total = self._rows[track].values(), self._totals[GENERATED]
         mean: dict[str, float | None] = {}
-        notes = list(self._notes)
-        for name in definitions:
-            values = [row[name] for row in rows if row.get(name) is not None]
-            whole = self._whole_set(name, missing)
+        if len(rows) < total:
+            notes.append(
+                f"{track} has no image for {total - len(rows)} of {total} pairs; its means are over the others"
+            )
+        for name in self._protocol.definitions(self._size):
+            values = [row[name] for row in self._ordered(track) if row.get(name) is not None]
+            whole = self._whole_set(track, name, missing)
             mean[name] = whole if whole is not None else float(np.mean(values)) if values else None
             if mean[name] is None:
                 missing.setdefault(name, self._why_missing(name))
-            elif values and len(values) < len(rows):
+            elif track == GENERATED and values and len(values) < len(rows):
                 notes.append(f"{name} is the mean of {len(values)} of {len(rows)} images ({self._why_missing(name)})")
-        return {
-            "protocol": self._protocol.text(self._size),
-            "definitions": definitions,
-            "frames": len(rows),
-            "mean": mean,
-            "baselines": {},
-            "not_computed": missing,
-            "notes": notes,
-            "per_frame": rows,
-        }
+        return mean
 
-    def _whole_set(self, name: str, missing: dict[str, str]) -> float | None:
+    def _whole_set(self, track: str, name: str, missing: dict[str, str]) -> float | None:
         """FID or KID, or None with the reason in `missing`."""
         use = self._protocol.fid.get(name) or self._protocol.kid.get(name)
-        if use is None or name in missing:
+        if use is None or name in missing or name in self._not_computed:
             return None
-        few = min(len(self._statistics[GENERATED]), len(self._statistics[use.reference]))
+        few = min(len(self._statistics[track]), len(self._statistics[use.reference]))
         if few < 2:
             missing[name] = f"{few} images in one of the sets; a distribution needs 2"
             return None
         if name in self._protocol.kid:
-            return kernel_distance(self._files[GENERATED], self._files[use.reference])
-        return frechet_distance(self._statistics[GENERATED], self._statistics[use.reference])
+            return kernel_distance(self._files[track], self._files[use.reference])
+        return frechet_distance(self._statistics[track], self._statistics[use.reference])
 
     def _why_missing(self, name: str) -> str:
         if name == "ms_ssim":

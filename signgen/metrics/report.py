@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,16 @@ METRICS_FILE = "metrics.json"
 PER_FRAME_FILE = "per_frame.csv"
 PARQUET_FILE = "per_frame.parquet"
 _KEYS = {"protocol", "definitions", "frames", "mean", "baselines", "not_computed", "notes", "per_frame"}
-_DIGITS = {"psnr": 2, "hand_psnr": 2, "face_psnr": 2, "l1": 4}
+_DIGITS = {
+    "psnr": 2,
+    "hand_psnr": 2,
+    "face_psnr": 2,
+    "l1": 4,
+    "rank": 0,
+    "clip_rank": 0,
+    "median_rank": 1,
+    "clip_median_rank": 1,
+}
 _FAMILY_DIGITS = {"fid": 2, "fvd": 2, "kid": 5, "flicker": 2, "warping": 2}  # fid, fid_train, ...
 
 
@@ -46,7 +56,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
 
 def number_text(metric: str, value: float | None) -> str:
     """The value with as many digits as mean anything for the metric; `-` where there is none."""
-    digits = _DIGITS.get(metric) or _FAMILY_DIGITS.get(metric.split("_")[0], 3)
+    digits = _DIGITS.get(metric, _FAMILY_DIGITS.get(metric.split("_")[0], 3))
     return "-" if value is None else f"{value:.{digits}f}"
 
 
@@ -80,15 +90,30 @@ def _target(folder_or_path: Path, suffix: str, name: str) -> Path:
     return folder_or_path if folder_or_path.suffix == suffix else folder_or_path / name
 
 
+def is_set(rows: list[dict[str, Any]]) -> bool:
+    """Whether the rows are of a set of images, which name their files, and not of the frames of a clip."""
+    return "truth" in rows[0] and re.search(r"#\d+$", rows[0]["truth"]) is None
+
+
 def verdict(result: dict[str, Any]) -> str:
-    """One sentence: does the model beat copy-source, in the hand boxes where there are any, else on whole frames?"""
+    """One sentence: does the model beat copy-source, in the hand boxes where there are any, else on whole frames?
+
+    A result of another kind brings its own sentence.
+    """
+    if "verdict" in result:
+        return str(result["verdict"])
     mean, copied = result["mean"], result["baselines"].get("copy-source")
     if copied is None:
         return "Not compared with copy-source: no source frame."
     where, prefix = "on hands", "hand_"
     if mean.get("hand_ssim") is None or copied.get("hand_ssim") is None:
-        where, prefix = "on whole frames (hands were not scored)", ""
-    ssim, psnr = f"{prefix}ssim", f"{prefix}psnr"
+        where, prefix = (
+            "on whole images" if is_set(result["per_frame"]) else "on whole frames (hands were not scored)",
+            "",
+        )
+    ssim, psnr = _first_ssim(mean, copied) if not prefix else "hand_ssim", f"{prefix}psnr"
+    if ssim is None:
+        return "Not compared with copy-source: no SSIM of both."
     wins = [mean[ssim] > copied[ssim], mean[psnr] > copied[psnr]]
     numbers = f"SSIM {mean[ssim]:.3f} against {copied[ssim]:.3f}, PSNR {mean[psnr]:.2f} against {copied[psnr]:.2f} dB"
     if all(wins):
@@ -97,3 +122,9 @@ def verdict(result: dict[str, Any]) -> str:
         better = "SSIM" if wins[0] else "PSNR"
         return f"The model does NOT beat copy-source {where} except in {better}: {numbers}."
     return f"The model does NOT beat copy-source {where}: {numbers}."
+
+
+def _first_ssim(mean: dict[str, Any], copied: dict[str, Any]) -> str | None:
+    """The SSIM that both have; of a protocol with several, the one that its papers usually give."""
+    names = ("ssim", "ssim_256", "ssim_uniform51")
+    return next((name for name in names if mean.get(name) is not None and copied.get(name) is not None), None)

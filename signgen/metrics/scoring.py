@@ -173,20 +173,8 @@ class FrameScorer:
     def _metric_notes(self, answered: list[str]) -> list[str]:
         told = [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in answered if name in BASELINE_DEFINITIONS]
         clip = [note for metric in self._clip_metrics for note in metric.notes()]
-        return [*told, *_coverage(self._tracks[MODEL].rows), *clip, *self._baseline_notes()]
-
-    def _baseline_notes(self) -> list[str]:
-        """Where a baseline's mean says less than it seems to: few frames, or the truth itself."""
-        notes = []
-        for name in self._baselines:
-            rows = self._tracks[name].rows
-            silent = sum(row["psnr"] is None for row in rows)
-            exact = sum(row["psnr"] == image.PSNR_CAP for row in rows)
-            if 0 < silent < len(rows):
-                notes.append(f"{name} has no frame for {silent} of {len(rows)} frames; its means are over the others")
-            if exact:
-                notes.append(f"{name} is the truth itself in {exact} of {len(rows)} frames")
-        return notes
+        tracks = {name: self._tracks[name].rows for name in self._baselines}
+        return [*told, *coverage_notes(self._tracks[MODEL].rows), *clip, *baseline_notes(tracks)]
 
 
 def frame_metrics(points: int, lpips: Lpips | None, *, quick: bool = False) -> list[FrameMetric]:
@@ -216,11 +204,24 @@ def mean_row(rows: Sequence[Row], metrics: Iterable[str]) -> dict[str, float | N
     return means
 
 
-def _coverage(rows: Sequence[Row]) -> list[str]:
+def coverage_notes(rows: Sequence[Row]) -> list[str]:
     """A sentence for each part that some frames lack, so that a mean over few frames is not taken for all."""
     notes = []
     for part in ("hand", "face"):
         if f"{part}_ssim" in rows[0]:
             count = sum(row[f"{part}_ssim"] is not None for row in rows)
             notes.append(f"{part} boxes in {count} of {len(rows)} frames")
+    return notes
+
+
+def baseline_notes(tracks: Mapping[str, Sequence[Row]]) -> list[str]:
+    """Where a baseline's mean says less than it seems to: few frames, or the truth itself. tracks: name -> rows."""
+    notes = []
+    for name, rows in tracks.items():
+        silent = sum(row["psnr"] is None for row in rows)
+        exact = sum(row["psnr"] == image.PSNR_CAP for row in rows)
+        if 0 < silent < len(rows):
+            notes.append(f"{name} has no frame for {silent} of {len(rows)} frames; its means are over the others")
+        if exact:
+            notes.append(f"{name} is the truth itself in {exact} of {len(rows)} frames")
     return notes

@@ -1,4 +1,4 @@
-"""Stage 1: images of source and target pose in, the fusion embedding out; and its contrastive loss and retrieval."""
+"""Stage 1: images of source and target pose in, the fusion embedding out; and its contrastive loss."""
 
 from __future__ import annotations
 
@@ -105,16 +105,3 @@ def source_enhanced_info_nce(
     logits = logits.masked_fill(masked & ~diagonal, float("-inf"))
     contrast = (torch.logsumexp(logits, 1) - logits.diagonal()).mean()
     return contrast + l1_weight * (torch.cat([unit_source, unit_source]) - columns).abs().mean()
-
-
-def retrieval(fused: torch.Tensor, gallery: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
-    """Rank of the true target for each fused embedding over the whole gallery of distinct targets.
-
-    fused (N, D), gallery (M, D), truth (N,) index into the gallery -> recall@1/5/10 in [0, 1], median_rank from 1.
-    Ties count against the query: the rank is the number of gallery entries at least as similar as the truth.
-    """
-    similarity = F.normalize(fused, dim=-1) @ F.normalize(gallery, dim=-1).T
-    true_similarity = similarity.gather(1, truth[:, None])
-    rank = (similarity >= true_similarity).sum(1).float()
-    recalls = {f"recall@{k}": float((rank <= k).float().mean()) for k in (1, 5, 10)}
-    return {**recalls, "median_rank": float(rank.median()), "gallery": float(len(gallery))}

@@ -86,6 +86,30 @@ def histograms(tracks: Tracks, definitions: Mapping[str, str]) -> list[Chart]:
     return charts
 
 
+def binned(metric: str, definition: str, edges: Sequence[float], counts: Mapping[str, Sequence[int]]) -> Chart:
+    """A histogram of values that were counted as they came: name -> how many in each bin between the `edges`.
+
+    Bins that are empty in all, at both ends, are not drawn.
+    """
+    table = np.array(list(counts.values()), np.float64)
+    filled = np.flatnonzero(table.sum(0))
+    first, last = (int(filled[0]), int(filled[-1]) + 1) if len(filled) else (0, table.shape[1])
+    shares = table[:, first:last] / np.maximum(table.sum(1, keepdims=True), 1)
+    top = float(shares.max()) or 1.0
+    lines = [
+        Line(name, style, _steps(share / top)) for style, (name, share) in enumerate(zip(counts, shares, strict=True))
+    ]
+    middles = (np.array(edges[:-1]) + np.array(edges[1:]))[first:last] / 2
+    told = [
+        f"{name} around {float((middles * share).sum() / share.sum()):.3f}"
+        for name, share in zip(counts, shares, strict=True)
+        if share.any()
+    ]
+    low, high = f"{edges[first]:.2f}", f"{edges[last]:.2f}"
+    label = f"{metric}: {'; '.join(told)}"
+    return Chart(metric, "", definition, low, high, tuple(lines[::-1]), label, 0, top=f"{top:.1%}")
+
+
 def shown_range(series: Iterable[np.ndarray]) -> tuple[float, float, int]:
     """(low, high) of the axis, low < high, and how many values lie outside.
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from signgen.metrics.comparison import is_set
 from signgen.metrics.directions import best_of, direction_of
-from signgen.metrics.report import MODEL, number_text, verdict
+from signgen.metrics.report import MODEL, is_set, number_text, verdict
 from signgen.reporting.charts import curves, histograms
 
 TABLE_ROWS = 300  # of single frames or images; the files hold all

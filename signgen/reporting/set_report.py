@@ -21,9 +21,17 @@ SIDE = 384  # px of a shown image's longer side
 ReadPair = Callable[[int], tuple[np.ndarray, np.ndarray]]
 
 
-def write_set_report(result: dict[str, Any], read: ReadPair, path: Path, links: Mapping[str, str], title: str) -> Path:
-    """Write the page, atomically. links: text -> relative address of the files beside it."""
-    metric = metric_for_worst(result)
+def write_set_report(
+    result: dict[str, Any],
+    read: ReadPair,
+    path: Path,
+    links: Mapping[str, str],
+    title: str,
+    metric: str | None = None,
+) -> Path:
+    """Write the page, atomically. links: text -> relative address of the files beside it. metric: by which the WORST
+    worst are chosen; None: the first of the report that says which is worse."""
+    metric = metric or metric_for_worst(result)
     rows = [] if metric is None else worst_rows(metric, result["per_frame"], WORST)
     content = metrics_content(result, links, title)
     content |= {

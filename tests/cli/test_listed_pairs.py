@@ -48,6 +48,22 @@ def test_trained_on_pairs_and_rendered_to_a_picture(world: Path, command: Comman
     assert scores["not_computed"]["hand_ssim"] == "keypoints of 18 points have no hands"
     assert scores["mean"]["psnr"] is not None
     assert "nearest-pose" in scores["baselines"]
+    evaluated_in_one_pass(world, command)
+
+
+def evaluated_in_one_pass(world: Path, command: Command) -> None:
+    """The pairs' names lead from the kept pictures to the data set's images, by its own list; sources are in it."""
+    model = ("--model", world / "run" / "model", "--pairs", world / "pairs", "--split", "test", "--threads", 1)
+    scoring = ("--protocol", "cfld")
+    command.works("evaluate", *model, *scoring, "--keep", world / "kept", "--out", world / "r")
+    ours = json.loads((world / "r" / "metrics.json").read_text())
+    folders = (world / "kept", world / "set" / "img", "--pair-list", world / "set" / "test_pairs.json")
+    command.works("evaluate", *folders, *scoring, "--out", world / "set-r")
+    theirs = json.loads((world / "set-r" / "metrics.json").read_text())
+    assert ours["mean"] == theirs["mean"]
+    assert ours["baselines"] == theirs["baselines"]
+    assert list(ours["baselines"]) == ["copy-source"]
+    assert "no training clip of the person" in ours["not_computed"]["nearest-pose"]
 
 
 def test_what_only_clips_have_is_refused(world: Path, command: Command) -> None:

@@ -17,6 +17,7 @@ from signgen.metrics.features import FeatureFile, FeatureStatistics, frechet_dis
 from signgen.metrics.image_set import ImageSetScorer, Networks
 from signgen.metrics.lpips import Lpips, build_network
 from signgen.metrics.protocols import PROTOCOLS, kept, protocol_named
+from signgen.metrics.report import verdict
 from signgen.metrics.resize import resize
 
 
@@ -56,7 +57,17 @@ def test_every_protocol_scores_and_defines_every_number(name: str, tmp_path: Pat
                 scorer.add_real(real, index, image(20 + index))
     result = scorer.result()
     assert list(result) == [
-        *("protocol", "definitions", "frames", "mean", "baselines", "not_computed", "notes", "per_frame")
+        *(
+            "protocol",
+            "definitions",
+            "frames",
+            "mean",
+            "baselines",
+            "not_computed",
+            "notes",
+            "per_frame",
+            "per_frame_baselines",
+        )
     ]
     assert set(result["definitions"]) == set(result["mean"])
     assert not result["not_computed"]
@@ -200,3 +211,41 @@ def test_sizes_a_tool_does_not_take_are_refused(tmp_path: Path) -> None:
     assert PROTOCOLS["strict"].size((100, 90)) == (100, 90)
     with pytest.raises(VideoError, match="did you mean pcdms"):
         protocol_named("pcdm")
+
+
+def test_baselines_are_scored_like_the_model_whole_or_in_parts(tmp_path: Path) -> None:
+    """A baseline's numbers are what its pictures would score as the model's, FID and KID included."""
+    networks = Networks({}, thumbnail)
+    generated, copied, truths = ([image(seed + n) for n in range(5)] for seed in (0, 20, 40))
+
+    def scorer(folder: str, numbers: range, pictures: list[np.ndarray], baselines: bool) -> ImageSetScorer:
+        (tmp_path / folder).mkdir()
+        names = ("copy-source", "silent") if baselines else ()
+        found = ImageSetScorer(PROTOCOLS["strict"], 5, networks, tmp_path / folder, baselines=names)
+        for n in numbers:
+            # The last pair has no source.
+            shown = {"copy-source": copied[n] if n < 4 else None} if baselines else None
+            found.update(n, pictures[n], truths[n], baselines=shown)
+            found.add_real("test", n, truths[n])
+            found.add_real("train", n, image(60 + n))
+        return found
+
+    whole = scorer("whole", range(5), generated, True)
+    one, two = scorer("one", range(0, 5, 2), generated, True), scorer("two", range(1, 5, 2), generated, True)
+    one.merge(pickle.loads(pickle.dumps(two)))
+    result = one.result()
+    assert result["per_frame_baselines"] == whole.result()["per_frame_baselines"]
+    assert result["baselines"]["copy-source"] == pytest.approx(whole.result()["baselines"]["copy-source"])
+    alone = scorer("alone", range(5), [*copied[:4], truths[4]], False).result()
+    for row, expected in zip(result["per_frame_baselines"]["copy-source"], alone["per_frame"][:4], strict=True):
+        assert row == {name: expected[name] for name in row}
+    four = ImageSetScorer(PROTOCOLS["strict"], 4, networks, tmp_path)
+    for n in range(4):
+        four.update(n, copied[n], truths[n])
+    for n in range(5):
+        four.add_real("test", n, truths[n])
+        four.add_real("train", n, image(60 + n))
+    assert result["baselines"]["copy-source"] == pytest.approx(four.result()["mean"])
+    assert result["not_computed"]["silent"] == "it has no image for any of the pairs"
+    assert "copy-source has no image for 1 of 5 pairs; its means are over the others" in result["notes"]
+    assert "on whole images" in verdict(result)

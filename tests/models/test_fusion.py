@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from signgen.models.fusion import Combiner, retrieval, source_enhanced_info_nce
+from signgen.models.fusion import Combiner, source_enhanced_info_nce
 
 
 def slow_info_nce(fused, source, target, source_ids, target_ids, tau, weight, mask, own):
@@ -63,21 +63,3 @@ def test_combiner_is_a_gated_sum_of_unit_length():
         torch.nn.init.zeros_(layer.bias)
     halves = F.normalize(0.5 * pose + 0.5 * source, dim=-1)  # no mix, gate sigmoid(0)
     assert torch.allclose(combiner(source, pose), halves, atol=1e-6)
-
-
-def test_retrieval_of_known_ranks():
-    gallery = torch.eye(20)
-    fused = gallery[[0, 1, 2, 3]].clone()
-    fused[3] = gallery[4] + gallery[5] + 0.5 * gallery[3]  # two others are nearer than the truth
-    scores = retrieval(fused, gallery, torch.tensor([0, 1, 2, 3]))
-    assert scores["recall@1"] == 0.75
-    assert scores["recall@5"] == 1.0
-    assert scores["median_rank"] == 1.0
-    assert scores["gallery"] == 20
-
-
-def test_retrieval_of_a_collapsed_embedding_is_the_worst_rank():
-    same = torch.ones(6, 4)
-    scores = retrieval(same, same, torch.arange(6))
-    assert scores["recall@1"] == 0.0
-    assert scores["median_rank"] == 6.0

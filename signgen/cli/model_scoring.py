@@ -1,0 +1,339 @@
+"""`signgen evaluate --model M --pairs P`: every pair is rendered and scored at once; nothing but numbers is kept."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from signgen.cli.common import console, quiet_libraries
+from signgen.cli.processes import Tick, in_processes, shares
+from signgen.errors import WeightsError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from signgen.data.pairset import PairSet
+    from signgen.metrics.baselines import NearestPose
+    from signgen.metrics.clip_set import ClipScores
+    from signgen.metrics.image_set import ImageSetScorer
+    from signgen.metrics.protocols import Protocol
+    from signgen.metrics.worst import WorstPictures
+    from signgen.rendering.pair_rendering import Job
+    from signgen.rendering.renderer import Renderer
+
+WORST = 10
+_NOT_WHILE_RENDERING = "not taken while rendering a pair set; evaluate the frames that --keep writes"
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """What the command line asks for. sampling: what it chose; keep: folder for the frames as PNG.
+
+    weights: a folder of networks' weights, lpips_weights: AlexNet's, instead of the usual places.
+    """
+
+    model: Path
+    pairs: Path
+    split: str = "test"
+    protocol: str | None = None
+    size: str | None = None
+    train_images: Path | None = None
+    weights: Path | None = None
+    lpips_weights: Path | None = None
+    keep: Path | None = None
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+    processes: int = 1
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one process does. train, targets: real images that FID is taken against: number -> where it is."""
+
+    request: ModelRequest
+    jobs: list[Job]
+    folder: Path
+    pairs: int  # of the whole set
+    batch: int | None
+    train: dict[int, Path] = field(default_factory=dict)
+    targets: dict[int, tuple[str, int]] = field(default_factory=dict)
+    totals: dict[str, int] = field(default_factory=dict)
+
+
+def score_model(request: ModelRequest) -> tuple[dict[str, Any], WorstPictures]:
+    """The metrics dictionary of a split of a pair set, and the pictures of its worst frames."""
+    from signgen.cli.model_options import check_pairs
+    from signgen.data.pairset import PairSet
+    from signgen.models.card import read_card
+    from signgen.rendering.pair_rendering import jobs_of
+
+    quiet_libraries()
+    pairs = PairSet.load(request.pairs)
+    card = read_card(request.model)
+    check_pairs(pairs, card, request.split)
+    triples = pairs.triples(request.split)
+    jobs = jobs_of(triples)
+    console.print(f"{len(triples):,} {request.split} pairs of {len({job.clip for job in jobs}):,} clips")
+    with tempfile.TemporaryDirectory(prefix="signgen-features-") as folder:
+        whole = Share(request, jobs, Path(folder), len(triples), _batch(pairs, jobs, card.parsed_recipe().sampling))
+        if request.protocol is None:
+            return _score_clips(pairs, whole)
+        return _score_protocol(pairs, whole)
+
+
+def _batch(pairs: PairSet, jobs: list[Job], sampling: Any) -> int | None:
+    """Of a list, sources have few targets, often one: micro-batches that are not mostly padding. None: the recipe's."""
+    import numpy as np
+
+    if not pairs.listed:
+        return None
+    return min(sampling.micro_batch, max(1, int(np.median([len(job.targets) for job in jobs]))))
+
+
+def _dealt(share: Share) -> list[Share]:
+    """One share for each process; all of a source's pairs are in one, for metrics of time and to encode it once."""
+    parts = shares([len(job.targets) for job in share.jobs], share.request.processes)
+    threads = share.request.threads
+    if len(parts) > 1 and threads is None:
+        threads = max(1, (os.cpu_count() or 1) // len(parts))
+    return [
+        replace(
+            share,
+            request=replace(share.request, threads=threads),
+            jobs=[share.jobs[place] for place in part],
+            folder=share.folder / str(number),
+            train={k: v for k, v in share.train.items() if k % len(parts) == number},
+            targets={k: v for k, v in share.targets.items() if k % len(parts) == number},
+        )
+        for number, part in enumerate(parts)
+    ]
+
+
+# ---- signgen's own scores of clips
+
+
+def _score_clips(pairs: PairSet, whole: Share) -> tuple[dict[str, Any], WorstPictures]:
+    from signgen.metrics.clip_set import join_clips
+
+    lpips_missing, baselines_missing = _missing(pairs, whole.request)
+    parts = in_processes(clips_part, _dealt(whole), whole.pairs, "rendering and scoring")
+    scored = [clip for part in parts for clip in part[0]]
+    notes = dict.fromkeys(note for part in parts for note in part[2])
+    result = join_clips(scored, {**lpips_missing, **baselines_missing}, notes)
+    return result, _merged([part[1] for part in parts])
+
+
+def clips_part(share: Share, tick: Tick) -> tuple[list[ClipScores], WorstPictures, list[str]]:
+    """Scores of each of the share's jobs, its worst frames, and notes."""
+    from signgen.metrics.baselines import CopySource
+    from signgen.metrics.clip_set import ClipScores
+    from signgen.metrics.lpips import load_lpips
+    from signgen.metrics.scoring import FrameScorer
+    from signgen.metrics.worst import WorstPictures
+
+    work = _Work(share)
+    missing, _ = _missing(work.pairs, share.request)
+    lpips = None if "lpips" in missing else load_lpips(share.request.lpips_weights or share.request.weights)
+    worst = WorstPictures("ssim", WORST)
+    scored = []
+    for job in share.jobs:
+        clip = work.pairs.clips[job.clip]
+        poses = work.pairs.poses(clip.name).resized(clip.width, clip.height)
+        nearest = work.nearest(job.clip)
+        baselines: dict[str, Any] = {"copy-source": CopySource(work.source_frame(job))}
+        if nearest is not None:
+            baselines["nearest-pose"] = nearest
+        scorer = FrameScorer(keypoints=poses.keypoints, lpips=lpips, baselines=baselines, not_computed=missing)
+        names = []
+        for pair in work.rendered(job):
+            row = scorer.update(pair.target, pair.generated, pair.truth)
+            worst.add({**row, "frame": pair.row}, pair.generated, pair.truth)
+            names.append(pair.names)
+            tick()
+        scored.append(ClipScores(scorer.result(), job.rows, names))
+    return scored, worst, work.notes()
+
+
+def _missing(pairs: PairSet, request: ModelRequest) -> tuple[dict[str, str], dict[str, str]]:
+    """Metric, and baseline, -> why there is none. Raises WeightsError for --lpips-weights that are not there."""
+    from signgen.metrics.definitions import DISTRIBUTION_METRICS, POSE_METRICS, SEQUENCE_METRICS
+    from signgen.metrics.lpips import load_lpips
+
+    missing = dict.fromkeys((*POSE_METRICS, *SEQUENCE_METRICS, *DISTRIBUTION_METRICS), _NOT_WHILE_RENDERING)
+    try:
+        load_lpips(request.lpips_weights or request.weights)
+    except WeightsError as error:
+        if request.lpips_weights is not None:
+            raise
+        missing["lpips"] = str(error)
+    return missing, _no_nearest(pairs)
+
+
+def _no_nearest(pairs: PairSet) -> dict[str, str]:
+    reason = "a list of pairs has no training clip of the person"
+    return {"nearest-pose": reason} if pairs.listed else {}
+
+
+# ---- a published tool's scores of images
+
+
+def _score_protocol(pairs: PairSet, whole: Share) -> tuple[dict[str, Any], WorstPictures]:
+    from signgen.data.image_pairs import images_below
+    from signgen.metrics.image_set import references
+
+    request = whole.request
+    targets = dict.fromkeys((pairs.clips[clip].name, frame) for clip, _, frame in pairs.triples(request.split).tolist())
+    train = [] if request.train_images is None else list(images_below(request.train_images).values())
+    whole = replace(
+        whole,
+        train=dict(enumerate(train)),
+        targets=dict(enumerate(targets)),
+        totals={"train": len(train), "test": len(targets)},
+    )
+    # What is wrong with the request is said before anything is rendered.
+    protocol, scorer = _image_scorer(pairs, whole)
+    real = sum(whole.totals[name] for name in references(protocol)) if scorer.gathers else 0
+    parts = in_processes(images_part, _dealt(whole), whole.pairs + real, "rendering and scoring")
+    scorer = parts[0][0]
+    for other, *_ in parts[1:]:
+        scorer.merge(other)
+    result = scorer.result()
+    result["notes"] = [*dict.fromkeys(note for part in parts for note in part[2]), *result["notes"]]
+    return result, _merged([part[1] for part in parts])
+
+
+def images_part(share: Share, tick: Tick) -> tuple[ImageSetScorer, WorstPictures, list[str]]:
+    """The share's pairs and real images under its protocol, its worst frames, and notes."""
+    from signgen.data.video import read_image
+    from signgen.metrics.image_set import references
+    from signgen.metrics.worst import WorstPictures
+
+    work = _Work(share)
+    protocol, scorer = _image_scorer(work.pairs, share)
+    worst = WorstPictures(next(iter(protocol.ssims)), WORST)
+    for job in share.jobs:
+        source, nearest = work.source_frame(job), work.nearest(job.clip)
+        poses = work.pairs.poses(work.pairs.clips[job.clip].name) if nearest is not None else None
+        for pair in work.rendered(job):
+            baselines: dict[str, np.ndarray | None] = {"copy-source": source}
+            if nearest is not None and poses is not None:
+                baselines["nearest-pose"] = nearest(pair.target, poses.keypoints[pair.target])
+            row = scorer.update(pair.row, pair.generated, pair.truth, pair.names, baselines)
+            worst.add(row, pair.generated, pair.truth)
+            tick()
+    if scorer.gathers:
+        for number, path in share.train.items() if "train" in references(protocol) else ():
+            scorer.add_real("train", number, read_image(path), path)
+            tick()
+        for number, (clip, frame) in share.targets.items() if "test" in references(protocol) else ():
+            scorer.add_real("test", number, work.pairs.frames(clip).read(frame, frame + 1)[0], f"{clip} {frame}")
+            tick()
+    return scorer, worst, work.notes()
+
+
+def _image_scorer(pairs: PairSet, share: Share) -> tuple[Protocol, ImageSetScorer]:
+    from signgen.cli.protocol_scoring import load_networks, parse_size
+    from signgen.metrics.image_set import ImageSetScorer
+    from signgen.metrics.protocols import protocol_named
+
+    request = share.request
+    protocol = protocol_named(request.protocol or "")
+    networks, missing = load_networks(protocol, request.weights, has_train=bool(share.totals["train"]))
+    without = _no_nearest(pairs)
+    share.folder.mkdir(parents=True, exist_ok=True)
+    return protocol, ImageSetScorer(
+        protocol,
+        share.pairs,
+        networks,
+        share.folder,
+        size=None if request.size is None else parse_size(request.size),
+        totals=share.totals,
+        baselines=[name for name in ("copy-source", "nearest-pose") if name not in without],
+        not_computed={**missing, **without},
+    )
+
+
+def _merged(parts: list[WorstPictures]) -> WorstPictures:
+    for other in parts[1:]:
+        parts[0].merge(other)
+    return parts[0]
+
+
+# ---- what a process has at hand
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A pair: its number, target frame, names of what was generated and of the truth, and both, uint8 (H, W, 3)."""
+
+    row: int
+    target: int
+    names: tuple[str, str]
+    generated: np.ndarray
+    truth: np.ndarray
+
+
+class _Work:
+    """The pair set and the model, loaded when they are first needed; and what can be said of the baselines."""
+
+    def __init__(self, share: Share) -> None:
+        from signgen.data.pairset import PairSet
+
+        self._share = share
+        self.pairs = PairSet.load(share.request.pairs)
+        self._nearest: dict[tuple[str, int, int], NearestPose] = {}
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        from signgen.cli.model_options import sampling_of
+        from signgen.models.card import load_model
+        from signgen.models.device import prepare_device
+        from signgen.rendering.renderer import Renderer
+
+        request = self._share.request
+        pipeline, card = load_model(request.model)
+        sampling = sampling_of(card, **request.sampling, micro_batch=self._share.batch)
+        return Renderer(pipeline, card, sampling, request.seed, prepare_device(request.device, request.threads))
+
+    def rendered(self, job: Job) -> Iterator[Rendered]:
+        """The job's pairs as they are ready; frames that are to be kept are written."""
+        from signgen.data.pair_names import frame_name, pair_name
+        from signgen.data.video import write_png
+        from signgen.rendering.pair_rendering import render_job
+
+        clip, keep = self.pairs.clips[job.clip], self._share.request.keep
+        truth = self.pairs.frames(clip.name)
+        frames = render_job(self.renderer, self.pairs, job)
+        for row, target, frame in zip(job.rows, job.targets, frames, strict=True):
+            name = f"{pair_name(clip, job.source, target)}.png"
+            if keep is not None:
+                write_png(keep / name, frame)
+            real = truth.read(target, target + 1)[0]
+            yield Rendered(row, target, (name, f"{frame_name(clip, target)}.png"), frame, real)
+
+    def source_frame(self, job: Job) -> np.ndarray:
+        """uint8 (H, W, 3)."""
+        return self.pairs.frames(self.pairs.clips[job.clip].name).read(job.source, job.source + 1)[0]
+
+    def nearest(self, clip: int) -> NearestPose | None:
+        """nearest-pose of the clip's signer and size; None of a list of pairs."""
+        from signgen.metrics.baselines import nearest_pose
+
+        if self.pairs.listed:
+            return None
+        record = self.pairs.clips[clip]
+        key = (record.signer, record.width, record.height)
+        if key not in self._nearest:
+            self._nearest[key] = nearest_pose(self.pairs, record.name, key[1:])
+        return self._nearest[key]
+
+    def notes(self) -> list[str]:
+        """Which frames nearest-pose chose among."""
+        return [f"nearest-pose chooses among {nearest.summary}" for nearest in self._nearest.values()]

@@ -1,0 +1,129 @@
+"""`signgen evaluate --model --pairs`: the numbers of rendering first and scoring afterwards, from any number of
+processes; and baselines of sets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from signgen.cli.processes import shares
+from signgen.data.pair_names import frame_name
+from signgen.data.pairset import PairSet
+from signgen.data.triples import TRIPLE
+from signgen.data.video import write_png
+from signgen.metrics.worst import WorstPictures
+from signgen.rendering.pair_rendering import jobs_of, runs
+from tests.line import Command, Line
+
+
+@pytest.fixture(autouse=True)
+def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no-weights"))
+    monkeypatch.delenv("SIGNGEN_WEIGHTS", raising=False)
+
+
+def numbers(folder: Path) -> dict[str, Any]:
+    """The metrics file without what differs from run to run."""
+    result = json.loads((folder / "metrics.json").read_text())
+    return {name: value for name, value in result.items() if name != "provenance"}
+
+
+def test_one_pass_is_render_and_evaluate(command: Command, line: Line, tmp_path: Path) -> None:
+    rendering = ("--model", line.model, "--seed", 3, "--threads", 1)
+    out = command.works(
+        *("evaluate", *rendering, "--pairs", line.pairs, "--split", "val"),
+        *("--keep", tmp_path / "kept", "--out", tmp_path / "r"),
+    )
+    result = numbers(tmp_path / "r")
+    assert out.startswith("8 val pairs of 2 clips\nThe model does NOT beat copy-source on hands")
+    command.works(
+        *("render", line.video, line.poses, *rendering, "--frames", "12:16", "--truth", "none"),
+        *("--save-frames", tmp_path / "frames", "--out", tmp_path / "o.mp4"),
+    )
+    scoring = ("--poses", line.poses, "--pairs", line.pairs, "--frames", "12:16")
+    command.works("evaluate", tmp_path / "frames", line.video, *scoring, "--out", tmp_path / "two")
+    alone = numbers(tmp_path / "two")
+    tracks = {"model": result["per_frame"], **result["per_frame_baselines"]}
+    expected = {"model": alone["per_frame"], **alone["per_frame_baselines"]}
+    assert list(tracks) == list(expected)
+    for name, rows in expected.items():
+        for ours, theirs in zip(tracks[name][:4], rows, strict=True):
+            assert {**theirs, "frame": 0} == {m: 0 if m == "frame" else ours[m] for m in theirs}
+    assert [row["generated"] for row in result["per_frame"]] == sorted(p.name for p in (tmp_path / "kept").iterdir())
+    assert result["mean"]["psnr"] == pytest.approx(np.mean([row["psnr"] for row in result["per_frame"]]))
+    assert "report.html" in {path.name for path in (tmp_path / "r").iterdir()}
+
+
+def test_what_was_kept_scores_the_same_under_a_protocol_and_in_two_processes(
+    command: Command, line: Line, tmp_path: Path
+) -> None:
+    pairs = PairSet.load(line.pairs)
+    for clip in pairs.clips:
+        for frame in (0, *range(12, 16)):  # the sources, too
+            folder = tmp_path / ("truth" if frame else "sources")
+            write_png(folder / f"{frame_name(clip, frame)}.png", pairs.frames(clip.name).read(frame, frame + 1)[0])
+    one = ("--model", line.model, "--pairs", line.pairs, "--split", "val", "--protocol", "strict", "--threads", 1)
+    command.works("evaluate", *one, "--keep", tmp_path / "kept", "--processes", 2, "--out", tmp_path / "r")
+    command.works("evaluate", *one, "--out", tmp_path / "one")
+    assert numbers(tmp_path / "r") == numbers(tmp_path / "one")
+    folders = ("evaluate", tmp_path / "kept", tmp_path / "truth", "--protocol", "strict")
+    command.works(*folders, "--source", tmp_path / "sources", "--processes", 2, "--out", tmp_path / "set")
+    ours, theirs = numbers(tmp_path / "r"), numbers(tmp_path / "set")
+    assert theirs["mean"] == ours["mean"]
+    assert theirs["baselines"]["copy-source"] == ours["baselines"]["copy-source"]
+    assert ours["baselines"].keys() == {"copy-source", "nearest-pose"}
+    assert theirs["verdict"] == ours["verdict"]
+    assert "does NOT beat copy-source on whole images" in theirs["verdict"]
+    out = command.works(*folders, "--out", tmp_path / "without")
+    assert "not computed: copy-source: no image clip0-000000 and 1 more sources" in out
+    assert out.splitlines()[2].startswith("Not compared with copy-source")
+
+
+def test_wrong_input_is_one_line(command: Command, line: Line, tmp_path: Path) -> None:
+    base = ("evaluate", "--out", tmp_path / "x")
+    assert "GENERATED and TRUTH are needed" in command.refuses(*base)
+    assert "--model needs --pairs" in command.refuses(*base, "--model", line.model)
+    whole = (*base, "--model", line.model, "--pairs", line.pairs)
+    assert "no test triples; choose --split val or train" in command.refuses(*whole)
+    assert "GENERATED does not go with --model" in command.refuses(*whole, line.video, line.video)
+    assert "--frames does not go with --model" in command.refuses(*whole, "--frames", "0:2")
+    assert "--split needs --model" in command.refuses(*base, line.video, line.video, "--split", "val")
+    assert "--processes needs" in command.refuses(*base, line.video, line.video, "--processes", 2)
+    gfla = command.refuses(*whole, "--split", "val", "--protocol", "gfla", "--processes", 2)
+    assert "takes and does not resize" in gfla
+    assert not (tmp_path / "x").exists()
+
+
+def test_jobs_hold_every_triple_once() -> None:
+    rng = np.random.default_rng(0)
+    triples = np.array([tuple(row) for row in rng.integers(0, 4, (40, 3)).tolist()], TRIPLE)
+    jobs = jobs_of(triples)
+    assert sorted(row for job in jobs for row in job.rows) == list(range(40))
+    assert len({(job.clip, job.source) for job in jobs}) == len(jobs)
+    for job in jobs:
+        assert [(job.clip, job.source, target) for target in job.targets] == triples[list(job.rows)].tolist()
+        assert [frame for part in runs(job.targets) for frame in part] == list(job.targets)
+
+
+def test_shares_are_even_and_whole() -> None:
+    parts = shares([9, 1, 1, 8, 2, 1], 2)
+    assert sorted(place for part in parts for place in part) == [0, 1, 2, 3, 4, 5]
+    assert sorted(sum([9, 1, 1, 8, 2, 1][p] for p in part) for part in parts) == [11, 11]
+    assert shares([3], 4) == [[0]]
+
+
+def test_the_worst_pictures_are_those_of_the_worst_rows() -> None:
+    rows = [{"frame": n, "ssim": s} for n, s in enumerate([0.5, 0.2, None, 0.9, 0.2, 0.7])]
+    frames = [np.full((2, 2, 3), n, np.uint8) for n in range(6)]
+    one, two = WorstPictures("ssim", 3), WorstPictures("ssim", 3)
+    for row, frame in zip(rows, frames, strict=True):
+        (one if row["frame"] % 2 else two).add(row, frame, frame + 100)
+    one.merge(two)
+    for number in (1, 4, 0):
+        assert [int(picture[0, 0, 0]) for picture in one.read(number)] == [number, number + 100]
+    with pytest.raises(StopIteration):
+        one.read(5)

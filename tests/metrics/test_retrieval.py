@@ -1,0 +1,63 @@
+"""Ranks, recalls and similarity histograms: closed forms, ties, and blocks against the whole matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from signgen.metrics import retrieval
+from signgen.metrics.retrieval import BINS, Histogram, ranks_within, recalls, similarity, true_ranks
+
+
+def test_ranks_that_are_known() -> None:
+    gallery = torch.eye(20)
+    queries = gallery[[0, 1, 2, 3]].clone()
+    queries[3] = gallery[4] + gallery[5] + 0.5 * gallery[3]  # two others are nearer than the truth
+    ranks = true_ranks(queries, gallery, torch.tensor([0, 1, 2, 3]))
+    assert ranks.tolist() == [1, 1, 1, 3]
+    assert recalls(ranks) == {"recall@1": 0.75, "recall@5": 1.0, "recall@10": 1.0, "median_rank": 1.0}
+
+
+def test_a_collapsed_embedding_has_the_worst_rank() -> None:
+    same = torch.ones(6, 4)
+    noise = 1e-7 * torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    assert true_ranks(same + noise, same - noise, torch.arange(6)).tolist() == [6] * 6
+
+
+def test_blocks_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(1)
+    queries, gallery = torch.randn(37, 8, generator=generator), torch.randn(23, 8, generator=generator)
+    truth = torch.randint(0, 23, (37,), generator=generator)
+    whole = F.normalize(queries.double(), dim=-1) @ F.normalize(gallery.double(), dim=-1).T
+    own = whole.gather(1, truth[:, None])
+    expected = (whole >= own - 1e-6).sum(1).tolist()
+    outside = whole[~F.one_hot(truth, 23).bool()]
+    for rows, entries in ((1024, 8192), (5, 4), (1, 23), (37, 1)):
+        monkeypatch.setattr(retrieval, "QUERIES", rows)
+        monkeypatch.setattr(retrieval, "ENTRIES", entries)
+        others = Histogram()
+        assert true_ranks(queries, gallery, truth, others).tolist() == expected
+        assert others.counts.tolist() == np.histogram(outside.numpy(), BINS, (-1, 1))[0].tolist()
+        assert others.mean == pytest.approx(float(outside.mean()))
+        assert similarity(queries, gallery[truth]).tolist() == pytest.approx(own[:, 0].tolist())
+
+
+def test_within_a_group_others_do_not_count() -> None:
+    gallery = torch.eye(4)
+    queries = gallery + 2 * gallery.roll(2, 0)  # the nearest is always of the other group
+    groups, entries = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1])
+    assert true_ranks(queries, gallery, torch.arange(4)).tolist() == [2] * 4
+    assert ranks_within(queries, gallery, torch.arange(4), groups, entries).tolist() == [1] * 4
+    same = torch.ones(4, 3)
+    assert ranks_within(same, same, torch.arange(4), groups, entries).tolist() == [2] * 4
+
+
+def test_a_histogram_holds_the_ends_and_may_be_empty() -> None:
+    histogram = Histogram()
+    assert histogram.mean is None
+    histogram.add(torch.tensor([-1.0, 1.0, 1.0 + 1e-12, 0.0], dtype=torch.float64))
+    assert histogram.counts.sum() == 4
+    assert histogram.counts[[0, -1]].tolist() == [1, 2]
+    assert histogram.mean == pytest.approx(0.25)
