@@ -95,7 +95,7 @@ def _recognised(folder: Path, references: Texts, command: str, seconds: float, o
 
 
 def _print(result: dict[str, Any]) -> None:
-    from signgen.cli.scoring import by_reason
+    from signgen.metrics.report import by_reason
 
     console.print(f"{result['protocol']}; {result['frames']} texts", markup=False)
     for name, value in result["mean"].items():

@@ -93,7 +93,7 @@ def print_result(result: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from signgen.metrics.report import MODEL, number_text, verdict
+    from signgen.metrics.report import MODEL, by_reason, number_text, verdict
 
     console.print(escape(verdict(result)))
     console.print(escape(f"{result['protocol']}; {result['frames']} frames"))
@@ -109,11 +109,3 @@ def print_result(result: dict[str, Any]) -> None:
         console.print(escape(f"not computed: {', '.join(metrics)}: {reason}"))
     for note in result["notes"]:
         console.print(escape(f"note: {note}"))
-
-
-def by_reason(not_computed: dict[str, str]) -> dict[str, list[str]]:
-    """Reason -> what it keeps from being computed, so that one missing file is one line."""
-    reasons: dict[str, list[str]] = {}
-    for metric, reason in not_computed.items():
-        reasons.setdefault(reason, []).append(metric)
-    return reasons

@@ -60,6 +60,14 @@ def number_text(metric: str, value: float | None) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def by_reason(not_computed: dict[str, str]) -> dict[str, list[str]]:
+    """Reason -> what it keeps from being computed, so that one missing file is one line."""
+    reasons: dict[str, list[str]] = {}
+    for metric, reason in not_computed.items():
+        reasons.setdefault(reason, []).append(metric)
+    return reasons
+
+
 def write_per_frame_csv(result: dict[str, Any], folder_or_path: Path) -> Path:
     """Write the per-frame rows, atomically, to a .csv path or as per_frame.csv into a folder; None becomes empty."""
     path = _target(folder_or_path, ".csv", PER_FRAME_FILE)

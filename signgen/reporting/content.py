@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from signgen.metrics.directions import best_of, direction_of
-from signgen.metrics.report import MODEL, is_set, number_text, verdict
+from signgen.metrics.report import MODEL, by_reason, is_set, number_text, verdict
 from signgen.reporting.charts import curves, histograms
 
 TABLE_ROWS = 300  # of single frames or images; the files hold all
@@ -41,7 +41,7 @@ def metrics_content(result: dict[str, Any], links: Mapping[str, str], title: str
         "candidates": list(candidates),
         "summary": summary(candidates, definitions),
         "definitions": definitions,
-        "not_computed": result["not_computed"],
+        "not_computed": by_reason(result["not_computed"]),
         "notes": result["notes"],
         "curves": [] if of_set else curves(tracks, definitions),
         "histograms": histograms(tracks, definitions),
