@@ -20,7 +20,7 @@ from signgen.cli.model_options import (
     Threads,
     sampling_of,
 )
-from signgen.cli.references import with_references
+from signgen.cli.references import ReferenceRequest, with_references
 from signgen.errors import Interrupted, PairSetError, PoseError, VideoError
 from signgen.interrupts import deferred_interrupt
 
@@ -89,6 +89,14 @@ def render(
     ] = None,
     reference_poses: Annotated[
         Path | None, typer.Option(help="Keypoints of --references, one per frame.", rich_help_panel=INPUT)
+    ] = None,
+    reference_frames: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A:B",
+            help="Only these frames of --references: leave out what is scored.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     truth: Annotated[
         str,
@@ -164,7 +172,8 @@ def render(
     sampling = sampling_of(card, steps=steps, solver=solver, w_c=w_c, w_f=w_f, noise_scale=noise_scale, precision=dtype)
     if report and real is None:
         raise VideoError("--report without the truth", fix="name the real frames with --truth")
-    person, notes = with_references(person, references, reference_poses, card, clean)
+    wanted_too = ReferenceRequest(references, reference_poses, reference_frames)
+    person, notes = with_references(person, wanted_too, card, clean)
     scored = _scored(real, sequence, person, model, card, pairs, clip, notes) if real is not None else None
 
     quiet_libraries()

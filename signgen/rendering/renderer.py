@@ -26,10 +26,11 @@ AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class ReferenceClip:
-    """Further frames of the person, of any size, and a pose for each."""
+    """Further frames of the person, of any size: those from `first` on, as many as there are poses."""
 
     frames: FrameSource
     poses: PoseSequence
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,12 @@ class Renderer:
         self, source: Source, clip: ReferenceClip, points: np.ndarray
     ) -> Callable[[range], np.ndarray]:
         """As `part_warps`. Chosen for the whole sequence at once, so that a part of it is rendered like the whole."""
-        known, frames = list(self._points(clip.poses)), clip.frames
+        known = list(self._points(clip.poses))
 
         def frame(number: int) -> np.ndarray:
-            return self.canvas.fit_frame(
-                source.frame if number == len(clip.poses) else frames.read(number, number + 1)[0]
-            )
+            place = clip.first + number
+            image = source.frame if number == len(clip.poses) else clip.frames.read(place, place + 1)[0]
+            return self.canvas.fit_frame(image)
 
         if source.pose is not None:
             known.append(self._points(source.pose)[0])

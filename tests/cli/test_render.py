@@ -105,10 +105,15 @@ class TestReferences:
         assert [sum("not comparable" in note for note in of_run) for of_run in notes] == [1, 0]
         command.works(*self.call(line, tmp_path / "part", *known, "--frames", "5:8"))
         assert np.array_equal(open_frames(tmp_path / "part" / "frames").read(), with_them[5:8])
+        few = command.works(*self.call(line, tmp_path / "few", *known, "--reference-frames", "3:5"))
+        assert "nearest of 2 frames" in few
+        assert not np.array_equal(open_frames(tmp_path / "few" / "frames").read(), with_them)
 
     def test_what_does_not_go_together(self, line, command: Command, tmp_path):
         refused = self.call(line, tmp_path, "--references", line.video)
         assert "--references without --reference-poses" in command.refuses(*refused)
+        refused = self.call(line, tmp_path, "--reference-frames", "0:2")
+        assert "--reference-frames without --references" in command.refuses(*refused)
         refused = self.call(line, tmp_path, "--reference-poses", line.poses)
         assert "--reference-poses without --references" in command.refuses(*refused)
         short, nobody = figure_poses(3), figure_poses(16)
