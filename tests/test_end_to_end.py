@@ -117,10 +117,13 @@ def test_render_and_evaluate_agree(line, rendered, command: Command, tmp_path):
     of_video = json.loads((rendered.report / "metrics.json").read_text())
     assert of_video["mean"]["ssim"] == pytest.approx(scored["mean"]["ssim"], abs=0.1)
     assert of_video["mean"]["psnr"] == pytest.approx(scored["mean"]["psnr"], abs=1)
-    assert of_video["baselines"] == scored["baselines"]
+    # render leaves out the slow metrics
+    for name, means in scored["baselines"].items():
+        assert of_video["baselines"][name].items() >= means.items()
     command.works("evaluate", rendered.pngs, line.video, "--poses", line.poses, "--out", tmp_path / "report")
     of_pngs = json.loads((tmp_path / "report" / "metrics.json").read_text())
-    assert of_pngs["per_frame"] == scored["per_frame"]
+    for ours, theirs in zip(of_pngs["per_frame"], scored["per_frame"], strict=True):
+        assert ours.items() >= theirs.items()
 
 
 def test_a_part_is_the_same_part_of_the_whole(line, rendered, command: Command, tmp_path):

@@ -39,7 +39,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_png(root / "truth" / f"images{index + 1:04}.png", frame)
         write_png(generated / f"images{index + 1:04}.png", np.clip(frame + off, 0, 255).astype(np.uint8))
     poses.save(root / "k.poses.npz")
-    evaluate(generated, root / "truth", out=root / "r", poses=root / "k.poses.npz")
+    evaluate(generated=generated, truth=root / "truth", out=root / "r", poses=root / "k.poses.npz")
     return root / "r" / "report.html"
 
 
