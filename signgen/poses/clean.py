@@ -11,6 +11,7 @@ from signgen.errors import PoseError, nearest
 from signgen.poses.sequence import PoseSequence
 from signgen.poses.skeletons import Skeleton
 
+REPEAT = 0.25  # of the motion before and after: a frame that moves less is the one before, shown again
 LONGEST_GAP = 5  # frames
 BODY_WINDOW, HAND_WINDOW = 7, 5  # wider windows erase changes of the handshape
 ORDER = 2
@@ -99,9 +100,45 @@ def clean(
     without: Iterable[str] = (),
     min_score: float = 0.0,
 ) -> PoseSequence:
-    """Drop what is doubtful or not wanted, fill short gaps, smooth: in this order."""
+    """Drop what is doubtful or not wanted, fill short gaps, smooth: in this order.
+
+    Gaps and windows are counted in frames that differ: see `repeats`.
+    """
     known = drop_doubtful(mask(poses, without), min_score)
-    return smooth(fill_gaps(known, longest_gap), window, hand_window)
+    again = repeats(poses)
+    if not again.any():
+        return smooth(fill_gaps(known, longest_gap), window, hand_window)
+    shown = np.cumsum(~again) - 1  # of each frame: the number of the picture that it shows
+    pictures = replace(known, keypoints=_surest(known.keypoints, shown))
+    cleaned = smooth(fill_gaps(pictures, longest_gap), window, hand_window)
+    return replace(cleaned, keypoints=cleaned.keypoints[shown])
+
+
+def repeats(poses: PoseSequence) -> np.ndarray:
+    """bool (T,): frames that show the picture before once more, as every fifth does in film played at 30 frames/s.
+
+    An estimator sees next to no motion there, and as much as ever before and after. Smoothed along with the others,
+    such a frame would move on while its picture stands still.
+    """
+    if len(poses) < 3:
+        return np.zeros(len(poses), bool)
+    there = poses.present
+    both = there[1:] & there[:-1]
+    moved = np.linalg.norm(np.diff(poses.keypoints[..., :2], axis=0), axis=-1)
+    motion = np.array([np.median(each[seen]) if seen.any() else np.nan for each, seen in zip(moved, both, strict=True)])
+    around = np.fmin(np.r_[np.nan, motion[:-1]], np.r_[motion[1:], np.nan])
+    return np.r_[False, motion <= REPEAT * around]
+
+
+def _surest(keypoints: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """(T, K, 3) and each frame's picture, (T,) -> (P, K, 3): of a picture's frames, each point where it scores most."""
+    score = np.where(np.isfinite(keypoints[..., 0]), keypoints[..., 2], -1)
+    pictures = np.empty((shown[-1] + 1, *keypoints.shape[1:]), keypoints.dtype)
+    point = np.arange(keypoints.shape[1])
+    for number in range(len(pictures)):
+        frames = np.flatnonzero(shown == number)
+        pictures[number] = keypoints[frames[score[frames].argmax(0)], point]
+    return pictures
 
 
 def _savgol(keypoints: np.ndarray, present: np.ndarray, window: int) -> np.ndarray:

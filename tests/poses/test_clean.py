@@ -12,7 +12,7 @@ from scipy.signal import savgol_filter
 
 from signgen.errors import PoseError
 from signgen.poses import PoseSequence
-from signgen.poses.clean import clean, drop_doubtful, fill_gaps, mask, smooth
+from signgen.poses.clean import clean, drop_doubtful, fill_gaps, mask, repeats, smooth
 
 LEFT_HAND, ELBOW, FINGER = slice(91, 112), 7, 99
 MISSING = (np.nan, np.nan, 0)
@@ -162,6 +162,44 @@ def test_a_change_of_the_handshape_is_kept() -> None:
     assert error[FINGER] < 1.5
     assert error[FINGER] < error[ELBOW]
     np.testing.assert_allclose(smoothed[[15, 26], FINGER], [100, 120], atol=0.1)
+
+
+def pulldown(poses: PoseSequence, noise: float) -> tuple[PoseSequence, np.ndarray]:
+    """Every fifth frame is the one before once more, estimated anew; and the frames of `poses` that are shown."""
+    shown = np.array([4 * (frame // 5) + min(frame % 5, 3) for frame in range(len(poses) * 5 // 4)])
+    keypoints = poses.keypoints[shown]
+    again = np.flatnonzero(np.diff(shown) == 0) + 1
+    keypoints[again, :, :2] += np.random.default_rng(2).normal(0, noise, (len(again), 133, 2))
+    return replace(poses, keypoints=keypoints), shown
+
+
+def test_a_picture_that_is_shown_twice_has_one_pose() -> None:
+    poses = sequence(40)
+    played, shown = pulldown(poses, noise=0.1)
+    np.testing.assert_array_equal(repeats(played), np.r_[False, np.diff(shown) == 0])
+    cleaned = clean(played).keypoints
+    assert not np.diff(cleaned, axis=0)[repeats(played)[1:]].any()
+    # As if nothing had been shown twice; smoothed frame by frame, the hands would be elsewhere.
+    np.testing.assert_allclose(clean(pulldown(poses, noise=0)[0]).keypoints, clean(poses).keypoints[shown], atol=1e-4)
+    apart = abs(smooth(played).keypoints - clean(poses).keypoints[shown])[:, 91:, :2]
+    assert apart.mean() > 5 * abs(cleaned - clean(poses).keypoints[shown])[:, 91:, :2].mean()
+
+
+def test_a_point_seen_in_one_of_two_equal_pictures_is_seen() -> None:
+    played, _ = pulldown(sequence(40), noise=0.1)
+    lacking = without(played, slice(8, 9), FINGER)  # 9 shows it again
+    np.testing.assert_array_equal(clean(lacking).present, played.present)
+    lacking.keypoints[9, FINGER, 2] = 0.7
+    assert clean(lacking).keypoints[8, FINGER, 2] == np.float32(0.7)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 200])
+def test_who_moves_evenly_or_holds_still_is_not_repeated(frames: int) -> None:
+    still = on_curve(np.full((frames, 2), 100.0))
+    still.keypoints[..., :2] += np.random.default_rng(3).normal(0, 0.3, (frames, 133, 2))
+    assert not repeats(still).any()
+    assert not repeats(sequence(frames)).any()
+    np.testing.assert_array_equal(clean(still).keypoints, smooth(still).keypoints)
 
 
 def test_parts_are_masked() -> None:
