@@ -137,6 +137,8 @@ class Augmentation(Section):
     hand, which is wrong as language but right as a picture of these poses.
     pose_jitter: standard deviation, in canvas pixels, of noise added to the target keypoints.
     first_source: probability that the triple's source is replaced by the clip's first frame, rendering's source.
+    references: probability that a triple's part warp takes body and hands from the nearest of the clip's other training
+    frames, as `render --references` does; else from the source alone, as the protocol of the first frame demands.
     """
 
     shift: float = Field(0.0, ge=0)
@@ -145,6 +147,7 @@ class Augmentation(Section):
     mirror: float = Field(0.0, ge=0, le=1)
     pose_jitter: float = Field(0.0, ge=0)
     first_source: float = Field(0.0, ge=0, le=1)
+    references: float = Field(0.0, ge=0, le=1)
 
 
 class StageSettings(Section):
@@ -219,6 +222,10 @@ class Recipe(Section):
             raise ValueError(f"conditions {kinds} repeat a kind")
         if not self.part_warp and (self.diffusion.base == "warp" or self.diffusion.copies.warp):
             raise ValueError("diffusion.base: warp and copies.warp need the condition part_warp")
+        if not self.part_warp and self.training.diffusion.augmentation.references:
+            raise ValueError("training.diffusion.augmentation.references needs the condition part_warp")
+        if self.training.fusion.augmentation.references:
+            raise ValueError("training.fusion.augmentation.references: stage 1 sees no part warp")
         for side in (self.canvas.width, self.canvas.height):
             if side % self.image_space.factor:
                 raise ValueError(f"canvas side {side} is no multiple of image_space.factor {self.image_space.factor}")

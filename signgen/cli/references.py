@@ -7,65 +7,123 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from signgen.cli.common import console, frame_range
-from signgen.errors import ModelError, PoseError
+from signgen.errors import ModelError, PairSetError, PoseError
 
 if TYPE_CHECKING:
+    from signgen.data.video import FrameSource
     from signgen.models.card import ModelCard
+    from signgen.poses.sequence import PoseSequence
     from signgen.rendering.renderer import Source
+
+TRAINING = "training"
 
 
 @dataclass(frozen=True)
 class ReferenceRequest:
-    """What the command line asks for: a clip of the person, its keypoints, and which of its frames, as A:B."""
+    """What the command line asks for: a clip of the person or `training`, its keypoints, and which frames, as A:B."""
 
-    path: Path | None
-    poses: Path | None
+    clip: str | None
+    poses: Path | None = None
     frames: str | None = None
 
 
+@dataclass(frozen=True)
+class Rendered:
+    """What is rendered: the clip's name and path; the pair set that the model was trained on, where it is at hand."""
+
+    name: str
+    path: Path
+    pairs: Path | None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Frames, and poses of those from `first` on; where they come from, in words."""
+
+    frames: FrameSource
+    poses: PoseSequence
+    first: int
+    origin: str
+
+
 def with_references(
-    source: Source, request: ReferenceRequest, card: ModelCard, clean: bool
+    source: Source, request: ReferenceRequest, card: ModelCard, clean: bool, rendered: Rendered
 ) -> tuple[Source, list[str]]:
     """The source with the frames asked for, and notes for the reader of the scores. clean: whether to clean the poses.
 
-    Raises ModelError for a model that has no use for them, PoseError for one of the two without the other, keypoints
-    for fewer frames, or none with both shoulders.
+    Raises ModelError for a model that has no use for them, PoseError for what does not go together, for keypoints of
+    fewer frames, or where none has both shoulders; PairSetError where the clip's training frames are not known.
     """
-    path, poses = request.path, request.poses
-    if path is None and poses is None:
-        if request.frames is not None:
-            raise PoseError("--reference-frames without --references", expected="a clip of the person")
-        return source, []
-    if path is None or poses is None:
-        names = ("--references", "--reference-poses")
-        given, missing = names[::-1] if path is None else names
-        raise PoseError(f"{given} without {missing}", expected="a clip of the person and its keypoints")
+    if request.clip is None:
+        for option, given in (("--reference-poses", request.poses), ("--reference-frames", request.frames)):
+            if given is not None:
+                raise PoseError(f"{option} without --references", expected="a clip of the person")
+        return source, _advice(card)
     if not card.parsed_recipe().part_warp:
         raise ModelError("--references for a model without the part warp", expected="one that was trained with it")
-    from signgen.data.video import open_frames
     from signgen.poses.clean import clean as cleaned
-    from signgen.poses.convert import to_skeleton
     from signgen.poses.parts import seen_frames
-    from signgen.poses.readers import read_poses
     from signgen.rendering.renderer import ReferenceClip
 
-    frames = open_frames(path)
-    sequence = to_skeleton(read_poses(poses, size=(frames.width, frames.height), fps=frames.fps), card.skeleton)
-    sequence = cleaned(sequence) if clean else sequence
-    if len(sequence) < frames.num_frames:
-        raise PoseError(
-            f"{poses}: keypoints for {len(sequence)} frames, {path} has {frames.num_frames}",
-            expected="one pose per frame of the references",
-        )
-    chosen = frame_range(request.frames, frames.num_frames)
-    sequence = sequence[chosen]
-    usable = int(seen_frames(sequence)["shoulders"].sum())
+    found = _training(request, rendered) if request.clip == TRAINING else _clip(request, card)
+    poses = cleaned(found.poses) if clean else found.poses
+    chosen = frame_range(request.frames, len(poses))
+    poses = poses[chosen]
+    usable = int(seen_frames(poses)["shoulders"].sum())
     if not usable:
-        raise PoseError(f"{poses}: no frame has both shoulders", expected=f"keypoints of the person in {path}")
+        raise PoseError(f"{found.origin}: no frame has both shoulders", expected="keypoints of the person")
     where = "" if request.frames is None else f" ({request.frames})"
     note = (
-        f"the part warp takes body and hands from the nearest of {usable} frames of {path}{where} and the source: not "
-        "comparable with scores that know the first frame alone"
+        f"the part warp takes body and hands from the nearest of {usable} frames of {found.origin}{where} and the "
+        "source: not comparable with scores that know the first frame alone"
     )
     console.print(f"references: {note}", markup=False)
-    return replace(source, references=ReferenceClip(frames, sequence, chosen.start)), [note]
+    return replace(source, references=ReferenceClip(found.frames, poses, found.first + chosen.start)), [note]
+
+
+def _advice(card: ModelCard) -> list[str]:
+    """A note for a model that was trained with references in every triple, and is to do without."""
+    if card.parsed_recipe().training.diffusion.augmentation.references < 1:
+        return []
+    note = "the model was trained with references in every triple and has none here"
+    console.print(f"references: {note}; --references gives them", markup=False)
+    return [note]
+
+
+def _clip(request: ReferenceRequest, card: ModelCard) -> _Found:
+    """The clip that was named, and its keypoints."""
+    from signgen.data.video import open_frames
+    from signgen.poses.convert import to_skeleton
+    from signgen.poses.readers import read_poses
+
+    if request.poses is None:
+        raise PoseError("--references without --reference-poses", expected="a clip of the person and its keypoints")
+    path = Path(str(request.clip))
+    frames = open_frames(path)
+    poses = to_skeleton(read_poses(request.poses, size=(frames.width, frames.height), fps=frames.fps), card.skeleton)
+    if len(poses) < frames.num_frames:
+        raise PoseError(
+            f"{request.poses}: keypoints for {len(poses)} frames, {path} has {frames.num_frames}",
+            expected="one pose per frame of the references",
+        )
+    return _Found(frames, poses[: frames.num_frames], 0, str(path))
+
+
+def _training(request: ReferenceRequest, rendered: Rendered) -> _Found:
+    """The training frames of the clip that is rendered."""
+    from signgen.data.pairset import PairSet
+
+    if request.poses is not None:
+        raise PoseError("--reference-poses with --references training", expected="the pair set's own keypoints")
+    if rendered.pairs is None:
+        raise PairSetError("--references training: the pair set is not at hand", fix="name it with --pairs")
+    pairs = PairSet.load(rendered.pairs)
+    record = pairs.find(rendered.name, rendered.path)
+    if record is None or not record.train_frames:
+        raise PairSetError(
+            f"--references training: {pairs.folder} has no training frames of {rendered.name}",
+            expected="a clip that the model was trained on",
+            fix="name another clip of the person, or render without --references",
+        )
+    poses = pairs.poses(record.name)[record.train_frames.start : record.train_frames.stop]
+    return _Found(pairs.frames(record.name), poses, record.train_frames.start, f"{record.name}'s training part")

@@ -20,7 +20,7 @@ from signgen.cli.model_options import (
     Threads,
     sampling_of,
 )
-from signgen.cli.references import ReferenceRequest, with_references
+from signgen.cli.references import TRAINING, ReferenceRequest, Rendered, with_references
 from signgen.errors import Interrupted, PairSetError, PoseError, VideoError
 from signgen.interrupts import deferred_interrupt
 
@@ -80,15 +80,16 @@ def render(
         ),
     ] = None,
     references: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Further frames of the person (a video or frame folder): the part warp takes body and hands from the"
-            " nearest of them.",
+            metavar="CLIP|training",
+            help="Further frames of the person: the part warp takes body and hands from the nearest of them. A video or"
+            " frame folder; training: the frames of SOURCE that the model was trained on.",
             rich_help_panel=INPUT,
         ),
     ] = None,
     reference_poses: Annotated[
-        Path | None, typer.Option(help="Keypoints of --references, one per frame.", rich_help_panel=INPUT)
+        Path | None, typer.Option(help="Keypoints of the clip that --references names.", rich_help_panel=INPUT)
     ] = None,
     reference_frames: Annotated[
         str | None,
@@ -172,9 +173,15 @@ def render(
     sampling = sampling_of(card, steps=steps, solver=solver, w_c=w_c, w_f=w_f, noise_scale=noise_scale, precision=dtype)
     if report and real is None:
         raise VideoError("--report without the truth", fix="name the real frames with --truth")
-    wanted_too = ReferenceRequest(references, reference_poses, reference_frames)
-    person, notes = with_references(person, wanted_too, card, clean)
-    scored = _scored(real, sequence, person, model, card, pairs, clip, notes) if real is not None else None
+    known = pairs or _trained_on(model, card)
+    person, notes = with_references(
+        person,
+        ReferenceRequest(references, reference_poses, reference_frames),
+        card,
+        clean,
+        Rendered(clip or source.stem, source, known),
+    )
+    scored = _scored(real, sequence, person, known, clip, notes) if real is not None else None
 
     quiet_libraries()
     pipeline, card = load_model(model)
@@ -201,7 +208,7 @@ def render(
     if scored is not None:
         settings = {"seed": seed, "frames": [part.start, part.stop], **sampling.model_dump()}
         files = {
-            "references": references,
+            "references": Path(references) if references not in (None, TRAINING) else None,
             "source": source,
             "keypoints": poses,
             "model": model,
@@ -327,8 +334,6 @@ def _scored(
     real: FrameSource,
     poses: PoseSequence,
     source: Source,
-    model: Path,
-    card: ModelCard,
     pairs: Path | None,
     clip: str | None,
     notes: list[str],
@@ -337,10 +342,9 @@ def _scored(
     from signgen.cli.scoring import make_scorer
     from signgen.rendering.output import Truth
 
-    known = pairs or _trained_on(model, card)
     keypoints = poses.resized(real.width, real.height).keypoints
     named = clip or real.path.stem
-    scorer = make_scorer(real, keypoints, source.frame, known, named, notes=tuple(notes), quick=True)
+    scorer = make_scorer(real, keypoints, source.frame, pairs, named, notes=tuple(notes), quick=True)
     return Truth(real, scorer)
 
 

@@ -81,7 +81,8 @@ class TripleDataset(Dataset):
             "target_id": torch.tensor((clip << 32) + target),
         }
         if self.part_warps is not None:
-            warped = self.part_warps(name, source, target)
+            share = self.augmentation.references
+            warped = self.part_warps(name, source, target, referenced=bool(share) and rng.random() < share)
             parts = [_moved(channels, warp, mirrored) for channels in (warped[..., :3], warped[..., 3:])]
             item["part_warp"] = torch.cat([_chw(part) for part in parts])
         return item

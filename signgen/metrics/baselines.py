@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from signgen.data.pairset import ClipRecord, PairSet
+from signgen.data.pairset import PairSet
 from signgen.data.video import FrameSource
 from signgen.errors import PairSetError
 from signgen.poses.parts import pose_distance
@@ -83,7 +83,7 @@ def nearest_pose(pairs: PairSet, clip: str, size: tuple[int, int], path: Path | 
     signer was trained on; otherwise everybody's, and `summary` says so. Where there are none it answers None for every
     pose.
     """
-    record = _find(pairs, clip, path)
+    record = pairs.find(clip, path)
     everybody = {
         name: numbers
         for name, numbers in training_frames(pairs).items()
@@ -114,10 +114,3 @@ def training_frames(pairs: PairSet) -> dict[str, np.ndarray]:
         rows = triples[triples["clip"] == index]
         frames[pairs.clips[index].name] = np.union1d(rows["source"], rows["target"])
     return frames
-
-
-def _find(pairs: PairSet, clip: str, path: Path | None) -> ClipRecord | None:
-    for record in pairs.clips:
-        if record.name == clip or (path is not None and record.path.resolve() == path.resolve()):
-            return record
-    return None

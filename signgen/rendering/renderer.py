@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -17,10 +18,11 @@ from signgen.models.pipeline import SignerPipeline, clip_noise
 from signgen.poses.draw import draw_pose
 from signgen.poses.sequence import PoseSequence, window_frames
 from signgen.rendering.strips import to_uint8
-from signgen.warp.bank import source_bank
+from signgen.warp.bank import SourceBank, source_bank
 from signgen.warp.compose import part_warp, unmoved
 from signgen.warp.references import References
 
+BANKS = 48  # of references, kept at hand
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -109,14 +111,16 @@ class Renderer:
         """As `part_warps`. Chosen for the whole sequence at once, so that a part of it is rendered like the whole."""
         known = list(self._points(clip.poses))
 
-        def frame(number: int) -> np.ndarray:
-            place = clip.first + number
-            image = source.frame if number == len(clip.poses) else clip.frames.read(place, place + 1)[0]
-            return self.canvas.fit_frame(image)
-
         if source.pose is not None:
             known.append(self._points(source.pose)[0])
-        references = References(known, frame)
+
+        @lru_cache(BANKS)
+        def bank(number: int) -> SourceBank | None:
+            place = clip.first + number
+            image = source.frame if number == len(clip.poses) else clip.frames.read(place, place + 1)[0]
+            return source_bank(self.canvas.fit_frame(image), known[number])
+
+        references = References(known, bank)
         choices = references.choose(points)
         return lambda part: np.stack([references.warp(points[n], choices[n]).channels() for n in part])
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from signgen.warp.anatomy import SIDES, Anatomy, anatomy
-from signgen.warp.bank import SourceBank, source_bank
+from signgen.warp.bank import SourceBank
 from signgen.warp.compose import Warped, part_warp
 
-BANKS = 48  # kept at hand
 _CHANGE = {"body": 0.25, "hand": 0.6}  # the price of a change, in the units of the distances
 _ABSENT = 1.0  # distance to a frame that does not show an arm, or the hand, that the target has
 
@@ -33,33 +31,47 @@ class Choice:
 class References:
     """Frames of one person, on one canvas.
 
-    keypoints: (133, 3) of each, in its pixels. frame: number -> uint8 (H, W, 3), called for the chosen ones. Frames
-    without both shoulders are never chosen; there has to be one with them.
+    keypoints: (133, 3) of each, in its pixels. bank: number -> what source_bank makes of that frame, called for the
+    chosen ones whenever they are needed. Frames without both shoulders are never chosen; there has to be one with them.
     """
 
-    def __init__(self, keypoints: Sequence[np.ndarray], frame: Callable[[int], np.ndarray]) -> None:
+    def __init__(self, keypoints: Sequence[np.ndarray], bank: Callable[[int], SourceBank | None]) -> None:
         bodies = [anatomy(points) for points in keypoints]
         self._numbers = [number for number, body in enumerate(bodies) if body is not None]
         self._bodies = [body for body in bodies if body is not None]
         if not self._bodies:
             raise ValueError("no frame with both shoulders")
-        self._bank = lru_cache(BANKS)(lambda number: source_bank(frame(number), keypoints[number]))
+        self._bank = bank
 
     def choose(self, keypoints: np.ndarray) -> list[Choice]:
         """(T, 133, 3) of a sequence -> one choice for each of its poses."""
         targets = [anatomy(points) for points in keypoints]
-        body = np.array([[_body_gap(target, body) for body in self._bodies] for target in targets])
-        chosen = [cheapest_path(body, _CHANGE["body"])]
-        for side in SIDES:
-            gaps = np.array([[_hand_gap(target, body, side) for body in self._bodies] for target in targets])
-            chosen.append(cheapest_path(gaps, _CHANGE["hand"]))
-        return [Choice(*(self._numbers[place] for place in places)) for places in zip(*chosen, strict=True)]
+        costs = np.array([self._gaps(target, self._bodies) for target in targets])  # T, N, 3
+        body, left, right = costs.transpose(2, 0, 1)
+        paths = (
+            cheapest_path(body, _CHANGE["body"]),
+            cheapest_path(left, _CHANGE["hand"]),
+            cheapest_path(right, _CHANGE["hand"]),
+        )
+        return [Choice(*(self._numbers[place] for place in places)) for places in zip(*paths, strict=True)]
+
+    def nearest(self, keypoints: np.ndarray, allowed: Callable[[int], bool]) -> Choice | None:
+        """(133, 3) of one pose -> the nearest among the frames whose numbers are allowed; None where there are none."""
+        places = [place for place, number in enumerate(self._numbers) if allowed(number)]
+        if not places:
+            return None
+        best = self._gaps(anatomy(keypoints), [self._bodies[place] for place in places]).argmin(0)
+        return Choice(*(self._numbers[places[place]] for place in best))
+
+    @staticmethod
+    def _gaps(target: Anatomy | None, bodies: Sequence[Anatomy]) -> np.ndarray:
+        """(N, 3): distances to each in body, left and right hand."""
+        return np.array([[_body_gap(target, body), *(_hand_gap(target, body, s) for s in SIDES)] for body in bodies])
 
     def warp(self, keypoints: np.ndarray, choice: Choice) -> Warped:
         """The person in the pose of (133, 3) keypoints, body and hands from the frames chosen."""
-        body = self._known(choice.body)
-        hands = {"left": self._known(choice.left), "right": self._known(choice.right)}
-        return part_warp(body, keypoints, hands)
+        body, left, right = (self._known(number) for number in (choice.body, choice.left, choice.right))
+        return part_warp(body, keypoints, {"left": left, "right": right})
 
     def _known(self, number: int) -> SourceBank:
         bank = self._bank(number)

@@ -17,7 +17,7 @@ from tests.line import Command
 from tests.study.worlds import key_of, perfect, write_clips, write_images
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Request
 
 Open = Callable[..., "Page"]
 
@@ -47,7 +47,7 @@ def opened(browser: Browser) -> Iterator[Open]:
         inside = address.partition("index.html")[0]
         page.on("console", lambda message: complaints.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url[:80]}"))
+        page.on("requestfailed", lambda request: _note_failure(request, complaints))
         page.on("request", lambda request: _note(request.url, inside, complaints))
         page.goto(address)
         return page
@@ -55,6 +55,12 @@ def opened(browser: Browser) -> Iterator[Open]:
     yield open_page
     context.close()
     assert complaints == []
+
+
+def _note_failure(request: Request, complaints: list[str]) -> None:
+    """What is still loading when the page is left is given up, which is no fault of the page's."""
+    if request.failure != "net::ERR_ABORTED":
+        complaints.append(f"failed: {request.url[:80]} ({request.failure})")
 
 
 def _note(url: str, inside: str, complaints: list[str]) -> None:
@@ -175,6 +181,7 @@ def test_a_reload_loses_nothing(opened: Open, study: Path) -> None:
         ready(page, number)
         page.keyboard.press("ArrowRight")
     ready(page, 3)
+    page.wait_for_timeout(500)  # a browser brings what it keeps to safety in its own time
     page.reload()
     page.get_by_role("button", name="Go on where you stopped (3 of 7 answered)").click()
     ready(page, 3)

@@ -30,7 +30,7 @@ def test_the_cheapest_path_of_all(seed, change):
 
 def test_a_pose_that_is_there_is_chosen_and_its_frame_comes_back():
     _, frames, points = clip(0)
-    references = References(list(points[::10]), lambda number: frames[10 * number])
+    references = References(list(points[::10]), lambda number: source_bank(frames[10 * number], points[10 * number]))
     choices = references.choose(np.repeat(points[::10], 6, 0))  # long enough to be worth a change
     assert [choice.body for choice in choices[2::6]] == [0, 1, 2, 3]
     assert [choice.left for choice in choices[2::6]] == [0, 1, 2, 3]
@@ -44,7 +44,7 @@ def test_a_hand_that_the_first_frame_lacks_is_found_elsewhere():
     hidden = points[0].copy()
     hidden[91:, 2] = 0
     known = [hidden, points[4], points[8]]
-    references = References(known, lambda number: frames[4 * number])
+    references = References(known, lambda number: source_bank(frames[4 * number], known[number]))
     choices = references.choose(points[12:])
     assert {choice.left for choice in choices} <= {1, 2}
     scores = {"alone": [], "with": []}
@@ -64,8 +64,8 @@ def test_frames_without_shoulders_are_never_chosen_and_one_with_them_is_needed()
     _, frames, points = clip(0)
     nobody = points[0].copy()
     nobody[6] = np.nan
-    references = References([nobody, points[5]], lambda number: frames[5 * number])
+    references = References([nobody, points[5]], lambda number: source_bank(frames[5 * number], points[5 * number]))
     choices = references.choose(np.stack([points[0], nobody]))
     assert {number for choice in choices for number in (choice.body, choice.left, choice.right)} == {1}
     with pytest.raises(ValueError, match="both shoulders"):
-        References([nobody], lambda number: frames[number])
+        References([nobody], lambda number: source_bank(frames[number], nobody))
