@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -79,10 +80,13 @@ def source_bank(frame: np.ndarray, keypoints: np.ndarray) -> SourceBank | None:
     )
 
 
+@lru_cache(4)
 def pixel_grid(width: int, height: int) -> np.ndarray:
-    """float32 (H, W, 2): each pixel's x, y."""
+    """float32 (H, W, 2), read-only: each pixel's x, y."""
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return np.stack([x, y], -1)
+    grid = np.stack([x, y], -1)
+    grid.flags.writeable = False
+    return grid
 
 
 def person_mask(frame: np.ndarray, keypoints: np.ndarray) -> np.ndarray:

@@ -13,6 +13,8 @@ from signgen.warp.bank import Layer, SourceBank, pixel_grid
 from signgen.warp.geometry import affine, follow_bones, scale_of, similarity
 
 MASKS = ("moved", "hands", "painted")
+_COLOURS = 3
+_MOVED, _HANDS, _PAINTED = range(_COLOURS, _COLOURS + len(MASKS))
 _SHARPNESS = 2.0  # of the blend between bones: weights fall with the distance to the power of twice this
 _NECK = (0.15, 0.5)  # on the way from the shoulders to the middle of the face, torso turns into head
 _LEAST_FACE = 20  # points of 68
@@ -50,39 +52,45 @@ def part_warp(bank: SourceBank, keypoints: np.ndarray, hands: Mapping[str, Sourc
     target = anatomy(keypoints)
     canvas = _Canvas(bank)
     if target is not None:
-        trunk = similarity(*_torso_points(target, bank.body))
-        canvas.trunk(bank, target, trunk)
+        torso = _torso(target, bank.body)
+        across = _thickness(torso)
+        canvas.trunk(bank, target, torso)
         for side in SIDES:
-            canvas.arm(bank, target, side)
+            canvas.arm(bank, target, side, across)
         for side in SIDES:
-            canvas.hand((hands or {}).get(side, bank), target, side)
+            other = (hands or {}).get(side, bank)
+            canvas.hand(other, target, side, across if other is bank else _thickness(_torso(target, other.body)))
     return canvas.result()
 
 
-def _torso_points(target: Anatomy, source: Anatomy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points of both torsos, and their weights."""
+def _torso(target: Anatomy, source: Anatomy) -> np.ndarray:
+    """The similarity that carries the target's torso to the source's."""
     if target.hips is None or source.hips is None:
-        return target.shoulders, source.shoulders, np.ones(2)
+        return similarity(target.shoulders, source.shoulders)
     weights = np.array([1, 1, 0.25, 0.25])
-    return np.vstack([target.shoulders, target.hips]), np.vstack([source.shoulders, source.hips]), weights
+    here, there = np.vstack([target.shoulders, target.hips]), np.vstack([source.shoulders, source.hips])
+    return similarity(here, there, weights)
 
 
-def _thickness(target: Anatomy, source: Anatomy) -> float:
+def _thickness(torso: np.ndarray) -> float:
     """How many source pixels across a limb are one of the target."""
-    return float(np.clip(scale_of(similarity(*_torso_points(target, source))), 1 / _THICKEST, _THICKEST))
+    return float(np.clip(scale_of(torso), 1 / _THICKEST, _THICKEST))
 
 
 class _Canvas:
-    """The picture in the making, float32 0..255: layers are laid over it from the back to the front."""
+    """The picture in the making: layers are laid over it from the back to the front.
+
+    _planes: float32 (6, H, W), 0..255: R, G, B, then MASKS. Planes, because NumPy is slow over a last axis of three.
+    """
 
     def __init__(self, bank: SourceBank) -> None:
         height, width = bank.background.shape[:2]
         self._size = (width, height)
         self._grid = pixel_grid(width, height)
-        self._image = bank.background.astype(np.float32)
-        self._moved = np.zeros((height, width), np.float32)
-        self._hands = np.zeros((height, width), np.float32)
-        self._painted = bank.person.astype(np.float32)
+        self._planes = np.zeros((_COLOURS + len(MASKS), height, width), np.float32)
+        for plane, colour in zip(self._planes, cv2.split(bank.background), strict=False):
+            plane[:] = colour
+        self._planes[_PAINTED] = bank.person
 
     def trunk(self, bank: SourceBank, target: Anatomy, torso: np.ndarray) -> None:
         """Torso and head by two similarities, blended over the neck."""
@@ -117,21 +125,19 @@ class _Canvas:
         part = places[box[1] : box[3], box[0] : box[2]]
         part += moved.reshape(part.shape)
 
-    def arm(self, bank: SourceBank, target: Anatomy, side: str) -> None:
+    def arm(self, bank: SourceBank, target: Anatomy, side: str, across: float) -> None:
         """Upper arm and forearm, each by its own bone."""
         layer, here, there = bank.arms[side], target.arms[side], bank.body.arms[side]
         if layer is None or here is None or there is None:
             return
-        across = _thickness(target, bank.body)
-        box = self._box(here, _REACH * target.width)
+        radii = np.array([UPPER_ARM, FOREARM], np.float32) * (bank.body.width / across)
+        box = self._box(here, min(_REACH * target.width, float(radii.max()) + 1))
         grid = self._part(box)
         gaps, places = follow_bones(grid, here[_ARM_BONES], there[_ARM_BONES], across)
-        radii = np.array([UPPER_ARM, FOREARM], np.float32) * (bank.body.width / across)
         self._lay(layer, _blended(gaps, places), box, within=_within(gaps, radii))
 
-    def hand(self, bank: SourceBank, target: Anatomy, side: str) -> None:
+    def hand(self, bank: SourceBank, target: Anatomy, side: str, across: float) -> None:
         """The palm by an affine map, each phalanx by its bone."""
-        across = _thickness(target, bank.body)
         layer, here, there = bank.hands[side], target.hands[side], bank.body.hands[side]
         if layer is None or here is None or there is None:
             return
@@ -140,7 +146,7 @@ class _Canvas:
         if len(palm) < 3 or not both[0]:
             return
         size = target.palm_size(side)
-        box = self._box(here[both], size)
+        box = self._box(here[both], min(size, FINGER * size + 1))
         grid = self._part(box)
         # The palm is near where one of its own bones is, and moves as a whole.
         metacarpals = [(0, point) for point in palm[1:]]
@@ -154,8 +160,8 @@ class _Canvas:
         self._lay(layer, _blended(gaps, places), box, within=_within(gaps, FINGER * size), hand=True)
 
     def result(self) -> Warped:
-        masks = np.stack([self._moved, self._hands, self._painted])
-        return Warped(*(np.clip(np.rint(values), 0, 255).astype(np.uint8) for values in (self._image, masks)))
+        planes = [cv2.convertScaleAbs(plane) for plane in self._planes]
+        return Warped(cv2.merge(planes[:_COLOURS]), np.stack(planes[_COLOURS:]))
 
     def _box(self, points: np.ndarray, reach: float) -> tuple[int, int, int, int]:
         low = np.clip(np.floor(points.min(0) - reach), 0, self._size).astype(int)
@@ -180,16 +186,16 @@ class _Canvas:
         if x1 <= x0 or y1 <= y0:
             return
         rgba = cv2.remap(layer.rgba, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        rgba = rgba * np.asarray(within, np.float32)[..., None]
-        alpha = rgba[..., 3]
-        through = 1 - alpha / 255
-        part = np.s_[y0:y1, x0:x1]
-        self._image[part] = self._image[part] * through[..., None] + rgba[..., :3]
-        self._moved[part] = self._moved[part] * through + alpha
-        self._hands[part] = self._hands[part] * through + (alpha if hand else 0)
-        self._painted[part] *= through
+        *colours, alpha = (np.multiply(plane, within, dtype=np.float32) for plane in cv2.split(rgba))
+        part = self._planes[:, y0:y1, x0:x1]
+        part *= 1 - alpha / 255
+        for plane, colour in zip(part, colours, strict=False):
+            plane += colour
+        part[_MOVED] += alpha
+        if hand:
+            part[_HANDS] += alpha
         if painted is not None:
-            self._painted[part] += painted * (alpha / 255)
+            part[_PAINTED] += painted * (alpha / 255)
 
 
 def _blended(gaps: np.ndarray, places: np.ndarray) -> np.ndarray:
