@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from signgen.data.array_cache import ArrayCache
+from signgen.data.bank_cache import BankCache
 from signgen.data.canvas_frames import CanvasFrames
-from signgen.warp.bank import SourceBank, source_bank
+from signgen.warp.bank import SourceBank
 from signgen.warp.compose import part_warp, unmoved
 
 WARP_BYTES = 1 << 30
@@ -14,11 +15,12 @@ BANKS = 64  # source banks at hand
 
 
 class PartWarps:
-    """Warps of a pair set's frames, not augmented; the latest are kept in memory."""
+    """Warps of a pair set's frames, not augmented; the latest are kept in memory, banks on disk as well."""
 
     def __init__(self, frames: CanvasFrames) -> None:
         self.frames = frames
         self._warped = ArrayCache(WARP_BYTES)
+        self.stored = BankCache(frames.pairs.folder, frames.canvas)
         self._banks: dict[tuple[str, int], SourceBank | None] = {}
 
     def __call__(self, clip: str, source: int, target: int) -> np.ndarray:
@@ -35,5 +37,6 @@ class PartWarps:
         if (clip, source) not in self._banks:
             while len(self._banks) >= BANKS:
                 self._banks.pop(next(iter(self._banks)))
-            self._banks[clip, source] = source_bank(self.frames(clip, source), self.frames.keypoints(clip)[source])
+            frame, keypoints = self.frames(clip, source), self.frames.keypoints(clip)[source]
+            self._banks[clip, source] = self.stored.bank(clip, source, frame, keypoints)
         return self._banks[clip, source]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 from rich.console import Console
+from rich.markup import escape
 
 from signgen.config import Augmentation, Recipe, StageSettings, load_recipe
 from signgen.data.canvas import Canvas
@@ -138,8 +139,16 @@ class TrainingRun:
         seen = {"window": self.recipe.pose_window, "part_warp": self.recipe.part_warp}
         stage = DiffusionStage(self.recipe, pipeline, self._validation(**seen), self.accelerator.device)
         dataset = self._triples("train", stage.settings.augmentation, **seen)
+        self._tell_of_cache(dataset)
         stage.calibrate(dataset)
         return self._train_stage(stage, dataset)
+
+    def _tell_of_cache(self, dataset: TripleDataset) -> None:
+        """Say where source banks cannot be kept: every loader process, and every run, then builds its own."""
+        warps = dataset.part_warps
+        if warps is not None and not warps.stored.writable and self.accelerator.is_main_process:
+            folder = escape(str(warps.stored.folder))
+            self.console.print(f"[yellow]note[/] {folder} cannot be written: source banks are kept in memory only")
 
     def _train_stage(self, stage: Stage, dataset: TripleDataset) -> int:
         """Run the loop; returns the number of steps."""

@@ -11,6 +11,8 @@ import numpy as np
 from signgen.warp.anatomy import FINGER, FOREARM, PALM, PALM_MARGIN, PHALANGES, SIDES, UPPER_ARM, Anatomy, anatomy
 from signgen.warp.geometry import distance
 
+VERSION = 1  # one more whenever `source_bank` makes another bank of the same frame: those on disk are built anew
+
 _SLEEVE = 1.7  # times its thickness, what is not trunk or head belongs to the arm
 _UNDER = 0.12  # shoulder widths that the trunk reaches under the arms
 _SURE = 0.6  # of a limb's thickness is the person beyond doubt
