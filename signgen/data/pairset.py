@@ -1,7 +1,7 @@
 """A pair-set folder in, PairSet out.
 
 PAIRS/triples.parquet, clips.parquet, poses/<clip>.poses.npz, meta.json (written last: without it, PAIRS is incomplete);
-optionally PAIRS/store (signgen.data.store).
+optionally PAIRS/store (signgen.data.store) and, from training, PAIRS/cache (signgen.data.bank_cache).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 from rich.console import Console
+from rich.markup import escape
 
 from signgen.config import Augmentation, Recipe, StageSettings, load_recipe
 from signgen.data.canvas import Canvas
@@ -138,26 +139,46 @@ class TrainingRun:
         seen = {"window": self.recipe.pose_window, "part_warp": self.recipe.part_warp}
         stage = DiffusionStage(self.recipe, pipeline, self._validation(**seen), self.accelerator.device)
         dataset = self._triples("train", stage.settings.augmentation, **seen)
+        self._tell_of_cache(dataset)
+        began = time.monotonic()
+        self._prepare_references(dataset)
         stage.calibrate(dataset)
-        return self._train_stage(stage, dataset)
+        return self._train_stage(stage, dataset, time.monotonic() - began)
 
-    def _train_stage(self, stage: Stage, dataset: TripleDataset) -> int:
-        """Run the loop; returns the number of steps."""
+    def _prepare_references(self, dataset: TripleDataset) -> None:
+        """Cut out the frames that part warps will be made of, before steps are timed."""
+        if dataset.part_warps is None or not dataset.augmentation.references:
+            return
+        clips = [clip.name for clip in self.pairs.clips if clip.train_frames]
+        with progress_bar(self.console, disable=not self.accelerator.is_main_process) as progress:
+            task = progress.add_task("references", total=len(clips), note="")
+            for _ in dataset.part_warps.prepare(clips):
+                progress.advance(task)
+
+    def _tell_of_cache(self, dataset: TripleDataset) -> None:
+        """Say where source banks cannot be kept: every loader process, and every run, then builds its own."""
+        warps = dataset.part_warps
+        if warps is not None and not warps.stored.writable and self.accelerator.is_main_process:
+            folder = escape(str(warps.stored.folder))
+            self.console.print(f"[yellow]note[/] {folder} cannot be written: source banks are kept in memory only")
+
+    def _train_stage(self, stage: Stage, dataset: TripleDataset, spent: float = 0.0) -> int:
+        """Run the loop; returns the number of steps. spent: seconds of the stage that are gone already."""
         main = self.accelerator.is_main_process
-        loop = Loop(stage, dataset, self._plan(stage.settings), self.folder, self.accelerator, self.recipe.seed)
+        loop = Loop(stage, dataset, self._plan(stage.settings, spent), self.folder, self.accelerator, self.recipe.seed)
         with progress_bar(self.console, disable=not main) as progress:
             task = progress.add_task(f"stage {stage.name}", total=loop.at.steps, note="")
             loop.train(progress, task, self.recipe.training.workers)
         self.accelerator.free_memory()
         return loop.at.step
 
-    def _plan(self, settings: StageSettings) -> Plan:
+    def _plan(self, settings: StageSettings, spent: float) -> Plan:
         minutes = self.options.max_minutes
         if minutes is None:
             return Plan(settings.steps)
         stages = (self.recipe.training.fusion, self.recipe.training.diffusion)
         shares = sum(s.share for s in stages) if self.recipe.fusion.enabled else settings.share
-        return Plan(None, minutes * 60 * BUDGET_FOR_STEPS * settings.share / shares)
+        return Plan(None, minutes * 60 * BUDGET_FOR_STEPS * settings.share / shares - spent)
 
     def _finished(self, stage: str) -> bool:
         progress = read_progress(self.folder, stage)

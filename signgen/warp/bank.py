@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from signgen.warp.anatomy import FINGER, FOREARM, PALM, PALM_MARGIN, PHALANGES, SIDES, UPPER_ARM, Anatomy, anatomy
 from signgen.warp.geometry import distance
+
+VERSION = 1  # one more whenever `source_bank` makes another bank of the same frame: those on disk are built anew
 
 _SLEEVE = 1.7  # times its thickness, what is not trunk or head belongs to the arm
 _UNDER = 0.12  # shoulder widths that the trunk reaches under the arms
@@ -79,10 +82,13 @@ def source_bank(frame: np.ndarray, keypoints: np.ndarray) -> SourceBank | None:
     )
 
 
+@lru_cache(4)
 def pixel_grid(width: int, height: int) -> np.ndarray:
-    """float32 (H, W, 2): each pixel's x, y."""
+    """float32 (H, W, 2), read-only: each pixel's x, y."""
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return np.stack([x, y], -1)
+    grid = np.stack([x, y], -1)
+    grid.flags.writeable = False
+    return grid
 
 
 def person_mask(frame: np.ndarray, keypoints: np.ndarray) -> np.ndarray:

@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 
 from signgen.warp.anatomy import FACE, FINGER, FOREARM, PALM, PHALANGES, SIDES, UPPER_ARM, Anatomy, anatomy
-from signgen.warp.bank import Layer, SourceBank, pixel_grid
-from signgen.warp.geometry import affine, follow_bones, scale_of, similarity
+from signgen.warp.bank import Layer, SourceBank
+from signgen.warp.geometry import Carried, affine, carry, follow_bones, scale_of, similarity
 
 MASKS = ("moved", "hands", "painted")
-_SHARPNESS = 2.0  # of the blend between bones: weights fall with the distance to the power of twice this
+_COLOURS = 3
+_MOVED, _HANDS, _PAINTED = range(_COLOURS, _COLOURS + len(MASKS))
 _NECK = (0.15, 0.5)  # on the way from the shoulders to the middle of the face, torso turns into head
 _LEAST_FACE = 20  # points of 68
 _SPREAD, _FURTHEST = 0.1, 0.25  # widths of the face: how far around a point it is felt, and how far it may move
@@ -50,52 +51,58 @@ def part_warp(bank: SourceBank, keypoints: np.ndarray, hands: Mapping[str, Sourc
     target = anatomy(keypoints)
     canvas = _Canvas(bank)
     if target is not None:
-        trunk = similarity(*_torso_points(target, bank.body))
-        canvas.trunk(bank, target, trunk)
+        torso = _torso(target, bank.body)
+        across = _thickness(torso)
+        canvas.trunk(bank, target, torso)
         for side in SIDES:
-            canvas.arm(bank, target, side)
+            canvas.arm(bank, target, side, across)
         for side in SIDES:
-            canvas.hand((hands or {}).get(side, bank), target, side)
+            other = (hands or {}).get(side, bank)
+            canvas.hand(other, target, side, across if other is bank else _thickness(_torso(target, other.body)))
     return canvas.result()
 
 
-def _torso_points(target: Anatomy, source: Anatomy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points of both torsos, and their weights."""
+def _torso(target: Anatomy, source: Anatomy) -> np.ndarray:
+    """The similarity that carries the target's torso to the source's."""
     if target.hips is None or source.hips is None:
-        return target.shoulders, source.shoulders, np.ones(2)
+        return similarity(target.shoulders, source.shoulders)
     weights = np.array([1, 1, 0.25, 0.25])
-    return np.vstack([target.shoulders, target.hips]), np.vstack([source.shoulders, source.hips]), weights
+    here, there = np.vstack([target.shoulders, target.hips]), np.vstack([source.shoulders, source.hips])
+    return similarity(here, there, weights)
 
 
-def _thickness(target: Anatomy, source: Anatomy) -> float:
+def _thickness(torso: np.ndarray) -> float:
     """How many source pixels across a limb are one of the target."""
-    return float(np.clip(scale_of(similarity(*_torso_points(target, source))), 1 / _THICKEST, _THICKEST))
+    return float(np.clip(scale_of(torso), 1 / _THICKEST, _THICKEST))
 
 
 class _Canvas:
-    """The picture in the making, float32 0..255: layers are laid over it from the back to the front."""
+    """The picture in the making: layers are laid over it from the back to the front.
+
+    _planes: float32 (6, H, W), 0..255: R, G, B, then MASKS. Planes, because NumPy is slow over a last axis of three.
+    """
 
     def __init__(self, bank: SourceBank) -> None:
         height, width = bank.background.shape[:2]
         self._size = (width, height)
-        self._grid = pixel_grid(width, height)
-        self._image = bank.background.astype(np.float32)
-        self._moved = np.zeros((height, width), np.float32)
-        self._hands = np.zeros((height, width), np.float32)
-        self._painted = bank.person.astype(np.float32)
+        self._x, self._y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+        self._planes = np.zeros((_COLOURS + len(MASKS), height, width), np.float32)
+        for plane, colour in zip(self._planes, cv2.split(bank.background), strict=False):
+            plane[:] = colour
+        self._planes[_PAINTED] = bank.person
 
     def trunk(self, bank: SourceBank, target: Anatomy, torso: np.ndarray) -> None:
         """Torso and head by two similarities, blended over the neck."""
-        places = self._grid @ torso[:, :2].T + torso[:, 2]
+        places = carry(torso, self._x, self._y)
         head = np.intersect1d(target.head, bank.body.head)
         if len(head) >= 3:
             turned = similarity(target.points[head], bank.body.points[head])
-            to_face = target.points[head].mean(0) - target.neck
-            way = (self._grid - target.neck) @ (to_face / max(float(to_face @ to_face), 1e-6))
-            share = _smoothstep(way, *_NECK)[..., None]
-            places += share * (self._grid @ turned[:, :2].T + turned[:, 2] - places)
+            way = target.points[head].mean(0) - target.neck
+            way /= max(float(way @ way), 1e-6)
+            along = carry(np.array([[*way, -way @ target.neck]], np.float32), self._x, self._y)
+            places += _smoothstep(along, *_NECK) * carry(turned - torso, self._x, self._y)
             self._features(places, target.points, bank.body.points, np.intersect1d(head, FACE), turned)
-        filled = cv2.remap(bank.filled, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        filled = cv2.remap(bank.filled, places[0], places[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         self._lay(bank.trunk, places, (0, 0, *self._size), painted=filled)
 
     def _features(
@@ -110,28 +117,29 @@ class _Canvas:
         left = np.clip(there[face] - (points @ turned[:, :2].T + turned[:, 2]), -_FURTHEST * width, _FURTHEST * width)
         reach = max(1.0, _SPREAD * width)
         box = self._box(points, 2 * reach)
-        pixels = self._part(box).reshape(-1, 2)
-        apart = (pixels**2).sum(1)[:, None] - 2 * pixels @ points.T + (points**2).sum(1)
-        near = np.exp(-0.5 * np.maximum(apart, 0) / reach**2)
-        moved = near @ left / (near.sum(1, keepdims=True) + _STIFF)
-        part = places[box[1] : box[3], box[0] : box[2]]
-        part += moved.reshape(part.shape)
+        x, y = self._part(box)
+        # A Gaussian of a distance in the plane is that of its x times that of its y.
+        near_x, near_y = (
+            np.exp(-0.5 * ((line - points[:, axis, None]) / reach) ** 2) for axis, line in enumerate((x, y))
+        )
+        near = near_y.T @ near_x + _STIFF
+        part = places[:, box[1] : box[3], box[0] : box[2]]
+        for plane, over in zip(part, left.T, strict=True):
+            plane += near_y.T @ (over[:, None] * near_x) / near
 
-    def arm(self, bank: SourceBank, target: Anatomy, side: str) -> None:
+    def arm(self, bank: SourceBank, target: Anatomy, side: str, across: float) -> None:
         """Upper arm and forearm, each by its own bone."""
         layer, here, there = bank.arms[side], target.arms[side], bank.body.arms[side]
         if layer is None or here is None or there is None:
             return
-        across = _thickness(target, bank.body)
-        box = self._box(here, _REACH * target.width)
-        grid = self._part(box)
-        gaps, places = follow_bones(grid, here[_ARM_BONES], there[_ARM_BONES], across)
         radii = np.array([UPPER_ARM, FOREARM], np.float32) * (bank.body.width / across)
-        self._lay(layer, _blended(gaps, places), box, within=_within(gaps, radii))
+        box = self._box(here, min(_REACH * target.width, float(radii.max()) + 1))
+        part = self._part(box)
+        carried = follow_bones(*part, here[_ARM_BONES], there[_ARM_BONES], across)
+        self._lay(layer, _blended(carried, *part), box, within=_within(carried.gaps, radii))
 
-    def hand(self, bank: SourceBank, target: Anatomy, side: str) -> None:
+    def hand(self, bank: SourceBank, target: Anatomy, side: str, across: float) -> None:
         """The palm by an affine map, each phalanx by its bone."""
-        across = _thickness(target, bank.body)
         layer, here, there = bank.hands[side], target.hands[side], bank.body.hands[side]
         if layer is None or here is None or there is None:
             return
@@ -140,30 +148,29 @@ class _Canvas:
         if len(palm) < 3 or not both[0]:
             return
         size = target.palm_size(side)
-        box = self._box(here[both], size)
-        grid = self._part(box)
+        box = self._box(here[both], min(size, FINGER * size + 1))
+        part = self._part(box)
         # The palm is near where one of its own bones is, and moves as a whole.
         metacarpals = [(0, point) for point in palm[1:]]
         bones = np.array([*metacarpals, *((a, b) for a, b in PHALANGES if both[a] and both[b])])
         thick = float(np.clip(bank.body.palm_size(side) / size, across / _THICKEST, across * _THICKEST))
-        gaps, places = follow_bones(grid, here[bones], there[bones], thick)
-        flat = affine(here[palm], there[palm])
-        places[len(metacarpals) - 1] = grid @ flat[:, :2].T + flat[:, 2]
-        gaps[len(metacarpals) - 1] = gaps[: len(metacarpals)].min(0)
-        gaps, places = gaps[len(metacarpals) - 1 :], places[len(metacarpals) - 1 :]
-        self._lay(layer, _blended(gaps, places), box, within=_within(gaps, FINGER * size), hand=True)
+        carried = follow_bones(*part, here[bones], there[bones], thick)
+        carried = carried.first_as_one(len(metacarpals), affine(here[palm], there[palm]))
+        within = _within(carried.gaps.min(0, keepdims=True), FINGER * size)
+        self._lay(layer, _blended(carried, *part), box, within=within, hand=True)
 
     def result(self) -> Warped:
-        masks = np.stack([self._moved, self._hands, self._painted])
-        return Warped(*(np.clip(np.rint(values), 0, 255).astype(np.uint8) for values in (self._image, masks)))
+        planes = [cv2.convertScaleAbs(plane) for plane in self._planes]
+        return Warped(cv2.merge(planes[:_COLOURS]), np.stack(planes[_COLOURS:]))
 
     def _box(self, points: np.ndarray, reach: float) -> tuple[int, int, int, int]:
         low = np.clip(np.floor(points.min(0) - reach), 0, self._size).astype(int)
         high = np.clip(np.ceil(points.max(0) + reach) + 1, 0, self._size).astype(int)
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
-    def _part(self, box: tuple[int, int, int, int]) -> np.ndarray:
-        return self._grid[box[1] : box[3], box[0] : box[2]]
+    def _part(self, box: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """x (w,) and y (h,) of the box's pixels."""
+        return self._x[box[0] : box[2]], self._y[box[1] : box[3]]
 
     def _lay(
         self,
@@ -174,36 +181,45 @@ class _Canvas:
         within: np.ndarray | float = 1.0,
         hand: bool = False,
     ) -> None:
-        """Lay a layer over what is there, within `box`; places: the source pixel of each of the box's pixels; within:
-        how much of each pixel the part can reach, 0..1."""
+        """Lay a layer over what is there, within `box`; places (2, h, w): x and y in the source of each of its pixels;
+        within: how much of each pixel the part can reach, 0..1."""
         x0, y0, x1, y1 = box
         if x1 <= x0 or y1 <= y0:
             return
-        rgba = cv2.remap(layer.rgba, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        rgba = rgba * np.asarray(within, np.float32)[..., None]
-        alpha = rgba[..., 3]
-        through = 1 - alpha / 255
-        part = np.s_[y0:y1, x0:x1]
-        self._image[part] = self._image[part] * through[..., None] + rgba[..., :3]
-        self._moved[part] = self._moved[part] * through + alpha
-        self._hands[part] = self._hands[part] * through + (alpha if hand else 0)
-        self._painted[part] *= through
+        rgba = cv2.remap(layer.rgba, places[0], places[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        *colours, alpha = (np.multiply(plane, within, dtype=np.float32) for plane in cv2.split(rgba))
+        part = self._planes[:, y0:y1, x0:x1]
+        part *= 1 - alpha / 255
+        for plane, colour in zip(part, colours, strict=False):
+            plane += colour
+        part[_MOVED] += alpha
+        if hand:
+            part[_HANDS] += alpha
         if painted is not None:
-            self._painted[part] += painted * (alpha / 255)
+            part[_PAINTED] += painted * (alpha / 255)
 
 
-def _blended(gaps: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Distances from n bones (n, h, w), places of the pixels that move with them (n, h, w, 2) -> float32 (h, w, 2):
-    places weighted towards the nearest bone."""
-    weights = (gaps * gaps + 1) ** -_SHARPNESS
-    weights /= weights.sum(0)
-    return np.einsum("nhw,nhwc->hwc", weights, places, dtype=np.float32)
+def _blended(carried: Carried, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """float32 (2, h, w): the places of the pixels in columns x and rows y, weighted towards the nearest bone: weights
+    fall with the fourth power of the distance."""
+    count, *size = carried.gaps.shape
+    weights = (1 / np.square(carried.gaps + 1)).reshape(count, -1)
+    # A weighted sum of transforms is a transform: no bone's own places are needed.
+    a, b, c, d, e, f, total = (
+        np.c_[carried.transforms.reshape(count, 6), np.ones(count, np.float32)].T @ weights
+    ).reshape(7, *size)
+    weights *= carried.along.reshape(count, -1)
+    stretched = (carried.stretch.T @ weights).reshape(2, *size)
+    stretched[0] += a * x + b * y[:, None] + c
+    stretched[1] += d * x + e * y[:, None] + f
+    return stretched / total
 
 
 def _within(gaps: np.ndarray, radius: np.ndarray | float) -> np.ndarray:
-    """(h, w), 1 within a bone's radius and 0 a pixel beyond: without it, a bent arm shows its other half twice."""
-    radii = np.broadcast_to(np.asarray(radius, np.float32), len(gaps))
-    return np.clip((radii[:, None, None] - gaps).max(0) + 1, 0, 1)
+    """Squared distances from n bones (n, h, w) -> (h, w), 1 within a bone's radius and 0 a pixel beyond: without it, a
+    bent arm shows its other half twice."""
+    radii = np.reshape(np.asarray(radius, np.float32), (-1, 1, 1))
+    return np.clip((radii - np.sqrt(gaps)).max(0) + 1, 0, 1)
 
 
 def _smoothstep(values: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -6,6 +6,8 @@ source, because a picture is made by asking for each of its pixels where it come
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 _SHORTEST = 2.0  # px; a bone that points at the camera has no direction
@@ -48,31 +50,55 @@ def affine(target: np.ndarray, source: np.ndarray, ridge: float = 0.1) -> np.nda
     return np.hstack([matrix, shift[:, None]]).astype(np.float32)
 
 
-def follow_bones(
-    grid: np.ndarray, target: np.ndarray, source: np.ndarray, across: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Where the target's pixels grid (h, w, 2) come from if they move with each of n bones.
+def carry(transform: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """transform (k, 3) of the pixels in columns x (w,) and rows y (h,) -> float32 (k, h, w), for k = 2 their places."""
+    return transform[:, :1, None] * x + (transform[:, 1:2] * y + transform[:, 2:])[..., None]
 
-    target, source: the bones (n, 2, 2) from begin to end in each. Returns each bone's distance from the pixels
-    (n, h, w), and the places in the source (n, h, w, 2). Between its ends a bone is stretched by the ratio of its
-    lengths; across it and beyond its ends, `across` source pixels are one of the target. A bone that points at the
+
+@dataclass(frozen=True)
+class Carried:
+    """The pixels of a box and n bones that may carry them, float32.
+
+    gaps (n, h, w): each pixel's squared distance from each bone. along (n, h, w): where along it the pixel lies, from 0
+    to its length. With a bone, a pixel comes from the place transforms (n, 2, 3) (x, y, 1) + along * stretch (n, 2).
+    """
+
+    gaps: np.ndarray
+    along: np.ndarray
+    transforms: np.ndarray
+    stretch: np.ndarray
+
+    def first_as_one(self, count: int, transform: np.ndarray) -> Carried:
+        """The first bones as one part: near where any of them is, carried as a whole. Changes the arrays."""
+        last = count - 1
+        self.gaps[last] = self.gaps[:count].min(0)
+        self.transforms[last], self.stretch[last] = transform, 0
+        return Carried(self.gaps[last:], self.along[last:], self.transforms[last:], self.stretch[last:])
+
+
+def follow_bones(x: np.ndarray, y: np.ndarray, target: np.ndarray, source: np.ndarray, across: float) -> Carried:
+    """Where the target's pixels in columns x (w,) and rows y (h,) come from if they move with each of n bones.
+
+    target, source: the bones (n, 2, 2) from begin to end in each. Between its ends a bone is stretched by the ratio of
+    its lengths; across it and beyond its ends, `across` source pixels are one of the target. A bone that points at the
     camera keeps its begin alone.
     """
     (here, e), (there, f) = _directions(target), _directions(source)
     short = np.minimum(here, there) < _SHORTEST
     e[short] = f[short] = (1, 0)
-    here = np.where(short, 0, here)[:, None].astype(np.float32)
-    along = np.where(short[:, None], 0, there[:, None] / np.maximum(here, _SHORTEST)).astype(np.float32)
-    pixels = grid.reshape(-1, 2)
-    begin = target[:, 0]
-    u = e @ pixels.T - (e * begin).sum(1, keepdims=True)
-    v = _normals(e) @ pixels.T - (_normals(e) * begin).sum(1, keepdims=True)
-    inside = np.clip(u, 0, here)
-    beyond = u - inside
-    gaps = np.sqrt(beyond * beyond + v * v)
-    forward, sideways = (inside * along + beyond * across)[..., None], (v * across)[..., None]
-    places = source[:, None, 0] + forward * f[:, None] + sideways * _normals(f)[:, None]
-    return gaps.reshape(-1, *grid.shape[:2]), places.reshape(-1, *grid.shape)
+    length = np.where(short, 0, here).astype(np.float32)
+    ratio = np.where(short, across, there / np.maximum(here, _SHORTEST)).astype(np.float32)
+    axes = np.stack([e, _normals(e)])  # along and across, (2, n, 2)
+    offset = -(axes * target[:, 0]).sum(-1, keepdims=True)
+    u, v = (carry(rows, x, y) for rows in np.concatenate([axes, offset], -1))
+    along = np.clip(u, 0, length[:, None, None])
+    u -= along
+    gaps = np.square(u, out=u)
+    gaps += np.square(v, out=v)
+    turn = across * np.einsum("ni,nj->nij", f, e) + across * np.einsum("ni,nj->nij", _normals(f), _normals(e))
+    shift = source[:, 0] - np.einsum("nij,nj->ni", turn, target[:, 0])
+    transforms = np.concatenate([turn, shift[..., None]], -1).astype(np.float32)
+    return Carried(gaps, along, transforms, (ratio - np.float32(across))[:, None] * f)
 
 
 def _directions(bones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

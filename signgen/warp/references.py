@@ -55,9 +55,9 @@ class References:
         )
         return [Choice(*(self._numbers[place] for place in places)) for places in zip(*paths, strict=True)]
 
-    def nearest(self, keypoints: np.ndarray, allowed: Callable[[int], bool]) -> Choice | None:
-        """(133, 3) of one pose -> the nearest among the frames whose numbers are allowed; None where there are none."""
-        places = [place for place, number in enumerate(self._numbers) if allowed(number)]
+    def nearest(self, keypoints: np.ndarray, allowed: np.ndarray) -> Choice | None:
+        """(133, 3) of one pose, bool for each frame -> the nearest among those allowed; None where there are none."""
+        places = [place for place, number in enumerate(self._numbers) if allowed[number]]
         if not places:
             return None
         best = self._gaps(anatomy(keypoints), [self._bodies[place] for place in places]).argmin(0)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import signal
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +227,20 @@ def test_items_have_the_documented_shapes(pairs):
     assert item["regions"].shape == (2, 32, 32)
     assert item["source_id"] != item["target_id"]
     assert np.array_equal(item["target"], dataset[Sample(0, 3)]["target"])
+
+
+def test_where_source_banks_cannot_be_kept_it_is_told_once_and_trained_alike(pairs, tmp_path):
+    shutil.copytree(pairs, tmp_path / "still", ignore=shutil.ignore_patterns("cache"))
+    (tmp_path / "still" / "cache").write_text("in the way")
+    console = Console(record=True, file=StringIO(), width=400)
+    runs = [tmp_path / "kept", tmp_path / "not_kept"]
+    for folder, run in zip((pairs, tmp_path / "still"), runs, strict=True):
+        few = (*TINY, "fusion.enabled=false", "training.diffusion.steps=2")
+        open_run(folder, "nano", run, few, TrainOptions(device="cpu"), console).train()
+    assert list((pairs / "cache" / "banks" / "32x32-squash").rglob("*.npz"))
+    assert console.export_text().count("source banks are kept in memory only") == 1
+    kept, not_kept = (list(weights(run / "model").values()) for run in runs)
+    assert all(map(torch.equal, kept, not_kept))
 
 
 def test_a_run_can_start_from_a_trained_model(pairs, tmp_path):

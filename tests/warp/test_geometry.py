@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from signgen.warp.geometry import affine, distance, follow_bones, scale_of, similarity
+from signgen.warp.geometry import Carried, affine, carry, distance, follow_bones, scale_of, similarity
 
 RNG = np.random.default_rng(0)
 
@@ -53,21 +53,50 @@ def test_an_affine_map_is_found_again_and_a_line_gives_the_similarity():
     assert np.isfinite(affine(points[:1].repeat(3, 0), points[:3])).all()
 
 
+def test_carried_pixels_are_those_of_the_transform():
+    transform = RNG.normal(size=(2, 3)).astype(np.float32)
+    x, y = np.arange(3, 7, dtype=np.float32), np.arange(5, 8, dtype=np.float32)
+    places = carry(transform, x, y)
+    assert places.shape == (2, 3, 4)
+    pixels = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
+    assert np.allclose(places.reshape(2, -1).T, apply(transform, pixels), atol=1e-5)
+
+
+def places(carried: Carried, x: list[float], y: list[float]) -> np.ndarray:
+    """(n, h, w, 2): where pixels come from, as the docstring of Carried says."""
+    plain = np.stack([carry(transform, np.float32(x), np.float32(y)) for transform in carried.transforms])
+    return (plain + carried.along[:, None] * carried.stretch[..., None, None]).transpose(0, 2, 3, 1)
+
+
 def test_a_bone_carries_its_ends_its_sides_and_what_lies_beyond():
     target, source = np.array([[10, 10], [30, 10]], np.float32), np.array([[50, 50], [50, 60]], np.float32)
-    grid = np.array([[[10, 10], [30, 10], [20, 10], [20, 12], [32, 10], [6, 10]]], np.float32)
+    x, y = np.float32([10, 30, 20, 32, 6]), np.float32([10, 12])
     # Half as long, turned by a quarter, and as thick as 1.5 source pixels for one of the target.
-    expected = [[50, 50], [50, 60], [50, 55], [47, 55], [50, 63], [50, 44]]
-    gaps, places = follow_bones(grid, target[None], source[None], 1.5)
-    assert np.allclose(places, [[expected]], atol=1e-4)
-    assert np.allclose(gaps, [[[0, 0, 0, 2, 2, 4]]])
-    assert np.allclose(gaps[0], distance(grid, *target), atol=1e-5)
+    expected = np.array([[50, 50], [50, 60], [50, 55], [50, 63], [50, 44]])
+    carried = follow_bones(x, y, target[None], source[None], 1.5)
+    assert np.allclose(places(carried, x, y)[0], [expected, expected - [3, 0]], atol=1e-4)
+    assert np.allclose(carried.gaps[0], np.square([[0, 0, 0, 2, 4], np.hypot(2, [0, 0, 0, 2, 4])]), atol=1e-4)
+    grid = np.stack(np.meshgrid(x, y), -1)
+    assert np.allclose(np.sqrt(carried.gaps[0]), distance(grid, *target), atol=1e-5)
+    assert np.allclose(carried.along[0], [[0, 20, 10, 20, 0]] * 2)
+
+
+def test_bones_that_move_as_one():
+    target, source = RNG.normal(size=(2, 4, 2, 2)).astype(np.float32) * 20
+    x, y = np.arange(6, dtype=np.float32), np.arange(4, dtype=np.float32)
+    apart = follow_bones(x, y, target, source, 1.2)
+    transform = RNG.normal(size=(2, 3)).astype(np.float32)
+    joint = follow_bones(x, y, target, source, 1.2).first_as_one(3, transform)
+    assert np.array_equal(joint.gaps, [apart.gaps[:3].min(0), apart.gaps[3]])
+    found, before = places(joint, x, y), places(apart, x, y)
+    assert np.allclose(found[0], carry(transform, x, y).transpose(1, 2, 0), atol=1e-4)
+    assert np.array_equal(found[1], before[3])
 
 
 def test_a_bone_that_points_at_the_camera_keeps_its_place():
     short, source = np.array([[10, 10], [10.5, 10]], np.float32), np.array([[40, 40], [60, 40]], np.float32)
-    _, places = follow_bones(np.array([[[12.0, 14]]], np.float32), short[None], source[None], 2.0)
-    assert np.allclose(places, [[[[44, 48]]]])
+    carried = follow_bones(np.float32([12]), np.float32([14]), short[None], source[None], 2.0)
+    assert np.allclose(places(carried, [12], [14]), [[[[44, 48]]]])
 
 
 def test_distance_from_a_segment():
