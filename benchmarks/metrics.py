@@ -7,9 +7,12 @@
 alone: frames per second of each metric; networks with random weights, which cost the same.
 paths: the streaming scorer against writing PNGs and scoring them afterwards, interleaved; the numbers must be equal.
 whole-set: as many frames as Phoenix-2014T's test set through the streaming scorers, with peak memory on the way.
-target: counted FLOPs of rendering a frame with phoenix-256 against the processor time of scoring it.
-Everything on one thread. Times are of the processor, so that other work on the machine counts little, the best of five
-rounds; waiting for the disk, which only the path over files does, is not in them.
+target: counted FLOPs of rendering a frame with phoenix-256 against the processor time of scoring it; and `render`'s own
+    loop, by the clock, around a stand-in for the model that takes as long: not scored, scored in the thread that drives
+    the model, and scored beside it, interleaved.
+Everything on one thread, but for scoring beside the model. Times are of the processor, so that other work on the
+machine counts little, the best of five rounds; waiting for the disk, which only the path over files does, is not in
+them. Those of the loop are by the clock: it needs two idle cores.
 """
 
 from __future__ import annotations
@@ -45,6 +48,10 @@ from signgen.metrics.similarity import SsimVariant, l1_of, ms_ssim, psnr_of, ssi
 from signgen.models.components import build_pipeline
 from signgen.models.guidance import branch_weights, keep_masks
 from signgen.poses import read_poses
+from signgen.poses.draw import SIGNGEN_133
+from signgen.poses.sequence import PoseSequence
+from signgen.rendering.output import Outputs, Truth, write_rendering
+from signgen.rendering.renderer import Source
 
 NAME = "25June_2010_Friday_tagesschau-3880"
 WIDTH, HEIGHT = 210, 260
@@ -52,6 +59,9 @@ TEST_FRAMES = 64_627  # of Phoenix-2014T's test split
 ROUNDS = 5
 SMALL = 48  # pixels: what makes the whole set affordable
 THROUGHPUTS = (1, 10, 40, 80, 150, 400, 790)  # TFLOP/s; 790: the lower bound of 10.7 ms a frame on an H200
+LOOP_THROUGHPUTS = (150, 400, 790)
+LOOP_FRAMES = 96  # whole micro-batches, about the mean length of Phoenix-2014T's test clips: the last one's are in it
+SHARES = (0.0, 0.5)  # of the stand-in's time in which Python runs
 ORIGINS = ("image_space", "source_encoder", "fusion.tower", "unet", "diffusion.scheduler")
 
 
@@ -286,6 +296,86 @@ def target(clip: Clip) -> None:
         print(f"| {throughput} | {rendering:.1f} | {' | '.join(f'{c / rendering:.1%}' for c in costs.values())} |")
     for name, cost in costs.items():
         print(f"{name}: at most 15 % up to {0.15 * total / cost * 1000:.0f} TFLOP/s in use, one core scoring in turn")
+    loops(clip, total, sampling.micro_batch)
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """In place of the model: batches of what was rendered, ready after as many seconds a frame.
+
+    interpreter: the share of that time in which Python runs, as it does to start a GPU's kernels; the rest is waited.
+    """
+
+    frames: np.ndarray
+    seconds: float
+    batch: int
+    interpreter: float = 0.0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for start in range(0, len(self.frames), self.batch):
+            batch = self.frames[start : start + self.batch]
+            began = time.perf_counter()
+            while time.perf_counter() < began + self.interpreter * self.seconds * len(batch):
+                pass
+            time.sleep(max(0.0, began + self.seconds * len(batch) - time.perf_counter()))
+            yield from batch
+
+
+def loops(clip: Clip, tera_flop: float, batch: int) -> None:
+    """What scoring, with copy-source, adds to the clock time of the loop that `render` runs, mp4 included."""
+    print("\n| TFLOP/s in use | rendering, ms | Python runs | in the model's thread | beside it, as render does |")
+    print("|---|---|---|---|---|")
+    places = np.arange(LOOP_FRAMES) % len(clip)
+    clip = Clip(clip.generated[places], clip.truth[places], clip.keypoints[places])
+    with tempfile.TemporaryDirectory() as folder:
+        for index, frame in enumerate(clip.truth):
+            write_png(Path(folder) / "truth" / f"images{index + 1:04}.png", frame)
+        for share in SHARES:
+            for throughput in LOOP_THROUGHPUTS:
+                seconds = tera_flop / throughput
+                model = StandIn(clip.generated, seconds, batch, share)
+                found = " | ".join(overheads(clip, model, Path(folder)))
+                print(f"| {throughput} | {1000 * seconds:.1f} | {share:.0%} | {found} |", flush=True)
+
+
+def overheads(clip: Clip, model: StandIn, folder: Path) -> list[str]:
+    """Of scoring in the model's thread and beside it: median and range over the rounds, of the time without scores."""
+    modes = (None, "in turn", "beside")
+    seconds: dict[str | None, list[float]] = {mode: [] for mode in modes}
+    for _ in range(ROUNDS):
+        results = []
+        for mode in modes:
+            scorer = FrameScorer(
+                keypoints=clip.keypoints, baselines={"copy-source": CopySource(clip.truth[0])}, quick=True
+            )
+            truth = Truth(open_frames(folder / "truth"), scorer)
+            start = time.perf_counter()
+            render_loop(clip, model, folder / "out.mp4", truth, mode)
+            seconds[mode].append(time.perf_counter() - start)
+            results += [scorer.result()] if mode else []
+        if results[0] != results[1]:
+            raise SystemExit("scores differ by where they are taken")
+    found = []
+    for mode in modes[1:]:
+        added = [taken / without - 1 for taken, without in zip(seconds[mode], seconds[None], strict=True)]
+        found.append(f"{median(added):.1%} ({min(added):.1%} to {max(added):.1%})")
+    return found
+
+
+def render_loop(clip: Clip, model: StandIn, out: Path, truth: Truth, mode: str | None) -> None:
+    """`write_rendering` of the clip."""
+
+    def in_turn() -> Iterator[np.ndarray]:
+        for index, frame in enumerate(model):
+            truth.scorer.update(index, frame, truth.frames.read(index, index + 1)[0])
+            yield frame
+
+    height, width = clip.truth.shape[1:3]
+    poses = PoseSequence(clip.keypoints, width, height)
+    source = Source(clip.truth[0], None, NAME)
+    rendered = in_turn() if mode == "in turn" else model
+    scored = truth if mode == "beside" else None
+    write_rendering(rendered, source, poses, 0, SIGNGEN_133, Outputs(out, 25.0), scored, lambda: None)
 
 
 def counted() -> FlopCounterMode:

@@ -13,10 +13,24 @@ from pathlib import Path
 from typing import Any
 
 
+def make_folder(folder: Path) -> Path:
+    """Make the folder and those above it; it may be there. Raises OSError, PermissionError where none can be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # how /proc and its like refuse
+        raise _refusal(folder, "no folder can be made there") from error
+    return folder
+
+
+def _refusal(path: Path, reason: str) -> PermissionError:
+    """A file system's ENOENT for what is to be written: no file is missing, the place takes none."""
+    return PermissionError(errno.EACCES, reason, str(path))
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, otherwise remove it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -25,6 +39,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         error.filename = error.filename or str(path)
+        if error.errno == errno.ENOENT and error.filename in (str(path), str(temporary)):
+            raise _refusal(path, "no file can be made there") from error
         raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -95,7 +95,6 @@ def _settings(out: Path, settings: dict[str, Any]) -> None:
     path = out / SETTINGS
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != settings:
         raise SigngenError(f"{path}: a demo with other settings", fix="choose another --out, or delete that folder")
-    out.mkdir(parents=True, exist_ok=True)
     write_json(path, settings)
 
 

@@ -74,7 +74,7 @@ def evaluate_text(
 
 
 def _recognised(folder: Path, references: Texts, command: str, seconds: float, out: Path) -> Texts:
-    """Hypotheses of the videos, kept in OUT; names are checked before anything runs."""
+    """Hypotheses of the videos, kept in OUT as they come; names are checked before anything runs."""
     from signgen.cli.recogniser import Recogniser
     from signgen.data.texts import Texts, match_texts
     from signgen.data.video import in_natural_order, is_video
@@ -87,10 +87,14 @@ def _recognised(folder: Path, references: Texts, command: str, seconds: float, o
     videos = {path.stem: path for path in folder.iterdir() if is_video(path)}
     match_texts(Texts(folder, dict.fromkeys(videos, "")), references)
     names = in_natural_order(videos)
-    texts = {name: recogniser(videos[name]) for name in watched(names, "recognising")}
-    path = out / HYPOTHESES_FILE
-    write_json(path, texts)
-    console.print(f"wrote {path}", markup=False)
+    path, texts = out / HYPOTHESES_FILE, dict[str, str]()
+    try:
+        for name in watched(names, "recognising"):
+            texts[name] = recogniser(videos[name])
+            write_json(path, texts)
+    finally:
+        if texts:
+            console.print(f"wrote {path}: {len(texts)} of {len(names)} hypotheses", markup=False)
     return Texts(path, texts)
 
 

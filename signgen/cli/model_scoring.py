@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from signgen.cli.common import console, quiet_libraries
 from signgen.cli.processes import Tick, in_processes, shares
 from signgen.errors import WeightsError
+from signgen.files import make_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
     from signgen.metrics.baselines import NearestPose
     from signgen.metrics.clip_set import ClipScores
     from signgen.metrics.image_set import ImageSetScorer
+    from signgen.metrics.lpips import Lpips
     from signgen.metrics.protocols import Protocol
+    from signgen.metrics.scoring import Baseline, FrameScorer
     from signgen.metrics.worst import WorstPictures
+    from signgen.poses.sequence import PoseSequence
+    from signgen.rendering.background import Background
     from signgen.rendering.pair_rendering import Job
     from signgen.rendering.renderer import Renderer
 
@@ -122,58 +127,57 @@ def _dealt(share: Share) -> list[Share]:
 def _score_clips(pairs: PairSet, whole: Share) -> tuple[dict[str, Any], WorstPictures]:
     from signgen.metrics.clip_set import join_clips
 
-    lpips_missing, baselines_missing = _missing(pairs, whole.request)
     parts = in_processes(clips_part, _dealt(whole), whole.pairs, "rendering and scoring")
     scored = [clip for part in parts for clip in part[0]]
     notes = dict.fromkeys(note for part in parts for note in part[2])
-    result = join_clips(scored, {**lpips_missing, **baselines_missing}, notes)
+    result = join_clips(scored, _no_nearest(pairs), notes)
     return result, _merged([part[1] for part in parts])
 
 
 def clips_part(share: Share, tick: Tick) -> tuple[list[ClipScores], WorstPictures, list[str]]:
     """Scores of each of the share's jobs, its worst frames, and notes."""
-    from signgen.metrics.baselines import CopySource
     from signgen.metrics.clip_set import ClipScores
-    from signgen.metrics.lpips import load_lpips
     from signgen.metrics.scoring import FrameScorer
     from signgen.metrics.worst import WorstPictures
+    from signgen.rendering.background import Background
 
     work = _Work(share)
-    missing, _ = _missing(work.pairs, share.request)
-    lpips = None if "lpips" in missing else load_lpips(share.request.lpips_weights or share.request.weights)
+    lpips, missing = _lpips(share.request)
     worst = WorstPictures("ssim", WORST)
-    scored = []
-    for job in share.jobs:
-        clip = work.pairs.clips[job.clip]
-        poses = work.pairs.poses(clip.name).resized(clip.width, clip.height)
-        nearest = work.nearest(job.clip)
-        baselines: dict[str, Any] = {"copy-source": CopySource(work.source_frame(job))}
-        if nearest is not None:
-            baselines["nearest-pose"] = nearest
-        scorer = FrameScorer(keypoints=poses.keypoints, lpips=lpips, baselines=baselines, not_computed=missing)
-        names = []
-        for pair in work.rendered(job):
-            row = scorer.update(pair.target, pair.generated, pair.truth)
-            worst.add({**row, "frame": pair.row}, pair.generated, pair.truth)
-            names.append(pair.names)
-            tick()
-        scored.append(ClipScores(scorer.result(), job.rows, names))
+    scored: list[ClipScores] = []
+
+    def score(scorer: FrameScorer, pair: Rendered) -> None:
+        row = scorer.update(pair.target, pair.generated, pair.truth)
+        worst.add({**row, "frame": pair.row}, pair.generated, pair.truth)
+
+    def finish(scorer: FrameScorer, job: Job) -> None:
+        scored.append(ClipScores(scorer.result(), job.rows, [work.names(job, target) for target in job.targets]))
+
+    with Background() as beside:
+        for job in share.jobs:
+            clip = work.pairs.clips[job.clip]
+            poses = work.pairs.poses(clip.name).resized(clip.width, clip.height)
+            scorer = FrameScorer(
+                keypoints=poses.keypoints, lpips=lpips, baselines=work.baselines(job), not_computed=missing
+            )
+            work.render(job, beside, partial(score, scorer), tick)
+            beside.submit(finish, scorer, job)
     return scored, worst, work.notes()
 
 
-def _missing(pairs: PairSet, request: ModelRequest) -> tuple[dict[str, str], dict[str, str]]:
-    """Metric, and baseline, -> why there is none. Raises WeightsError for --lpips-weights that are not there."""
+def _lpips(request: ModelRequest) -> tuple[Lpips | None, dict[str, str]]:
+    """The network, if its weights are at hand, and metric -> why there is none. Raises WeightsError for
+    --lpips-weights that are not there."""
     from signgen.metrics.definitions import DISTRIBUTION_METRICS, POSE_METRICS, SEQUENCE_METRICS
     from signgen.metrics.lpips import load_lpips
 
     missing = dict.fromkeys((*POSE_METRICS, *SEQUENCE_METRICS, *DISTRIBUTION_METRICS), _NOT_WHILE_RENDERING)
     try:
-        load_lpips(request.lpips_weights or request.weights)
+        return load_lpips(request.lpips_weights or request.weights), missing
     except WeightsError as error:
         if request.lpips_weights is not None:
             raise
-        missing["lpips"] = str(error)
-    return missing, _no_nearest(pairs)
+        return None, {**missing, "lpips": str(error)}
 
 
 def _no_nearest(pairs: PairSet) -> dict[str, str]:
@@ -214,26 +218,29 @@ def images_part(share: Share, tick: Tick) -> tuple[ImageSetScorer, WorstPictures
     from signgen.data.video import read_image
     from signgen.metrics.image_set import references
     from signgen.metrics.worst import WorstPictures
+    from signgen.rendering.background import Background
 
     work = _Work(share)
     protocol, scorer = _image_scorer(work.pairs, share)
     worst = WorstPictures(next(iter(protocol.ssims)), WORST)
-    for job in share.jobs:
-        source, nearest = work.source_frame(job), work.nearest(job.clip)
-        poses = work.pairs.poses(work.pairs.clips[job.clip].name) if nearest is not None else None
-        for pair in work.rendered(job):
-            baselines: dict[str, np.ndarray | None] = {"copy-source": source}
-            if nearest is not None and poses is not None:
-                baselines["nearest-pose"] = nearest(pair.target, poses.keypoints[pair.target])
-            row = scorer.update(pair.row, pair.generated, pair.truth, pair.names, baselines)
-            worst.add(row, pair.generated, pair.truth)
-            tick()
+
+    def score(baselines: Mapping[str, Baseline], poses: PoseSequence, pair: Rendered) -> None:
+        points = poses.keypoints[pair.target]
+        copies = {name: baseline(pair.target, points) for name, baseline in baselines.items()}
+        row = scorer.update(pair.row, pair.generated, pair.truth, pair.names, copies)
+        worst.add(row, pair.generated, pair.truth)
+
+    with Background() as beside:
+        for job in share.jobs:
+            poses = work.pairs.poses(work.pairs.clips[job.clip].name)
+            work.render(job, beside, partial(score, work.baselines(job), poses), tick)
     if scorer.gathers:
         for number, path in share.train.items() if "train" in references(protocol) else ():
             scorer.add_real("train", number, read_image(path), path)
             tick()
+        opened = lru_cache(maxsize=1)(work.pairs.frames)
         for number, (clip, frame) in share.targets.items() if "test" in references(protocol) else ():
-            scorer.add_real("test", number, work.pairs.frames(clip).read(frame, frame + 1)[0], f"{clip} {frame}")
+            scorer.add_real("test", number, opened(clip).read(frame, frame + 1)[0], f"{clip} {frame}")
             tick()
     return scorer, worst, work.notes()
 
@@ -247,7 +254,7 @@ def _image_scorer(pairs: PairSet, share: Share) -> tuple[Protocol, ImageSetScore
     protocol = protocol_named(request.protocol or "")
     networks, missing = load_networks(protocol, request.weights, has_train=bool(share.totals["train"]))
     without = _no_nearest(pairs)
-    share.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(share.folder)
     return protocol, ImageSetScorer(
         protocol,
         share.pairs,
@@ -302,27 +309,41 @@ class _Work:
         sampling = sampling_of(card, **request.sampling, micro_batch=self._share.batch)
         return Renderer(pipeline, card, sampling, request.seed, prepare_device(request.device, request.threads))
 
-    def rendered(self, job: Job) -> Iterator[Rendered]:
-        """The job's pairs as they are ready; frames that are to be kept are written."""
-        from signgen.data.pair_names import frame_name, pair_name
+    def render(self, job: Job, beside: Background, score: Callable[[Rendered], None], tick: Tick) -> None:
+        """Render the job's pairs; beside it, those that are to be kept are written, and `score` gets each in order."""
         from signgen.data.video import write_png
         from signgen.rendering.pair_rendering import render_job
 
-        clip, keep = self.pairs.clips[job.clip], self._share.request.keep
-        truth = self.pairs.frames(clip.name)
+        keep = self._share.request.keep
+        truth = self.pairs.frames(self.pairs.clips[job.clip].name)
+
+        def finish(row: int, target: int, frame: np.ndarray) -> None:
+            names = self.names(job, target)
+            if keep is not None:
+                write_png(keep / names[0], frame)
+            score(Rendered(row, target, names, frame, truth.read(target, target + 1)[0]))
+
         frames = render_job(self.renderer, self.pairs, job)
         for row, target, frame in zip(job.rows, job.targets, frames, strict=True):
-            name = f"{pair_name(clip, job.source, target)}.png"
-            if keep is not None:
-                write_png(keep / name, frame)
-            real = truth.read(target, target + 1)[0]
-            yield Rendered(row, target, (name, f"{frame_name(clip, target)}.png"), frame, real)
+            beside.submit(finish, row, target, frame)
+            tick()
 
-    def source_frame(self, job: Job) -> np.ndarray:
-        """uint8 (H, W, 3)."""
-        return self.pairs.frames(self.pairs.clips[job.clip].name).read(job.source, job.source + 1)[0]
+    def names(self, job: Job, target: int) -> tuple[str, str]:
+        """Of what is generated, and of the truth."""
+        from signgen.data.pair_names import frame_name, pair_name
 
-    def nearest(self, clip: int) -> NearestPose | None:
+        clip = self.pairs.clips[job.clip]
+        return f"{pair_name(clip, job.source, target)}.png", f"{frame_name(clip, target)}.png"
+
+    def baselines(self, job: Job) -> dict[str, Baseline]:
+        """copy-source, and nearest-pose where there are training clips."""
+        from signgen.metrics.baselines import CopySource
+
+        source = self.pairs.frames(self.pairs.clips[job.clip].name).read(job.source, job.source + 1)[0]
+        nearest = self._nearest_pose(job.clip)
+        return {"copy-source": CopySource(source)} | ({} if nearest is None else {"nearest-pose": nearest})
+
+    def _nearest_pose(self, clip: int) -> NearestPose | None:
         """nearest-pose of the clip's signer and size; None of a list of pairs."""
         from signgen.metrics.baselines import nearest_pose
 

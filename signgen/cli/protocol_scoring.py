@@ -14,6 +14,7 @@ import typer
 from signgen.cli.common import console
 from signgen.cli.processes import Tick, in_processes
 from signgen.errors import VideoError, WeightsError
+from signgen.files import make_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,7 +110,9 @@ def score_image_set(request: ImageSetRequest) -> tuple[dict[str, Any], list[Pair
     protocol = protocol_named(request.protocol)
     is_clip = any(path.is_file() for path in (request.generated, request.truth))
     pairs, notes, unknown = _frames(request) if is_clip else _files(request)
-    if protocol.lossless and not is_clip:
+    if protocol.lossless and is_clip:
+        notes += _lossy_notes(request.generated)
+    elif protocol.lossless:
         _refuse_lossy([pair.generated.path for pair in pairs])
     train = [] if request.train_images is None else list(images_below(request.train_images).values())
     targets = list(dict.fromkeys(pair.truth for pair in pairs))
@@ -152,9 +155,10 @@ def set_part(share: Share, tick: Tick) -> ImageSetScorer:
     from signgen.metrics.image_set import references
 
     protocol, scorer = _scorer(share)
+    source = lru_cache(maxsize=1)(Picture.read)  # of two clips the same for all pairs: nothing seeks back for it
     for number, pair in share.pairs.items():
         names = str(pair.generated), str(pair.truth)
-        baselines = {} if pair.source is None else {"copy-source": pair.source.read()}
+        baselines = {} if pair.source is None else {"copy-source": source(pair.source)}
         scorer.update(number, *pair.read(), names, baselines)
         tick()
     for name in references(protocol) if scorer.gathers else ():
@@ -171,7 +175,7 @@ def _scorer(share: Share) -> tuple[Protocol, ImageSetScorer]:
     protocol = protocol_named(share.request.protocol)
     size = None if share.request.size is None else parse_size(share.request.size)
     networks, missing = load_networks(protocol, share.request.weights, has_train=bool(share.totals["train"]))
-    share.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(share.folder)
     return protocol, ImageSetScorer(
         protocol,
         share.total,
@@ -259,6 +263,20 @@ def _frames(request: ImageSetRequest) -> tuple[list[Pair], list[str], str]:
     )
     numbers = range(ours.num_frames)
     return [Pair(Picture(ours.path, n), Picture(theirs.path, n), source) for n in numbers], [found, said], ""
+
+
+def _lossy_notes(generated: Path) -> list[str]:
+    """A sentence for a video that was compressed with loss, which need not be the model's; images are refused."""
+    from signgen.data.video import LOSSLESS_CODECS, open_frames
+
+    clip = open_frames(generated)
+    _refuse_lossy(list(clip.images))
+    if clip.codec is None or clip.codec in LOSSLESS_CODECS:
+        return []
+    return [
+        f"{generated} is a lossy video ({clip.codec}), and --protocol strict asks for PNG: how far that alone moves "
+        "SSIM and PSNR is not known"
+    ]
 
 
 def _refuse_lossy(paths: list[Path]) -> None:

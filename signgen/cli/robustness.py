@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -168,7 +168,7 @@ def _run(request: StudyRequest, planned: list[Trial], frames: int, processes: in
     """What every trial scored, in order."""
     count = min(processes, len(planned))
     if count > 1 and request.threads is None:
-        request = StudyRequest(**{**request.__dict__, "threads": max(1, (os.cpu_count() or 1) // count)})
+        request = replace(request, threads=max(1, (os.cpu_count() or 1) // count))
     parts = [(request, planned[part::count]) for part in range(count)]
     done = in_processes(run_part, parts, frames * len(planned), "rendering and scoring")
     return [done[number % count][number // count] for number in range(len(planned))]

@@ -14,7 +14,7 @@ import numpy as np
 
 from signgen.data.pairset import FORMAT, SPLITS, ClipRecord
 from signgen.data.store import remove_store
-from signgen.files import atomic_path, flush, write_json
+from signgen.files import atomic_path, flush, make_folder, write_json
 from signgen.poses.sequence import FILE_SUFFIX, PoseSequence
 
 _LOOKED_AT = 4096  # bytes of a frame folder's first image that tell it from others
@@ -33,7 +33,7 @@ class PairSetWriter:
 
     def __enter__(self) -> PairSetWriter:
         shutil.rmtree(self._fresh, ignore_errors=True)
-        (self._fresh / "poses").mkdir(parents=True)
+        make_folder(self._fresh / "poses")
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -42,7 +42,7 @@ class PairSetWriter:
     def add(self, name: str, poses: PoseSequence, footage: Iterable[bytes]) -> None:
         """Write a clip's keypoints. footage: what tells its frames from others, for the fingerprint."""
         path = self._fresh / "poses" / f"{name}{FILE_SUFFIX}"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with path.open("wb") as handle:
             poses.write(handle)
         digest = hashlib.sha256(poses.keypoints.tobytes())
@@ -69,7 +69,7 @@ class PairSetWriter:
         _write_table(fresh / "triples.parquet", _triples_columns(clips, triples), meta)
         write_json(fresh / "meta.json", {"format": FORMAT, **meta})
         flush(fresh / "poses")
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         (folder / "meta.json").unlink(missing_ok=True)  # from here on only renames
         remove_store(folder)
         shutil.rmtree(folder / "poses", ignore_errors=True)

@@ -18,7 +18,7 @@ import numpy as np
 
 from signgen.data.video import FrameSource
 from signgen.errors import PairSetError, VideoError
-from signgen.files import atomic_path
+from signgen.files import atomic_path, make_folder
 
 FOLDER = "store"
 _INDEX = "index.parquet"
@@ -89,7 +89,7 @@ def write_store(
     """Write the frames `used` (clip name -> sorted frame numbers), then the index; returns the bytes of pixels."""
     folder = pairs / FOLDER
     remove_store(pairs)
-    folder.mkdir()
+    make_folder(folder)
     written = 0
     for clip in watch(list(used)):
         written += _write_clip(folder / f"{clip}.npy", open_clip(clip), used[clip])
@@ -99,7 +99,7 @@ def write_store(
 
 def _write_clip(path: Path, source: FrameSource, frames: np.ndarray) -> int:
     """Frame by frame and not through a mapping, which would end the process on a full disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     shape = (len(frames), source.height, source.width, 3)
     with path.open("wb") as handle:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}

@@ -6,7 +6,7 @@ import os
 import re
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -37,6 +37,8 @@ VIDEO_SUFFIXES = frozenset([".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".m
 IMAGE_SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"])
 # decord is exact on these (equal to PyAV to the last bit); others, AV1 and gif among them, it cannot decode.
 DECORD_CODECS = frozenset(["h264", "hevc", "mpeg4", "vp9"])
+# Those that cannot lose anything; gif is not one of them: it has 256 colours.
+LOSSLESS_CODECS = frozenset(["ffv1", "ffvhuff", "huffyuv", "utvideo", "png", "apng", "rawvideo"])
 
 
 class FrameSource(ABC):
@@ -47,7 +49,12 @@ class FrameSource(ABC):
     width: int
     height: int
     fps: float | None  # None for images
-    first_image: Path | None = None  # of images
+    images: Sequence[Path] = ()  # of images
+    codec: str | None = None  # of a video, as FFmpeg names it
+
+    @property
+    def first_image(self) -> Path | None:
+        return self.images[0] if self.images else None
 
     @abstractmethod
     def _read(self, frames: np.ndarray) -> np.ndarray: ...
@@ -144,16 +151,15 @@ def write_png(path: Path, frame: np.ndarray) -> None:
 
 class _ImageFiles(FrameSource):
     def __init__(self, path: Path, files: list[Path], width: int, height: int) -> None:
-        self.path, self.files = path, files
+        self.path, self.images = path, files
         self.num_frames, self.width, self.height, self.fps = len(files), width, height, None
-        self.first_image = files[0]
 
     def _read(self, frames: np.ndarray) -> np.ndarray:
         images = np.empty((len(frames), self.height, self.width, 3), np.uint8)
         for row, frame in zip(images, frames, strict=True):
-            image = read_image(self.files[frame])
+            image = read_image(self.images[frame])
             if image.shape != row.shape:
-                found = f"{self.files[frame]}: {image.shape[1]}x{image.shape[0]}"
+                found = f"{self.images[frame]}: {image.shape[1]}x{image.shape[0]}"
                 raise VideoError(found, expected=f"{self.width}x{self.height} like the clip's first frame")
             row[:] = image
         return images
@@ -224,7 +230,7 @@ class _VideoFile(FrameSource):
     """
 
     def __init__(self, path: Path, probe: _Probe, reader: _PyAV | None = None) -> None:
-        self.path, self._probe = path, probe
+        self.path, self._probe, self.codec = path, probe, probe.codec
         self.num_frames, self.width, self.height, self.fps = probe.frames, probe.width, probe.height, probe.fps
         self._readers: dict[int, _Decord | _PyAV] = {os.getpid(): reader} if reader else {}
 

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from signgen import __version__
 from signgen.config import Recipe, parse_recipe
 from signgen.errors import ModelError
-from signgen.files import disk_full_is_oserror, write_json
+from signgen.files import disk_full_is_oserror, make_folder, write_json
 from signgen.models.pipeline import SignerPipeline
 from signgen.poses.draw import PALETTES, Palette
 
@@ -78,8 +78,7 @@ def palette_of(recipe: Recipe) -> Palette:
 def save_model(pipeline: SignerPipeline, card: ModelCard, folder: Path) -> None:
     """Write the diffusers folder with its signgen.json; the card comes last, so a folder with one is whole."""
     (folder / CARD).unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    with disk_full_is_oserror(folder):
+    with disk_full_is_oserror(make_folder(folder)):
         pipeline.save_pretrained(folder, safe_serialization=True)
     write_json(folder / CARD, asdict(card))
 

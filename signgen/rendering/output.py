@@ -16,6 +16,7 @@ from signgen.errors import SigngenError
 from signgen.metrics.scoring import FrameScorer
 from signgen.poses.draw import Palette, draw_pose
 from signgen.poses.sequence import PoseSequence
+from signgen.rendering.background import Background
 from signgen.rendering.renderer import Source
 from signgen.rendering.strips import join
 
@@ -64,9 +65,10 @@ def write_rendering(
     truth: Truth | None,
     advance: Callable[[], None],
 ) -> list[Path]:
-    """Write every frame as it is rendered, and score it; returns the files written.
+    """Write every frame as it is rendered, and score it, beside the rendering; returns the files written.
 
-    rendered: uint8 (h, w, 3), one per pose of `poses`, which begins at frame `first` of the whole sequence.
+    rendered: uint8 (h, w, 3), one per pose of `poses`, which begins at frame `first` of the whole sequence; frames that
+    are not written to again. advance: called after each of them.
     """
     main, beside = outputs.paths(len(poses))
     height, width = source.frame.shape[:2]
@@ -76,7 +78,8 @@ def write_rendering(
         if beside is not None:
             panels = 4 if truth is not None else 3
             sinks.append((_sink(stack, beside, width * panels, height, outputs.fps, (width, height)), True))
-        for index, frame in enumerate(rendered, start=first):
+
+        def finish(index: int, frame: np.ndarray) -> None:
             real = truth.frames.read(index, index + 1)[0] if truth is not None else None
             for write, is_strip in sinks:
                 write(_strip(source, poses, index - first, palette, frame, real) if is_strip else frame)
@@ -84,6 +87,10 @@ def write_rendering(
                 write_png(outputs.frames / f"images{index + 1:04d}.png", frame)
             if truth is not None and real is not None:
                 truth.scorer.update(index, frame, real)
+
+        background = stack.enter_context(Background())  # last, so that it ends before what it writes to is closed
+        for index, frame in enumerate(rendered, start=first):
+            background.submit(finish, index, frame)
             advance()
     return [path for path in (main, beside, outputs.frames) if path is not None]
 

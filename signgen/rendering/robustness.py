@@ -15,6 +15,7 @@ from signgen.metrics.definitions import FACE_METRICS, HAND_METRICS, WHOLE_METRIC
 from signgen.metrics.scoring import Baseline, FrameScorer, Row, mean_row
 from signgen.poses.perturb import add_noise, drop_frames, drop_hands
 from signgen.poses.sequence import PoseSequence
+from signgen.rendering.background import Background
 from signgen.rendering.pair_rendering import render_targets
 from signgen.rendering.renderer import Renderer, Source
 
@@ -82,13 +83,18 @@ def run_trial(
             quick=True,
         )
         poses = perturbed(clip, trial, seed)
-        for target, output in zip(clip.targets, render_targets(renderer, source, poses, clip.targets), strict=True):
-            scorer.update(target, output, clip.frames.read(target, target + 1)[0])
-            tick()
+        with Background() as beside:
+            for target, output in zip(clip.targets, render_targets(renderer, source, poses, clip.targets), strict=True):
+                beside.submit(_score, scorer, clip.frames, target, output)
+                tick()
         result = scorer.result()
         for name, rows in {"model": result["per_frame"], **result["per_frame_baselines"]}.items():
             tracks.setdefault(name, []).extend(rows)
     return {name: mean_row(rows, METRICS) for name, rows in tracks.items()}
+
+
+def _score(scorer: FrameScorer, truth: FrameSource, target: int, output: np.ndarray) -> None:
+    scorer.update(target, output, truth.read(target, target + 1)[0])
 
 
 def perturbed(clip: StudyClip, trial: Trial, seed: int) -> PoseSequence:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import StudyError
-from signgen.files import write_json, write_text
+from signgen.files import make_folder, write_json, write_text
 from signgen.reporting.page import STYLE, write_page
 from signgen.reporting.provenance import provenance
 from signgen.study.answers import ANSWERS_FORMAT, KEY_FILE, KEY_FORMAT, VERSION
@@ -80,7 +80,7 @@ def build_study(
     origin = provenance({**runs, TRUTH: targets[0].shown[TRUTH].path.parent})
     key = {"format": KEY_FORMAT, "version": VERSION, "study": study, **design, "provenance": origin}
     _write_site(out, key, asked, files, texts, folder.pixel_aspect)
-    (out / ANSWERS).mkdir(exist_ok=True)
+    make_folder(out / ANSWERS)
     write_json(out / KEY_FILE, key)
     return key
 

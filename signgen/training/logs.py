@@ -9,6 +9,8 @@ import cv2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from signgen.files import make_folder
+
 
 class RunLog:
     """One stage's log. Rows are flushed as they come, so an interrupted run keeps them."""
@@ -63,7 +65,7 @@ def progress_bar(console: Console, disable: bool) -> Progress:
 def _drop_rows_from(path: Path, step: int) -> None:
     """Remove rows at or after `step`, which a resumed run will write again."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         return
     with path.open(newline="") as handle:
         header, *rows = list(csv.reader(handle))

@@ -24,7 +24,7 @@ from signgen.config import StageSettings
 from signgen.data.batches import StepBatches
 from signgen.data.dataset import TripleDataset
 from signgen.errors import Interrupted, ModelError
-from signgen.files import disk_full_is_oserror, write_json
+from signgen.files import disk_full_is_oserror, make_folder, write_json
 from signgen.interrupts import deferred_interrupt
 from signgen.training.logs import RunLog
 from signgen.training.stages import Stage
@@ -215,7 +215,7 @@ class Loop:
         if self.accelerator.is_main_process:
             fresh = self.state_folder.with_name(f".{self.stage.name}.new")
             shutil.rmtree(fresh, ignore_errors=True)
-            fresh.mkdir(parents=True)
+            make_folder(fresh)
             try:
                 with disk_full_is_oserror(fresh):
                     self._write_state(fresh)

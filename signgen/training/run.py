@@ -18,7 +18,7 @@ from signgen.data.canvas import Canvas
 from signgen.data.dataset import TripleDataset
 from signgen.data.pairset import PairSet
 from signgen.errors import ModelError, PairSetError, RecipeError
-from signgen.files import disk_full_is_oserror, write_json, write_text
+from signgen.files import disk_full_is_oserror, make_folder, write_json, write_text
 from signgen.models.card import ModelCard, palette_of, save_model
 from signgen.models.components import build_fusion, build_pipeline
 from signgen.models.device import prepare_device
@@ -129,8 +129,7 @@ class TrainingRun:
         stage = FusionStage(self.recipe, fusion, self._validation())
         self._train_stage(stage, self._triples("train", stage.settings.augmentation))
         if self.accelerator.is_main_process:
-            result.mkdir(parents=True, exist_ok=True)
-            with disk_full_is_oserror(result):
+            with disk_full_is_oserror(make_folder(result)):
                 stage.export(result)
         self.accelerator.wait_for_everyone()
         return fusion.eval()

@@ -219,6 +219,44 @@ def test_an_out_that_cannot_be(line, command: Command, tmp_path):
     assert not list((tmp_path / "folder.mp4").iterdir())
 
 
+def commands_that_write(line: Line, folder: Path, out: Path) -> list[list[object]]:
+    """Each with `out`, or a file in it, for its result."""
+    text = folder / "texts.json"
+    text.write_text('{"clip0": "regen"}')
+    model, cpu = ["--model", line.model], ["--device", "cpu"]
+    whole = ["render", line.video, line.poses, *model, "--frames", "0:2", "--truth", "none"]
+    studied = ["robustness", line.model, line.video, line.poses, "--frames", "12:14", "--noise", "0", "--shares", "0"]
+    return [
+        ["build-pairs", line.videos, "--out", out],
+        ["synthesize", out, "--signers", 1, "--clips", 1, "--frames", 2, "--processes", 1],
+        ["train", line.pairs, "--config", "nano", "--out", out, *cpu, *set_options()],
+        [*whole, "--out", out / "o.mp4"],
+        [*whole, "--out", folder / "o.mp4", "--save-frames", out],
+        ["evaluate", line.video, line.video, "--out", out],
+        ["evaluate", *model, "--pairs", line.pairs, "--split", "val", *cpu, "--keep", out, "--out", folder / "x"],
+        ["evaluate-fusion", line.model, line.pairs, *cpu, "--out", out],
+        ["evaluate-text", text, text, "--out", out],
+        ["compare", folder / "report", folder / "other", "--out", out],
+        [*studied, "--sources", 1, *cpu, "--out", out],
+        ["demo", "--quick", "--out", out],
+        ["poses", "convert", line.poses, out / "p.pose", "--size", "64x64"],
+        ["poses", "draw", line.poses, out / "p.mp4", "--size", "64x64"],
+        ["study", "build", f"a={line.videos}", "--truth", line.videos, "--out", out, "--judgements", 2],
+    ]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here, in which no folder can be made")
+def test_a_place_that_takes_no_folder(line, command: Command, tmp_path):
+    """Its error says ENOENT, as if something were missing."""
+    command.works("evaluate", line.video, line.video, "--out", tmp_path / "report")
+    shutil.copytree(tmp_path / "report", tmp_path / "other")
+    for words in commands_that_write(line, tmp_path, Path("/proc/x")):
+        error = command.refuses(*words)
+        assert "cannot write /proc" in error, words
+        assert "can be made there; choose another --out" in error, words
+    assert "no file can be made there" in command.refuses("evaluate", line.video, line.video, "--out", "/proc")
+
+
 def test_an_input_is_never_overwritten(line, command: Command, tmp_path):
     video = Path(shutil.copy(line.video, tmp_path / "me.mp4"))
     write_png(tmp_path / "me.png", np.zeros((64, 64, 3), np.uint8))

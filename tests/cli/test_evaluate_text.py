@@ -122,6 +122,18 @@ def test_a_recogniser(command: Command, videos: Path, tmp_path: Path) -> None:
     assert mean(tmp_path / "r")["rouge_l"] == pytest.approx(200 / 3)
 
 
+def test_a_recogniser_that_fails_later_keeps_what_it_understood(command: Command, videos: Path, tmp_path: Path) -> None:
+    references = as_csv(tmp_path / "references.csv", TEXTS)
+    code = "path.stem == 'clip10' and sys.exit('no more'); print(path.read_text())"
+    words = ("evaluate-text", videos, references, "--out", tmp_path / "r", "--recogniser", recogniser(code))
+    called = command(*words)
+    assert called.code == 2
+    assert "clip10.mp4: no more" in called.err
+    path = tmp_path / "r" / "hypotheses.json"
+    assert called.out == f"wrote {path}: 2 of 3 hypotheses\n"
+    assert json.loads(path.read_text()) == {name: TEXTS[name] for name in ("clip1", "clip2")}
+
+
 def test_a_recogniser_that_fails(command: Command, videos: Path, tmp_path: Path) -> None:
     references = as_csv(tmp_path / "references.csv", TEXTS)
     call = ("evaluate-text", videos, references, "--out", tmp_path / "r", "--recogniser")

@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -85,6 +86,50 @@ def test_videos_are_scored_frame_by_frame(command: Command, folders: tuple[Path,
     assert rows[2]["truth"].endswith("b.mp4#2")
     assert 'id="curve-psnr"' in (tmp_path / "report" / "report.html").read_text()
     assert "has 3 frames" in command.refuses("evaluate", a, short, "--protocol", "cfld", "--out", tmp_path / "x")
+
+
+def test_strict_says_that_a_generated_video_is_lossy(
+    command: Command, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    generated, lossless = tmp_path / "a.mp4", tmp_path / "a.mkv"
+    with VideoWriter(generated, 176, 256, 25) as writer, av.open(str(lossless), "w") as container:
+        stream = container.add_stream("ffv1", rate=25, width=176, height=256, pix_fmt="bgr0")
+        for seed in range(2):
+            writer.write(picture(seed))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(seed), format="rgb24")))
+        container.mux(stream.encode(None))
+    strict = ("--protocol", "strict", "--out", tmp_path / "r")
+    out = command.works("evaluate", generated, lossless, *strict)
+    said = f"{generated} is a lossy video (h264), and --protocol strict asks for PNG"
+    assert f"note: {said}: how far that alone moves SSIM and PSNR is not known" in out
+    assert said in " ".join(json.loads((tmp_path / "r" / "metrics.json").read_text())["notes"])
+    assert "lossy video" not in command.works("evaluate", lossless, generated, *strict)
+    assert "lossy video" not in command.works("evaluate", generated, lossless, "--protocol", "cfld", *strict[2:])
+    for number in range(2):
+        write_png(tmp_path / "frames" / f"{number}.png", picture(number))
+        (tmp_path / "frames" / f"{number}.png").rename(tmp_path / "frames" / f"{number}.jpg")
+    assert "0.jpg and 1 more: a lossy file" in command.refuses("evaluate", tmp_path / "frames", lossless, *strict)
+
+
+def test_a_clip_is_not_read_again_for_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frame 0 of a video is the source of all its frames: reading it for each would seek back and forth."""
+    from signgen.cli.protocol_scoring import ImageSetRequest, Picture, score_image_set
+
+    for name in ("a", "b"):
+        with VideoWriter(tmp_path / f"{name}.mp4", 176, 256, 25) as writer:
+            for seed in range(6):
+                writer.write(picture(seed))
+    read: list[Picture] = []
+    original = Picture.read
+
+    def counted(self: Picture) -> np.ndarray:
+        read.append(self)
+        return original(self)
+
+    monkeypatch.setattr(Picture, "read", counted)
+    score_image_set(ImageSetRequest(tmp_path / "a.mp4", tmp_path / "b.mp4", "cfld"))
+    assert read.count(Picture(tmp_path / "b.mp4", 0)) == 2  # as a truth, and as the source of all
+    assert len(read) == 13
 
 
 def test_wrong_input_is_one_line(command: Command, folders: tuple[Path, Path], tmp_path: Path) -> None:

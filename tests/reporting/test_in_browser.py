@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from signgen.cli.compare import compare
 from signgen.cli.evaluate import evaluate
 from signgen.data.video import write_png
 from signgen.metrics.directions import direction_of
+from tests.browsing import SCHEMES, WIDTHS, Open, check_colours, fits
 from tests.worlds import figure_frames, figure_poses
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 FRAMES = 12
 NASTY = "</script><img src=x onerror=alert(1)>"
-Open = Callable[..., "Page"]
 
 
 @pytest.fixture(scope="module")
@@ -41,34 +40,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     poses.save(root / "k.poses.npz")
     evaluate(generated=generated, truth=root / "truth", out=root / "r", poses=root / "k.poses.npz")
     return root / "r" / "report.html"
-
-
-@pytest.fixture
-def opened(browser: Browser) -> Iterator[Open]:
-    """Opens a file; at the end nothing may have been complained of, asked for outside of it, or failed."""
-    complaints: list[str] = []
-    pages: list[Page] = []
-
-    def open_page(path: Path, width: int = 1280, scheme: str = "light") -> Page:
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        pages.append(page)
-        page.on("console", lambda message: complaints.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
-        page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url[:80]}"))
-        page.on("request", lambda request: _note_request(request.url, path, complaints))
-        page.goto(path.as_uri())
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
-    assert complaints == []
-
-
-def _note_request(url: str, path: Path, complaints: list[str]) -> None:
-    if not url.startswith("data:") and url.partition("#")[0] != path.as_uri():
-        complaints.append(f"asked for {url[:80]}")
 
 
 def shown(page: Page, frame: int) -> None:
@@ -174,31 +145,13 @@ def test_the_difference_is_shown_on_demand(opened: Open, report: Path) -> None:
     assert brightness(page, "difference") == pytest.approx(60, abs=20)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
 def test_it_fits_and_can_be_read(opened: Open, report: Path, width: int, scheme: str) -> None:
     page = opened(report, width, scheme)
     shown(page, 0)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert contrast(page, ".about") > 4.5
-    assert contrast(page, ".hint") > 4.5
-    assert contrast(page, "nav a") > 4.5
-    light = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert light == (scheme == "light")
-
-
-def contrast(page: Page, selector: str) -> float:
-    """WCAG contrast of the first such element's text with the page."""
-
-    def luminance(colour: str) -> float:
-        channels = np.array([int(part) for part in colour.strip("rgba()").split(",")[:3]]) / 255
-        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-        return float(linear @ [0.2126, 0.7152, 0.0722])
-
-    text = page.locator(selector).first.evaluate("element => getComputedStyle(element).color")
-    back = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    low, high = sorted([luminance(text), luminance(back)])
-    return (high + 0.05) / (low + 0.05)
+    assert fits(page)
+    check_colours(page, scheme, ".about", ".hint", "nav a")
 
 
 def test_on_paper_a_strip_stands_for_the_player(opened: Open, report: Path) -> None:
@@ -231,7 +184,7 @@ def test_without_scripts_all_but_the_player_is_there(browser: Browser, report: P
     context.close()
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", WIDTHS)
 def test_a_comparison_opens_too(opened: Open, report: Path, tmp_path: Path, width: int) -> None:
     better = json.loads(report.with_name("metrics.json").read_text())
     for row in better["per_frame"]:
@@ -241,7 +194,7 @@ def test_a_comparison_opens_too(opened: Open, report: Path, tmp_path: Path, widt
         file.write_text(json.dumps(better))
     compare([report.parent, *files], out=tmp_path / "cmp.html")
     page = opened(tmp_path / "cmp.html", width)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert fits(page)
     assert page.locator("h1").inner_text().startswith("better is better than r in ssim (+0.100)")
     judged = [m for m, value in better["mean"].items() if value is not None and direction_of(m).kind != "truth"]
     assert page.locator("#differences tbody tr").count() == 2 * len(judged)

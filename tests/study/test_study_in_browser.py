@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from signgen.study.design import BEST, CHECK, TRUTH
+from tests.browsing import Open, fits, listen
 from tests.line import Command
 from tests.study.worlds import key_of, perfect, write_clips, write_images
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Request
-
-Open = Callable[..., "Page"]
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture
@@ -45,27 +44,13 @@ def opened(browser: Browser) -> Iterator[Open]:
     def open_page(address: str) -> Page:
         page = context.new_page()
         inside = address.partition("index.html")[0]
-        page.on("console", lambda message: complaints.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("requestfailed", lambda request: _note_failure(request, complaints))
-        page.on("request", lambda request: _note(request.url, inside, complaints))
+        listen(page, lambda url: url.startswith(("data:", "blob:", inside)), complaints)
         page.goto(address)
         return page
 
     yield open_page
     context.close()
     assert complaints == []
-
-
-def _note_failure(request: Request, complaints: list[str]) -> None:
-    """What is still loading when the page is left is given up, which is no fault of the page's."""
-    if request.failure != "net::ERR_ABORTED":
-        complaints.append(f"failed: {request.url[:80]} ({request.failure})")
-
-
-def _note(url: str, inside: str, complaints: list[str]) -> None:
-    if not url.startswith(("data:", "blob:", inside)):
-        complaints.append(f"asked for {url[:80]}")
 
 
 def address(study: Path) -> str:
@@ -85,10 +70,6 @@ def ready(page: Page, number: int) -> None:
 
 def section(page: Page) -> str:
     return page.evaluate("document.documentElement.dataset.section")
-
-
-def fits(page: Page) -> bool:
-    return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def saved(page: Page, folder: Path) -> dict:

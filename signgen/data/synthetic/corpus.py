@@ -26,7 +26,7 @@ from signgen.data.synthetic.motion import FPS, Motion
 from signgen.data.synthetic.observe import Observation
 from signgen.data.video_writer import VideoWriter, sample_aspect
 from signgen.errors import PairSetError
-from signgen.files import atomic_path, write_json, write_text
+from signgen.files import atomic_path, make_folder, write_json, write_text
 from signgen.poses.sequence import PoseSequence
 
 RELEASE = Path("PHOENIX-2014-T-release-v3/PHOENIX-2014-T")
@@ -156,7 +156,7 @@ def signer_of(clip: str) -> str:
 
 def write_videos(folder: Path, clips: Iterable[SyntheticClip], *, exact: bool = True) -> list[Path]:
     """Write `<name>.mp4` and `<name>.mmpose.json` of every clip; returns the videos. exact: not the observed ones."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     videos = []
     for clip in clips:
         height, width = clip.frames.shape[1:3]
@@ -172,7 +172,7 @@ def _write_frames(folder: Path, frames: np.ndarray) -> None:
     """images0001.png and so on; the folder appears when it is whole."""
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    make_folder(temporary)
     for number, frame in enumerate(frames, start=1):
         encoded = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))[1]
         (temporary / f"images{number:04d}.png").write_bytes(encoded.tobytes())
