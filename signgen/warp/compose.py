@@ -10,7 +10,7 @@ import numpy as np
 
 from signgen.warp.anatomy import FACE, FINGER, FOREARM, PALM, PHALANGES, SIDES, UPPER_ARM, Anatomy, anatomy
 from signgen.warp.bank import Layer, SourceBank
-from signgen.warp.geometry import Carried, affine, carry, follow_bones, scale_of, similarity
+from signgen.warp.geometry import affine, blended, carry, follow_bones, scale_of, similarity, spread
 
 MASKS = ("moved", "hands", "painted")
 _COLOURS = 3
@@ -21,7 +21,6 @@ _SPREAD, _FURTHEST = 0.1, 0.25  # widths of the face: how far around a point it 
 _STIFF = 0.3  # holds back what few points are near to
 _THICKEST = 1.6  # no limb becomes thicker or thinner than this
 _ARM_BONES = np.array([(0, 1), (1, 2)])
-_REACH = 0.3  # shoulder widths around the bones within which an arm's pixels may lie
 
 
 @dataclass(frozen=True)
@@ -117,15 +116,8 @@ class _Canvas:
         left = np.clip(there[face] - (points @ turned[:, :2].T + turned[:, 2]), -_FURTHEST * width, _FURTHEST * width)
         reach = max(1.0, _SPREAD * width)
         box = self._box(points, 2 * reach)
-        x, y = self._part(box)
-        # A Gaussian of a distance in the plane is that of its x times that of its y.
-        near_x, near_y = (
-            np.exp(-0.5 * ((line - points[:, axis, None]) / reach) ** 2) for axis, line in enumerate((x, y))
-        )
-        near = near_y.T @ near_x + _STIFF
         part = places[:, box[1] : box[3], box[0] : box[2]]
-        for plane, over in zip(part, left.T, strict=True):
-            plane += near_y.T @ (over[:, None] * near_x) / near
+        part += spread(*self._part(box), points, left, reach, _STIFF)
 
     def arm(self, bank: SourceBank, target: Anatomy, side: str, across: float) -> None:
         """Upper arm and forearm, each by its own bone."""
@@ -133,10 +125,10 @@ class _Canvas:
         if layer is None or here is None or there is None:
             return
         radii = np.array([UPPER_ARM, FOREARM], np.float32) * (bank.body.width / across)
-        box = self._box(here, min(_REACH * target.width, float(radii.max()) + 1))
+        box = self._box(here, float(radii.max()) + 1)
         part = self._part(box)
         carried = follow_bones(*part, here[_ARM_BONES], there[_ARM_BONES], across)
-        self._lay(layer, _blended(carried, *part), box, within=_within(carried.gaps, radii))
+        self._lay(layer, blended(carried, *part), box, within=_within(carried.gaps, radii))
 
     def hand(self, bank: SourceBank, target: Anatomy, side: str, across: float) -> None:
         """The palm by an affine map, each phalanx by its bone."""
@@ -148,7 +140,7 @@ class _Canvas:
         if len(palm) < 3 or not both[0]:
             return
         size = target.palm_size(side)
-        box = self._box(here[both], min(size, FINGER * size + 1))
+        box = self._box(here[both], FINGER * size + 1)
         part = self._part(box)
         # The palm is near where one of its own bones is, and moves as a whole.
         metacarpals = [(0, point) for point in palm[1:]]
@@ -157,7 +149,7 @@ class _Canvas:
         carried = follow_bones(*part, here[bones], there[bones], thick)
         carried = carried.first_as_one(len(metacarpals), affine(here[palm], there[palm]))
         within = _within(carried.gaps.min(0, keepdims=True), FINGER * size)
-        self._lay(layer, _blended(carried, *part), box, within=within, hand=True)
+        self._lay(layer, blended(carried, *part), box, within=within, hand=True)
 
     def result(self) -> Warped:
         planes = [cv2.convertScaleAbs(plane) for plane in self._planes]
@@ -197,22 +189,6 @@ class _Canvas:
             part[_HANDS] += alpha
         if painted is not None:
             part[_PAINTED] += painted * (alpha / 255)
-
-
-def _blended(carried: Carried, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """float32 (2, h, w): the places of the pixels in columns x and rows y, weighted towards the nearest bone: weights
-    fall with the fourth power of the distance."""
-    count, *size = carried.gaps.shape
-    weights = (1 / np.square(carried.gaps + 1)).reshape(count, -1)
-    # A weighted sum of transforms is a transform: no bone's own places are needed.
-    a, b, c, d, e, f, total = (
-        np.c_[carried.transforms.reshape(count, 6), np.ones(count, np.float32)].T @ weights
-    ).reshape(7, *size)
-    weights *= carried.along.reshape(count, -1)
-    stretched = (carried.stretch.T @ weights).reshape(2, *size)
-    stretched[0] += a * x + b * y[:, None] + c
-    stretched[1] += d * x + e * y[:, None] + f
-    return stretched / total
 
 
 def _within(gaps: np.ndarray, radius: np.ndarray | float) -> np.ndarray:

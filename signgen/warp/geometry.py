@@ -101,6 +101,36 @@ def follow_bones(x: np.ndarray, y: np.ndarray, target: np.ndarray, source: np.nd
     return Carried(gaps, along, transforms, (ratio - np.float32(across))[:, None] * f)
 
 
+def blended(carried: Carried, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """float32 (2, h, w): the places of the pixels in columns x and rows y, weighted towards the nearest bone: weights
+    fall with the fourth power of the distance."""
+    count, *size = carried.gaps.shape
+    weights = (1 / np.square(carried.gaps + 1)).reshape(count, -1)
+    # A weighted sum of transforms is a transform: no bone's own places are needed.
+    a, b, c, d, e, f, total = (
+        np.c_[carried.transforms.reshape(count, 6), np.ones(count, np.float32)].T @ weights
+    ).reshape(7, *size)
+    weights *= carried.along.reshape(count, -1)
+    stretched = (carried.stretch.T @ weights).reshape(2, *size)
+    stretched[0] += a * x + b * y[:, None] + c
+    stretched[1] += d * x + e * y[:, None] + f
+    return stretched / total
+
+
+def spread(
+    x: np.ndarray, y: np.ndarray, points: np.ndarray, shifts: np.ndarray, reach: float, stiffness: float
+) -> np.ndarray:
+    """float32 (2, h, w): shifts (n, 2) of points (n, 2), felt by the pixels in columns x (w,) and rows y (h,).
+
+    Their mean, weighted by a Gaussian of `reach` pixels; `stiffness`, as a weight without a shift, holds back what few
+    points are near to.
+    """
+    # A Gaussian of a distance in the plane is that of its x times that of its y.
+    near_x, near_y = (np.exp(-0.5 * ((line - points[:, axis, None]) / reach) ** 2) for axis, line in enumerate((x, y)))
+    total = near_y.T @ near_x + stiffness
+    return np.stack([near_y.T @ (shift[:, None] * near_x) / total for shift in shifts.T])
+
+
 def _directions(bones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n, 2, 2) -> lengths (n,), unit vectors (n, 2), float32."""
     lines = bones[:, 1] - bones[:, 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from signgen.warp.geometry import Carried, affine, carry, distance, follow_bones, scale_of, similarity
+from signgen.warp.geometry import Carried, affine, blended, carry, distance, follow_bones, scale_of, similarity, spread
 
 RNG = np.random.default_rng(0)
 
@@ -91,6 +91,27 @@ def test_bones_that_move_as_one():
     found, before = places(joint, x, y), places(apart, x, y)
     assert np.allclose(found[0], carry(transform, x, y).transpose(1, 2, 0), atol=1e-4)
     assert np.array_equal(found[1], before[3])
+
+
+def test_blended_places_are_the_mean_weighted_by_the_fourth_power_of_the_distance():
+    target, source = RNG.normal(size=(2, 5, 2, 2)).astype(np.float32) * 20
+    x, y = np.arange(-9, 9, dtype=np.float32), np.arange(12, dtype=np.float32)
+    carried = follow_bones(x, y, target, source, 0.8)
+    weights = 1 / (carried.gaps.astype(np.float64) + 1) ** 2
+    expected = (weights[..., None] * places(carried, x, y)).sum(0) / weights.sum(0)[..., None]
+    found = blended(carried, x, y)
+    assert found.dtype == np.float32
+    assert np.allclose(found.transpose(1, 2, 0), expected, atol=1e-3)
+
+
+def test_shifts_are_felt_around_their_points():
+    points, shifts = RNG.normal(size=(2, 7, 2)).astype(np.float32) * 5
+    x, y = np.arange(-4, 6, dtype=np.float32), np.arange(-3, 4, dtype=np.float32)
+    felt = spread(x, y, points, shifts, 2.5, 0.3)
+    for row, column in ((0, 0), (3, 4), (6, 9)):
+        away = np.linalg.norm(points - (x[column], y[row]), axis=1)
+        weights = np.exp(-0.5 * (away / 2.5) ** 2)
+        assert np.allclose(felt[:, row, column], weights @ shifts / (weights.sum() + 0.3), atol=1e-4)
 
 
 def test_a_bone_that_points_at_the_camera_keeps_its_place():

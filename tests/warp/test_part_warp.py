@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -52,6 +53,20 @@ def test_a_shifted_pose_shifts_the_person():
     inside[:, :8] = False
     gap = np.abs(warped.image.astype(int) - np.roll(frames[0], 6, 1)).mean(-1)
     assert gap[inside].mean() < 6
+
+
+def test_a_pose_turned_and_scaled_turns_and_scales_the_person():
+    """Torso, head, arms and hands then all move alike: the whole picture is what OpenCV makes of the unmoved one."""
+    _, frames, points = clip(1)
+    bank = source_bank(frames[0], points[0])
+    matrix = cv2.getRotationMatrix2D((64, 70), 12, 0.85)
+    turned = points[0].copy()
+    turned[:, :2] = turned[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    still, warped = part_warp(bank, points[0]), part_warp(bank, turned.astype(np.float32))
+    inside = cv2.warpAffine(still.masks[0], matrix, (128, 128)) == 255
+    gap = np.abs(warped.image.astype(int) - cv2.warpAffine(still.image, matrix, (128, 128)))
+    assert inside.mean() > 0.2
+    assert gap[inside].mean() < 1.5
 
 
 def test_masks_say_what_moved_what_is_a_hand_and_what_was_painted():
