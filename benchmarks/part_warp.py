@@ -1,8 +1,9 @@
 """Cost and worth of the part warp alone: milliseconds of a bank and of a warp, and scores against copy-source.
 
-    OMP_NUM_THREADS=1 python benchmarks/part_warp.py [--signers 4] [--frames 40] [--rounds 5]
+    OMP_NUM_THREADS=1 python benchmarks/part_warp.py [--signers 4] [--frames 40] [--rounds 5] [--clip VIDEO POSES]
 
-Drawn signers with both hands in the picture, exact keypoints, the first frame as the source; one core. Of each round
+Drawn signers with both hands in the picture and exact keypoints, or a clip of yours with its keypoints, cleaned; the
+first frame as the source; one core. Of each round
 the medians over signers and frames are taken; told are the least and the median of the rounds. Sizes take turns. A
 stored bank is read from a file that was just written, so from the system's memory and not from a disk.
 """
@@ -24,9 +25,13 @@ import numpy as np
 
 from signgen.data.canvas import Canvas
 from signgen.data.synthetic.corpus import plan_takes
+from signgen.data.video import open_frames
 from signgen.metrics.frame_scores import score_frame
 from signgen.metrics.image import box_mask
+from signgen.poses.clean import clean
 from signgen.poses.parts import part_boxes
+from signgen.poses.readers import read_poses
+from signgen.poses.sequence import PoseSequence
 from signgen.warp.bank import source_bank
 from signgen.warp.bank_file import bank_key, read_bank, write_bank
 from signgen.warp.compose import part_warp
@@ -37,17 +42,25 @@ BANK = 150.0
 METRICS = ("ssim", "psnr", "hand_ssim", "hand_psnr", "face_ssim", "face_psnr")
 
 
-def clips(signers: int, frames: int, side: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Frames (T, side, side, 3) and keypoints (T, 133, 3) of each signer."""
-    canvas = Canvas(side, side)
+def drawn(signers: int, frames: int) -> list[tuple[np.ndarray, PoseSequence]]:
+    """Frames and exact keypoints of each signer."""
     made = [take.render() for take in plan_takes(3, signers=signers, clips=1, frames=frames)["train"]]
-    return [
-        (
-            np.stack([canvas.fit_frame(frame) for frame in clip.frames]),
-            canvas.fit_keypoints(clip.poses.keypoints, clip.poses.width, clip.poses.height),
-        )
-        for clip in made
-    ]
+    return [(clip.frames, clip.poses) for clip in made]
+
+
+def filmed(video: Path, keypoints: Path, frames: int) -> tuple[np.ndarray, PoseSequence]:
+    """The clip's first frames, and their cleaned keypoints."""
+    source = open_frames(video)
+    poses = clean(read_poses(keypoints, size=(source.width, source.height)))
+    frames = min(frames, source.num_frames, len(poses))
+    return source.read(0, frames), poses[:frames]
+
+
+def on_canvas(frames: np.ndarray, poses: PoseSequence, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Frames (T, side, side, 3) and keypoints (T, 133, 3)."""
+    canvas = Canvas(side, side)
+    points = canvas.fit_keypoints(poses.keypoints, poses.width, poses.height)
+    return np.stack([canvas.fit_frame(frame) for frame in frames]), points
 
 
 def timed(frames: np.ndarray, points: np.ndarray, file: Path) -> tuple[float, float, list[float]]:
@@ -86,10 +99,12 @@ def main() -> None:
     parser.add_argument("--signers", type=int, default=4)
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--clip", type=Path, nargs=2, metavar=("VIDEO", "POSES"), help="instead of drawn signers")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     sizes: dict[int, int] = {}
-    worlds = {side: clips(args.signers, args.frames, side) for side in SIZES}
+    clips = [filmed(*args.clip, args.frames)] if args.clip else drawn(args.signers, args.frames)
+    worlds = {side: [on_canvas(*clip, side) for clip in clips] for side in SIZES}
     found: dict[int, list[tuple[float, ...]]] = {side: [] for side in SIZES}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "bank.npz"
