@@ -17,7 +17,7 @@ from signgen.data.synthetic import frame_folders
 from signgen.data.synthetic.corpus import plan_takes
 from signgen.data.video import open_frames, write_png
 from signgen.models.card import load_model
-from signgen.models.layers import split_layers
+from signgen.models.layers import shares, split_layers
 from signgen.poses.clean import clean
 from signgen.poses.readers import read_poses
 from signgen.rendering.renderer import Renderer, Source
@@ -75,8 +75,8 @@ class Gate:
 
     def _note(self, _: torch.nn.Module, __: tuple, output: object) -> None:
         _, logits, _ = split_layers(output.sample.float(), self.copies, self.still)  # type: ignore[attr-defined]
-        shares = torch.cat([torch.zeros_like(logits[:, :1]), logits], 1).softmax(1)
-        self.shares.append((shares[0] * 255).round().byte().permute(1, 2, 0).numpy())
+        finer = torch.nn.functional.interpolate(logits, scale_factor=4, mode="bilinear")
+        self.shares.append((shares(finer)[0] * 255).round().byte().permute(1, 2, 0).numpy())
 
     def rows(self, clip: Path, keypoints: Path) -> np.ndarray:
         """Source, then for each frame pose, warp, shares, result and truth, below each other."""
@@ -91,8 +91,8 @@ class Gate:
             result = next(self.renderer.frames(source, poses, range(number, number + 1)))
             small = [drawn[number], warp(range(number, number + 1))[0, ..., :3]]
             pictures = [cv2.resize(image, size, interpolation=cv2.INTER_CUBIC) for image in small]
-            shares = cv2.resize(self.shares[-1], size, interpolation=cv2.INTER_NEAREST)
-            columns.append(np.concatenate([*pictures, shares, result, truth[number]]))
+            mixture = cv2.resize(self.shares[-1], size, interpolation=cv2.INTER_LINEAR)
+            columns.append(np.concatenate([*pictures, mixture, result, truth[number]]))
         return np.concatenate(columns, 1)
 
 

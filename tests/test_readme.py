@@ -58,7 +58,8 @@ def test_the_commands_on_keypoints(newcomer: Path) -> None:
         assert (newcomer / name).stat().st_size > 0
 
 
-def check_outputs(folder: Path) -> dict:
+def check_outputs(folder: Path, lossy: float) -> dict:
+    """lossy: how far apart SSIM may be before and after the mp4."""
     rendered, truth = open_frames(folder / "out.mp4"), open_frames(folder / "clips" / "hello.mp4")
     assert (rendered.num_frames, rendered.width, rendered.height, rendered.fps) == (16, truth.width, truth.height, 25)
     assert open_frames(folder / "out.side-by-side.mp4").width == 4 * truth.width
@@ -73,7 +74,7 @@ def check_outputs(folder: Path) -> dict:
         assert set(metrics["baselines"]) == {"copy-source", "nearest-pose"}
         assert metrics["frames"] == len(metrics["per_frame"]) == 16
     # The report scores the mp4, which is lossy; the rendering scores its frames before that.
-    assert report["mean"]["ssim"] == pytest.approx(beside["mean"]["ssim"], abs=0.03)
+    assert report["mean"]["ssim"] == pytest.approx(beside["mean"]["ssim"], abs=lossy)
     return beside
 
 
@@ -86,12 +87,12 @@ def test_the_readme_at_tiny_size(newcomer):
     commands[1] = [*commands[1], *set_options()]
     commands[1][commands[1].index("--max-minutes") + 1] = "0.05"
     run_all(newcomer, commands)
-    check_outputs(newcomer)
+    check_outputs(newcomer, lossy=0.1)  # a handful of steps, and so noise, of which an mp4 keeps little
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_readme_word_for_word(newcomer):
     run_all(newcomer, readme_commands())
-    metrics = check_outputs(newcomer)
+    metrics = check_outputs(newcomer, lossy=0.03)
     assert metrics["mean"]["ssim"] > metrics["baselines"]["copy-source"]["ssim"]

@@ -28,6 +28,9 @@ class ImageSpace(Protocol):
         """latents (B, C, h, w) of images that are resampled by flow (B, 2, h, w), in pixels of the image: see
         `flow_sample`."""
 
+    def spread(self, maps: torch.Tensor) -> torch.Tensor:
+        """maps (B, K, h, w), one value a latent pixel -> (B, K, channels or 1, h, w): what each channel takes."""
+
 
 class PixelUnshuffleSpace(ModelMixin, ConfigMixin):
     """Pixels rearranged into channels: exact, no weights. (B, 3, H, W) <-> (B, 3 factor^2, H/factor, W/factor)."""
@@ -49,6 +52,11 @@ class PixelUnshuffleSpace(ModelMixin, ConfigMixin):
     def move(self, latents: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
         return F.pixel_unshuffle(flow_sample(F.pixel_shuffle(latents, self.factor), flow), self.factor)
 
+    def spread(self, maps: torch.Tensor) -> torch.Tensor:
+        """Each channel is a pixel of its own: between latent pixels maps are interpolated, or blocks would show."""
+        fine = F.interpolate(maps, scale_factor=self.factor, mode="bilinear", align_corners=False)
+        return F.pixel_unshuffle(fine, self.factor).unflatten(1, (maps.shape[1], -1)).repeat(1, 1, 3, 1, 1)
+
 
 class VaeSpace:
     """A Stable Diffusion VAE. Latents are the posterior mean times its scaling factor, cached or not."""
@@ -66,6 +74,9 @@ class VaeSpace:
 
     def move(self, latents: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
         return flow_sample(latents, flow / self.factor)
+
+    def spread(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps[:, :, None]
 
 
 def as_image_space(component: Any) -> ImageSpace:

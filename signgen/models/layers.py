@@ -26,9 +26,13 @@ def split_layers(output: torch.Tensor, layers: int, still: int = 0) -> tuple[tor
 
 
 def blend(prediction: torch.Tensor, copies: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """prediction (B, C, h, w), copies (B, K, C, h, w), logits (B, K, h, w) -> their mixture (B, C, h, w)."""
-    shares = torch.cat([torch.zeros_like(logits[:, :1]), logits], 1).softmax(1)
-    return (torch.cat([prediction[:, None], copies], 1) * shares[:, :, None]).sum(1)
+    """prediction (B, C, h, w), copies (B, K, C, h, w), logits (B, K, C or 1, h, w) -> their mixture (B, C, h, w)."""
+    return (torch.cat([prediction[:, None], copies], 1) * shares(logits)).sum(1)
+
+
+def shares(logits: torch.Tensor) -> torch.Tensor:
+    """(B, K, ...) -> (B, 1 + K, ...): what the prediction, and each copy, has in the mixture; they sum to 1."""
+    return torch.cat([torch.zeros_like(logits[:, :1]), logits], 1).softmax(1)
 
 
 def flow_sample(image: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:

@@ -162,7 +162,8 @@ class SignerPipeline(DiffusionPipeline):
         if self.config.warp_copy:
             moved.append(self._warp_latent(part_warp).float())
         base = self.base_of(source, part_warp)
-        return blend(prediction, torch.stack([self.to_diffused(copy, base) for copy in moved], 1), logits)
+        copies = torch.stack([self.to_diffused(copy, base) for copy in moved], 1)
+        return blend(prediction, copies, self.space.spread(logits))
 
     def from_diffused(self, value: torch.Tensor, base: torch.Tensor | None) -> torch.Tensor:
         """The inverse of `to_diffused`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -18,7 +19,7 @@ from tests.tiny import tiny_recipe
 def test_the_mixture_is_a_softmax_with_the_prediction_at_logit_zero():
     torch.manual_seed(0)
     prediction, copies = torch.randn(2, 5, 4, 4), torch.randn(2, 2, 5, 4, 4)
-    logits = torch.zeros(2, 2, 4, 4)
+    logits = torch.zeros(2, 2, 1, 4, 4)
     thirds = (prediction + copies.sum(1)) / 3
     assert torch.allclose(blend(prediction, copies, logits), thirds, atol=1e-6)
     logits[:, 1] = 50.0
@@ -53,6 +54,29 @@ def test_pixels_move_by_pixels_of_the_image(shift):
     moved = space.decode(space.move(space.encode(image), flow))
     inside = (slice(None), slice(None), slice(8, 24), slice(8, 40))
     assert torch.allclose(moved[inside], image.roll((-dy, -dx), (2, 3))[inside], atol=1e-4)
+
+
+def test_between_latent_pixels_a_map_is_interpolated_alike_for_all_colours():
+    """Against OpenCV's bilinear enlarging."""
+    torch.manual_seed(0)
+    maps = torch.randn(2, 3, 6, 5)
+    spread = PixelUnshuffleSpace(4).spread(maps)
+    assert spread.shape == (2, 3, 48, 6, 5)
+    images = torch.nn.functional.pixel_shuffle(spread[1, 2], 4).numpy()
+    expected = cv2.resize(maps[1, 2].numpy(), (20, 24), interpolation=cv2.INTER_LINEAR)
+    assert np.allclose(images, expected, atol=1e-5)
+
+
+def test_where_the_gate_changes_the_picture_does_not_jump_by_blocks():
+    """A white copy, taken on the left and not on the right of a black prediction: a slope, not a step of four."""
+    space, logits = PixelUnshuffleSpace(4), torch.full((1, 1, 2, 8), -4.0)
+    logits[..., :4] = 4.0
+    black, white = torch.full((1, 48, 2, 8), -1.0), torch.full((1, 48, 2, 8), 1.0)
+    row = space.decode(blend(black, white[:, None], space.spread(logits)))[0, 0, 4]
+    jumps = (row[1:] - row[:-1]).abs()
+    assert (row[:12] > 0.9).all() and (row[20:] < -0.9).all()  # noqa: PT018
+    assert (jumps[13:18] > 0.05).all()
+    assert jumps.max() < 1
 
 
 def test_a_vaes_latents_move_by_the_same_pixels():
