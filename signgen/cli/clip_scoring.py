@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from signgen.cli.pose_scoring import PoseRequest
     from signgen.data.video import FrameSource
     from signgen.metrics.frame_pair import ClipMetric, FrameMetric
+    from signgen.metrics.video_distribution import Distribution
 
 
 @dataclass(frozen=True)
@@ -55,26 +56,29 @@ class Further:
 def further_metrics(clips: Compared, wanted: FurtherRequest) -> Further:
     """What is asked for; the reason for what is not."""
     from signgen.cli.pose_scoring import NOT_ASKED, pose_metrics
-    from signgen.metrics.definitions import DISTRIBUTION_METRICS, POSE_METRICS, SEQUENCE_METRICS
+    from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
 
     further = Further()
     if wanted.poses.wanted:
         further.metrics, further.clip_metrics, further.notes = pose_metrics(wanted.poses, clips)
     else:
         further.not_computed |= dict.fromkeys((*POSE_METRICS, *SEQUENCE_METRICS), NOT_ASKED)
-    if wanted.distribution:
-        _add_distributions(further, wanted.weights)
-    else:
-        further.not_computed |= dict.fromkeys(DISTRIBUTION_METRICS, "not asked for; --distribution asks for it")
+    gathered, reasons = distributions(wanted.distribution, wanted.weights)
+    further.clip_metrics += gathered
+    further.not_computed |= reasons
     return further
 
 
-def _add_distributions(further: Further, weights: Path | None) -> None:
-    """FID and both FVDs, or the command that gets the weights of those that cannot be computed."""
+def distributions(wanted: bool, weights: Path | None) -> tuple[list[Distribution], dict[str, str]]:
+    """FID and both FVDs, if they are wanted; name -> why one cannot be computed, with the command that gets weights."""
     from signgen.errors import WeightsError
+    from signgen.metrics.definitions import DISTRIBUTION_METRICS
     from signgen.metrics.inception import load_inception
     from signgen.metrics.video_distribution import Distribution
     from signgen.metrics.video_features import WINDOW, load_i3d, load_r3d
+
+    if not wanted:
+        return [], dict.fromkeys(DISTRIBUTION_METRICS, "not asked for; --distribution asks for it")
 
     def frame_features() -> Callable[[np.ndarray], np.ndarray]:
         inception = load_inception("pytorch-fid", weights)
@@ -85,8 +89,10 @@ def _add_distributions(further: Further, weights: Path | None) -> None:
         ("fvd", WINDOW, lambda: load_i3d(weights)),
         ("fvd_r3d", WINDOW, lambda: load_r3d(weights)),
     )
+    found, missing = [], {}
     for name, window, load in networks:
         try:
-            further.clip_metrics.append(Distribution(name, load(), window))
+            found.append(Distribution(name, load(), window))
         except WeightsError as error:
-            further.not_computed[name] = str(error)
+            missing[name] = str(error)
+    return found, missing

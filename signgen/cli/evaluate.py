@@ -207,14 +207,16 @@ def evaluate(
     chosen = {"steps": steps, "solver": solver, "w_c": w_c, "w_f": w_f, "noise_scale": noise_scale, "precision": dtype}
     asked = distribution or None
     if model is not None:
-        _refuse({**of_clips, **of_poses, "source": source, "distribution": asked, "pair-list": pair_list}, _WITH_MODEL)
+        _refuse({**of_clips, **of_poses, "source": source, "pair-list": pair_list}, _WITH_MODEL)
         _refuse({"GENERATED": generated}, _WITH_MODEL, dashes="")
         if protocol is None:
             _refuse(of_sets, "needs --protocol")
+        else:
+            _refuse({"distribution": asked}, "does not go with --protocol")
         if pairs is None:
             raise typer.BadParameter("--model needs --pairs, the pair set to render")
         request = ModelRequest(
-            model, pairs, split or "test", protocol, size, train_images, weights, lpips_weights, keep
+            model, pairs, split or "test", protocol, size, train_images, weights, lpips_weights, keep, distribution
         )
         _evaluate_model(
             replace(request, sampling=chosen, seed=seed, device=device, threads=threads, processes=processes), out

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from signgen.metrics.lpips import Lpips
     from signgen.metrics.protocols import Protocol
     from signgen.metrics.scoring import Baseline, FrameScorer
+    from signgen.metrics.video_distribution import Distribution
     from signgen.metrics.worst import WorstPictures
     from signgen.poses.sequence import PoseSequence
     from signgen.rendering.background import Background
@@ -39,7 +40,8 @@ _NOT_WHILE_RENDERING = "not taken while rendering a pair set; evaluate the frame
 class ModelRequest:
     """What the command line asks for. sampling: what it chose; keep: folder for the frames as PNG.
 
-    weights: a folder of networks' weights, lpips_weights: AlexNet's, instead of the usual places.
+    distribution: whether to take FID and FVD of clips; a protocol has its own. weights: a folder of networks' weights,
+    lpips_weights: AlexNet's, instead of the usual places.
     """
 
     model: Path
@@ -51,6 +53,7 @@ class ModelRequest:
     weights: Path | None = None
     lpips_weights: Path | None = None
     keep: Path | None = None
+    distribution: bool = False
     sampling: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     device: str = "auto"
@@ -128,21 +131,38 @@ def _score_clips(pairs: PairSet, whole: Share) -> tuple[dict[str, Any], WorstPic
     from signgen.metrics.clip_set import join_clips
 
     parts = in_processes(clips_part, _dealt(whole), whole.pairs, "rendering and scoring")
-    scored = [clip for part in parts for clip in part[0]]
-    notes = dict.fromkeys(note for part in parts for note in part[2])
-    result = join_clips(scored, _no_nearest(pairs), notes)
-    return result, _merged([part[1] for part in parts])
+    for other in parts[1:]:
+        for whole_set, part in zip(parts[0].of_set, other.of_set, strict=True):
+            whole_set.merge(part)
+    scored = [clip for part in parts for clip in part.clips]
+    notes = dict.fromkeys(note for part in parts for note in part.notes)
+    result = join_clips(scored, _no_nearest(pairs), notes, parts[0].of_set)
+    return result, _merged([part.worst for part in parts])
 
 
-def clips_part(share: Share, tick: Tick) -> tuple[list[ClipScores], WorstPictures, list[str]]:
-    """Scores of each of the share's jobs, its worst frames, and notes."""
+@dataclass(frozen=True)
+class ScoredClips:
+    """Scores of each of a share's jobs, its worst frames, notes, and what it gathered for metrics of the whole set."""
+
+    clips: list[ClipScores]
+    worst: WorstPictures
+    notes: list[str]
+    of_set: list[Distribution]
+
+
+def clips_part(share: Share, tick: Tick) -> ScoredClips:
+    """The share, scored as clips."""
+    from signgen.cli.clip_scoring import distributions
     from signgen.metrics.clip_set import ClipScores
+    from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
     from signgen.metrics.scoring import FrameScorer
     from signgen.metrics.worst import WorstPictures
     from signgen.rendering.background import Background
 
     work = _Work(share)
     lpips, missing = _lpips(share.request)
+    of_set, without = distributions(share.request.distribution, share.request.weights)
+    missing |= without | dict.fromkeys((*POSE_METRICS, *SEQUENCE_METRICS), _NOT_WHILE_RENDERING)
     worst = WorstPictures("ssim", WORST)
     scored: list[ClipScores] = []
 
@@ -158,26 +178,28 @@ def clips_part(share: Share, tick: Tick) -> tuple[list[ClipScores], WorstPicture
             clip = work.pairs.clips[job.clip]
             poses = work.pairs.poses(clip.name).resized(clip.width, clip.height)
             scorer = FrameScorer(
-                keypoints=poses.keypoints, lpips=lpips, baselines=work.baselines(job), not_computed=missing
+                keypoints=poses.keypoints,
+                lpips=lpips,
+                baselines=work.baselines(job),
+                clip_metrics=[metric.of_clip() for metric in of_set],
+                not_computed=missing,
             )
             work.render(job, beside, partial(score, scorer), tick)
             beside.submit(finish, scorer, job)
-    return scored, worst, work.notes()
+    return ScoredClips(scored, worst, work.notes(), of_set)
 
 
 def _lpips(request: ModelRequest) -> tuple[Lpips | None, dict[str, str]]:
     """The network, if its weights are at hand, and metric -> why there is none. Raises WeightsError for
     --lpips-weights that are not there."""
-    from signgen.metrics.definitions import DISTRIBUTION_METRICS, POSE_METRICS, SEQUENCE_METRICS
     from signgen.metrics.lpips import load_lpips
 
-    missing = dict.fromkeys((*POSE_METRICS, *SEQUENCE_METRICS, *DISTRIBUTION_METRICS), _NOT_WHILE_RENDERING)
     try:
-        return load_lpips(request.lpips_weights or request.weights), missing
+        return load_lpips(request.lpips_weights or request.weights), {}
     except WeightsError as error:
         if request.lpips_weights is not None:
             raise
-        return None, {**missing, "lpips": str(error)}
+        return None, {"lpips": str(error)}
 
 
 def _no_nearest(pairs: PairSet) -> dict[str, str]:

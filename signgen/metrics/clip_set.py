@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from signgen.errors import VideoError
-from signgen.metrics.definitions import BASELINE_DEFINITIONS
-from signgen.metrics.frame_pair import MODEL
+from signgen.metrics.definitions import BASELINE_DEFINITIONS, DEFINITIONS
+from signgen.metrics.frame_pair import MODEL, ClipMetric
 from signgen.metrics.scoring import baseline_notes, coverage_notes, mean_row
 
 
@@ -21,19 +21,30 @@ class ClipScores:
     names: Sequence[tuple[str, str]]
 
 
-def join_clips(clips: Sequence[ClipScores], not_computed: Mapping[str, str], notes: Iterable[str]) -> dict[str, Any]:
+def join_clips(
+    clips: Sequence[ClipScores],
+    not_computed: Mapping[str, str],
+    notes: Iterable[str],
+    of_set: Sequence[ClipMetric] = (),
+) -> dict[str, Any]:
     """The metrics dictionary; means are over all frames of all clips, rows in the order of the set.
 
-    not_computed, notes: of the whole set. Raises VideoError for no clips.
+    not_computed, notes: of the whole set. of_set: metrics that have taken in all clips. Raises VideoError for no clips.
     """
     if not clips:
         raise VideoError("no frames were scored", expected="at least one pair of frames")
-    definitions = clips[0].result["definitions"]
+    definitions = dict(clips[0].result["definitions"])
     names = list(dict.fromkeys(name for clip in clips for name in clip.result["per_frame_baselines"]))
     tracks = {name: _rows(clips, name) for name in (MODEL, *names)}
     means = {name: mean_row(rows, definitions) for name, rows in tracks.items()}
-    mean, rows = means.pop(MODEL), tracks.pop(MODEL)
     told = {name: reason for clip in clips for name, reason in clip.result["not_computed"].items()}
+    for metric in of_set:
+        definitions |= {name: DEFINITIONS[name] for name in metric.names}
+        for track in means:
+            found, reasons = metric.result(track)
+            means[track] |= {name: found.get(name) for name in metric.names}
+            told |= reasons if track == MODEL else {}
+    mean, rows = means.pop(MODEL), tracks.pop(MODEL)
     lone = {name: reason for name, reason in told.items() if mean.get(name) is None and name not in names}
     protocols = {clip.result["protocol"] for clip in clips}
     kinds = [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in names if name in BASELINE_DEFINITIONS]
@@ -44,7 +55,10 @@ def join_clips(clips: Sequence[ClipScores], not_computed: Mapping[str, str], not
         "mean": mean,
         "baselines": means,
         "not_computed": lone | {name: reason for name, reason in not_computed.items() if name not in names},
-        "notes": [*notes, *kinds, *coverage_notes(rows), *baseline_notes(tracks), *_partial(tracks, len(rows))],
+        "notes": [
+            *(*notes, *kinds, *coverage_notes(rows), *baseline_notes(tracks), *_partial(tracks, len(rows))),
+            *(note for metric in of_set for note in metric.notes()),
+        ],
         "per_frame": rows,
         "per_frame_baselines": tracks,
     }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from signgen.metrics.features import FeatureStatistics, frechet_distance
-from signgen.metrics.frame_pair import MODEL, FramePair
+from signgen.metrics.frame_pair import MODEL, ClipMetric, FramePair
 
 _TRUTH = "the truth"  # a track beside the model and the baselines
 
@@ -15,6 +16,8 @@ _TRUTH = "the truth"  # a track beside the model and the baselines
 class Distribution:
     """A ClipMetric: Fréchet distance between the features of a track's windows and of the truth's.
 
+    For a set of clips, hand each clip's scorer `of_clip()`; the numbers of the set are then asked here. It may be
+    pickled, without its features, and `merge` takes in what another process gathered.
     name: of the metric. features: uint8 (window, H, W, 3) -> (D,). Windows follow each other without overlap; where
     frames are missing the next one starts anew. Frames of one window, and sums of features, are kept in memory.
     """
@@ -26,6 +29,24 @@ class Distribution:
         self._last: dict[str, int] = {}
         self._statistics: dict[str, FeatureStatistics] = {}
         self._dimensions = 0
+
+    def of_clip(self) -> ClipMetric:
+        """What takes in one clip of a set, after those before it; it has no numbers of its own."""
+        return _OfClip(self)
+
+    def begin(self) -> None:
+        """Another clip comes: no window reaches over from the one before."""
+        self._pending.clear()
+        self._last.clear()
+
+    def merge(self, other: Distribution) -> None:
+        """Take in the windows that `other` has seen."""
+        for track, statistics in other._statistics.items():
+            self._statistics.setdefault(track, FeatureStatistics()).merge(statistics)
+        self._dimensions = self._dimensions or other._dimensions
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_features": None}  # networks stay with the process that loaded them
 
     def update(self, pair: FramePair) -> None:
         if pair.track == MODEL:
@@ -61,3 +82,24 @@ class Distribution:
             f"{self.names[0]} is of {len(theirs)} {what} in {self._dimensions} dimensions: compare it between clips of "
             "equal length only"
         ]
+
+
+class _OfClip:
+    """A ClipMetric that passes the frames of one clip on."""
+
+    names: tuple[str, ...] = ()
+
+    def __init__(self, whole: Distribution) -> None:
+        self._whole, self._begun = whole, False
+
+    def update(self, pair: FramePair) -> None:
+        if not self._begun:
+            self._whole.begin()
+            self._begun = True
+        self._whole.update(pair)
+
+    def result(self, track: str) -> tuple[dict[str, float], dict[str, str]]:
+        return {}, {}
+
+    def notes(self) -> list[str]:
+        return []

@@ -14,7 +14,9 @@ from signgen.cli.processes import shares
 from signgen.data.pair_names import frame_name
 from signgen.data.pairset import PairSet
 from signgen.data.triples import TRIPLE
-from signgen.data.video import write_png
+from signgen.data.video import read_image, write_png
+from signgen.metrics import video_features
+from signgen.metrics.features import FeatureStatistics, frechet_distance
 from signgen.metrics.worst import WorstPictures
 from signgen.rendering.pair_rendering import jobs_of, runs
 from tests.line import Command, Line
@@ -56,6 +58,35 @@ def test_one_pass_is_render_and_evaluate(command: Command, line: Line, tmp_path:
     assert [row["generated"] for row in result["per_frame"]] == sorted(p.name for p in (tmp_path / "kept").iterdir())
     assert result["mean"]["psnr"] == pytest.approx(np.mean([row["psnr"] for row in result["per_frame"]]))
     assert "report.html" in {path.name for path in (tmp_path / "r").iterdir()}
+
+
+def test_distributions_are_those_of_the_whole_set(
+    command: Command, line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows of two frames, so that the four of each clip are two; the features are mean colours."""
+    monkeypatch.setattr(video_features, "WINDOW", 2)
+    monkeypatch.setattr(video_features, "load_i3d", lambda weights: lambda window: window.mean((0, 1, 2)))
+    words = ("evaluate", "--model", line.model, "--pairs", line.pairs, "--split", "val", "--device", "cpu")
+    out = command.works(*words, "--distribution", "--keep", tmp_path / "kept", "--out", tmp_path / "r")
+    assert "not computed: fvd_r3d: weights missing" in out
+    result = numbers(tmp_path / "r")
+    pairs = PairSet.load(line.pairs)
+    seen = {name: FeatureStatistics() for name in ("model", "truth", "copy-source")}
+    kept = sorted((tmp_path / "kept").iterdir())
+    for number, clip in enumerate(pairs.clips):
+        truth = pairs.frames(clip.name).read()
+        for start in (0, 2):
+            ours = [read_image(path) for path in kept[4 * number + start :][:2]]
+            seen["model"].add(np.mean(ours, (0, 1, 2)))
+            seen["truth"].add(truth[12 + start : 14 + start].mean((0, 1, 2)))
+            seen["copy-source"].add(truth[0].mean((0, 1)))
+    assert result["mean"]["fvd"] == pytest.approx(frechet_distance(seen["model"], seen["truth"]))
+    expected = frechet_distance(seen["copy-source"], seen["truth"])
+    assert result["baselines"]["copy-source"]["fvd"] == pytest.approx(expected)
+    assert "fvd is of 4 windows in 3 dimensions" not in " ".join(result["notes"])
+    assert "I3D" in result["definitions"]["fvd"]
+    refused = command.refuses(*words, "--distribution", "--protocol", "strict", "--out", tmp_path / "x")
+    assert "--distribution does not go with --protocol" in refused
 
 
 def test_what_was_kept_scores_the_same_under_a_protocol_and_in_two_processes(

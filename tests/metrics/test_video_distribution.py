@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from signgen.data.video import write_png
 from signgen.errors import WeightsError
+from signgen.metrics.features import FeatureStatistics, frechet_distance
 from signgen.metrics.frame_pair import FramePair, TruthFrame
 from signgen.metrics.video_distribution import Distribution
 from signgen.metrics.video_features import I3D, R3D, load_i3d, load_r3d, r3d_input
@@ -54,6 +56,33 @@ def test_the_same_frames_in_another_order_are_seen_by_windows_and_not_by_frames(
         frames = [np.full((6, 5, 3), value, np.uint8) for value in (ours, theirs)]
         single.update(FramePair(TruthFrame(index, frames[1]), frames[0]))
     assert single.result("")[0]["fid"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_set_of_clips_is_that_of_all_their_windows_whoever_saw_them() -> None:
+    """The second clip is numbered as if it went on with the first, which ends in half a window."""
+    clips = [range(6), range(6, 16)]
+    values = np.random.default_rng(0).integers(0, 200, (2, 16))
+    frames = values[..., None, None, None].repeat(4, 2).repeat(4, 3).repeat(3, 4).astype(np.uint8)
+
+    def seen(parts: list[range]) -> Distribution:
+        whole = Distribution("fvd", mean_and_range, WINDOW)
+        for numbers in parts:
+            clip = whole.of_clip()
+            for number in numbers:
+                clip.update(FramePair(TruthFrame(number, frames[1, number]), frames[0, number]))
+            assert clip.result("") == ({}, {})
+        return whole
+
+    windows = [range(4), range(6, 10), range(10, 14)]
+    ours, theirs = FeatureStatistics(), FeatureStatistics()
+    for statistics, track in ((ours, frames[0]), (theirs, frames[1])):
+        for window in windows:
+            statistics.add(mean_and_range(track[list(window)]))
+    expected = frechet_distance(ours, theirs)
+    assert seen(clips).result("")[0]["fvd"] == pytest.approx(expected)
+    one, other = (pickle.loads(pickle.dumps(seen([clip]))) for clip in clips)
+    one.merge(other)
+    assert one.result("")[0]["fvd"] == pytest.approx(expected)
 
 
 def test_windows_do_not_reach_over_gaps_and_a_rest_is_dropped() -> None:
