@@ -6,6 +6,7 @@
 real: one model for the training parts of four clips, scored on the held-out quarter of each. synthetic: one model for
 drawn signers, scored on a clip of a seen signer, of one never seen, and of a seen one in another's poses, against the
 drawn truth. Stage 2 alone, canvas 128x128, cleaned keypoints; told are means over seeds and, of SSIM, their range.
+With --estimator also PCK of keypoints estimated anew in output and truth. Models that are there are not trained again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +30,13 @@ from signgen.data.pairset import PairSet
 from signgen.data.synthetic import frame_folders, signer_of
 from signgen.data.video import open_frames
 from signgen.metrics.baselines import CopySource
+from signgen.metrics.frame_pair import MODEL
+from signgen.metrics.pose_accuracy import PoseAccuracy
 from signgen.metrics.scoring import FrameScorer
 from signgen.models.card import load_model
 from signgen.models.device import prepare_device
 from signgen.poses.clean import clean
+from signgen.poses.estimators import extract, open_estimator
 from signgen.poses.readers import read_poses
 from signgen.poses.sequence import PoseSequence
 from signgen.rendering.renderer import ReferenceClip, Renderer, Source
@@ -39,7 +44,7 @@ from signgen.rendering.renderer import ReferenceClip, Renderer, Source
 CANVAS = Canvas(128, 128)
 COLUMNS = (
     *("ssim", "psnr", "hand_ssim", "hand_psnr", "face_ssim", "face_psnr"),
-    *("hand_sharpness", "flicker", "flicker_truth", "ms"),
+    *("hand_sharpness", "flicker", "flicker_truth", "pck_10", "hand_pck_10", "ms"),
 )
 FIRST_ONLY = f"{AUGMENTATION}.references=0"
 
@@ -153,17 +158,41 @@ def trained(pairs: Path, run: Path, variant: Variant, steps: int, seed: int, thr
     return run / "model"
 
 
-def scored(case: Case, frames: Iterator[np.ndarray]) -> dict[str, float]:
-    """Means of a rendering, and the milliseconds that it took for a frame, scoring left out."""
-    scorer = FrameScorer(
-        keypoints=case.truth_poses.keypoints, baselines={"copy-source": CopySource(case.source.frame)}, quick=True
-    )
-    began = time.perf_counter()
-    made = list(frames)
-    took = time.perf_counter() - began
-    for index, frame in zip(case.part, made, strict=True):
-        scorer.update(index, frame, case.truth[index])
-    return {**scorer.result()["mean"], "ms": 1e3 * took / len(made)}
+class Scoring:
+    """Scores of a case's frames; estimator: name, or None for no PCK."""
+
+    def __init__(self, estimator: str | None) -> None:
+        self.estimator = estimator
+        self._truths: dict[str, np.ndarray] = {}
+
+    def __call__(self, case: Case, frames: Iterator[np.ndarray]) -> dict[str, float]:
+        """Means of a rendering, and the milliseconds that it took for a frame, scoring left out."""
+        began = time.perf_counter()
+        made = list(frames)
+        took = time.perf_counter() - began
+        scorer = FrameScorer(
+            keypoints=case.truth_poses.keypoints,
+            baselines={"copy-source": CopySource(case.source.frame)},
+            quick=True,
+            metrics=self._accuracy(case, made),
+        )
+        for index, frame in zip(case.part, made, strict=True):
+            scorer.update(index, frame, case.truth[index])
+        return {**scorer.result()["mean"], "ms": 1e3 * took / len(made)}
+
+    def _accuracy(self, case: Case, made: list[np.ndarray]) -> list[PoseAccuracy]:
+        if self.estimator is None:
+            return []
+        if case.name not in self._truths:
+            self._truths[case.name] = self._seen(case, [case.truth[index] for index in case.part])
+        return [PoseAccuracy(self._truths[case.name], {MODEL: self._seen(case, made)})]
+
+    def _seen(self, case: Case, frames: list[np.ndarray]) -> np.ndarray:
+        """(T, 133, 3) by frame of the truth."""
+        placed = np.full((len(case.truth), 133, 3), (np.nan, np.nan, 0), np.float32)
+        with closing(open_estimator(self.estimator)) as opened:
+            placed[case.part.start : case.part.stop] = extract(frames, opened, 25.0).keypoints
+        return placed
 
 
 def rendered(renderer: Renderer, case: Case, referenced: bool) -> Iterator[np.ndarray]:
@@ -179,7 +208,9 @@ def warped(renderer: Renderer, case: Case, referenced: bool) -> Iterator[np.ndar
     return (warp(range(index, index + 1))[0, ..., :3] for index in case.part)
 
 
-def rows_of(variant: Variant, model: Path, cases: list[Case], seed: int, threads: int) -> Iterator[dict]:
+def rows_of(
+    variant: Variant, model: Path, cases: list[Case], seed: int, threads: int, scored: Scoring
+) -> Iterator[dict]:
     """A row for each case, and for each with references where the variant has them."""
     pipeline, card = load_model(model)
     renderer = Renderer(pipeline, card, device=prepare_device("cpu", threads))
@@ -227,13 +258,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400, help="of stage 2, for every variant")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--estimator", help="mediapipe (the extra `pose`), for PCK")
     args = parser.parse_args()
     pairs, cases = real(args) if args.on == "real" else synthetic(args)
     rows: list[dict] = []
+    scored = Scoring(args.estimator)
     for seed in args.seeds:
         for number, variant in enumerate(VARIANTS):
             model = trained(pairs, args.out / f"{number}-{seed}", variant, args.steps, seed, args.threads)
-            rows += rows_of(variant, model, cases, seed, args.threads)
+            rows += rows_of(variant, model, cases, seed, args.threads, scored)
             (args.out / "rows.json").write_text(json.dumps(rows, indent=1))
             print(table(rows), flush=True)
 
