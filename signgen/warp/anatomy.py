@@ -15,7 +15,7 @@ from signgen.poses.skeletons import COCO_WHOLEBODY_133
 _ARMS = {"left": (5, 7, 9), "right": (6, 8, 10)}  # shoulder, elbow, wrist
 _HIPS = (11, 12)
 FACE = tuple(COCO_WHOLEBODY_133.face)
-_HEAD = (*range(5), *FACE)
+HEAD = (*range(5), *FACE)
 _HANDS = {"left": COCO_WHOLEBODY_133.left_hand, "right": COCO_WHOLEBODY_133.right_hand}
 _LEAST_HEAD_POINTS = 3
 _LEAST_FINGER_POINTS = 8
@@ -81,7 +81,7 @@ def anatomy(keypoints: np.ndarray) -> Anatomy | None:
     shoulders = points[[5, 6]]
     if not np.isfinite(shoulders).all() or np.linalg.norm(shoulders[0] - shoulders[1]) < 1:
         return None
-    head = np.array([point for point in _HEAD if seen[point]], int)
+    head = np.array([point for point in HEAD if seen[point]], int)
     return Anatomy(
         points=points,
         shoulders=shoulders,

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signgen.warp.anatomy import SIDES, Anatomy, anatomy
+from signgen.warp.anatomy import anatomy
 from signgen.warp.bank import SourceBank
 from signgen.warp.compose import Warped, part_warp
+from signgen.warp.shapes import Shapes
 
 _CHANGE = {"body": 0.25, "hand": 0.6}  # the price of a change, in the units of the distances
-_ABSENT = 1.0  # distance to a frame that does not show an arm, or the hand, that the target has
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,15 @@ class References:
     def __init__(self, keypoints: Sequence[np.ndarray], bank: Callable[[int], SourceBank | None]) -> None:
         bodies = [anatomy(points) for points in keypoints]
         self._numbers = [number for number, body in enumerate(bodies) if body is not None]
-        self._bodies = [body for body in bodies if body is not None]
-        if not self._bodies:
+        if not self._numbers:
             raise ValueError("no frame with both shoulders")
+        self._shapes = Shapes.of([body for body in bodies if body is not None])
         self._bank = bank
 
     def choose(self, keypoints: np.ndarray) -> list[Choice]:
         """(T, 133, 3) of a sequence -> one choice for each of its poses."""
-        targets = [anatomy(points) for points in keypoints]
-        costs = np.array([self._gaps(target, self._bodies) for target in targets])  # T, N, 3
+        targets = Shapes.of([anatomy(points) for points in keypoints])
+        costs = np.array([targets.gaps(number, self._shapes) for number in range(len(keypoints))])  # T, N, 3
         body, left, right = costs.transpose(2, 0, 1)
         paths = (
             cheapest_path(body, _CHANGE["body"]),
@@ -57,16 +57,12 @@ class References:
 
     def nearest(self, keypoints: np.ndarray, allowed: np.ndarray) -> Choice | None:
         """(133, 3) of one pose, bool for each frame -> the nearest among those allowed; None where there are none."""
-        places = [place for place, number in enumerate(self._numbers) if allowed[number]]
-        if not places:
+        barred = ~allowed[self._numbers]
+        if barred.all():
             return None
-        best = self._gaps(anatomy(keypoints), [self._bodies[place] for place in places]).argmin(0)
-        return Choice(*(self._numbers[places[place]] for place in best))
-
-    @staticmethod
-    def _gaps(target: Anatomy | None, bodies: Sequence[Anatomy]) -> np.ndarray:
-        """(N, 3): distances to each in body, left and right hand."""
-        return np.array([[_body_gap(target, body), *(_hand_gap(target, body, s) for s in SIDES)] for body in bodies])
+        gaps = Shapes.of([anatomy(keypoints)]).gaps(0, self._shapes)
+        best = np.where(barred[:, None], np.inf, gaps).argmin(0)
+        return Choice(*(self._numbers[place] for place in best))
 
     def warp(self, keypoints: np.ndarray, choice: Choice) -> Warped:
         """The person in the pose of (133, 3) keypoints, body and hands from the frames chosen."""
@@ -94,36 +90,3 @@ def cheapest_path(costs: np.ndarray, change: float) -> np.ndarray:
     for row in range(len(costs) - 1, 0, -1):
         path[row - 1] = before[row, path[row]]
     return path
-
-
-def _body_gap(target: Anatomy | None, body: Anatomy) -> float:
-    """Mean distance of head, elbows and wrists, in shoulder widths from the middle of the shoulders."""
-    if target is None:
-        return 0.0
-    head = np.intersect1d(target.head, body.head)
-    gaps = [np.linalg.norm(_placed(target, head) - _placed(body, head), axis=1).mean()] if len(head) else []
-    for side in SIDES:
-        here, there = target.arms[side], body.arms[side]
-        if here is not None and there is None:
-            gaps.append(_ABSENT)
-        elif here is not None and there is not None:
-            apart = (here - target.neck) / target.width - (there - body.neck) / body.width
-            gaps.append(np.linalg.norm(apart, axis=1).mean())
-    return float(np.mean(gaps)) if gaps else 0.0
-
-
-def _placed(body: Anatomy, points: np.ndarray) -> np.ndarray:
-    return (body.points[points] - body.neck) / body.width
-
-
-def _hand_gap(target: Anatomy | None, body: Anatomy, side: str) -> float:
-    """Mean distance of the hand's points in palm sizes, from the wrist: its shape and how it is turned."""
-    here = None if target is None else target.hands[side]
-    there = body.hands[side]
-    if target is None or here is None:
-        return 0.0
-    if there is None:
-        return 3 * _ABSENT
-    both = np.isfinite(here).all(1) & np.isfinite(there).all(1)
-    apart = (here - here[0]) / target.palm_size(side) - (there - there[0]) / body.palm_size(side)
-    return float(np.linalg.norm(apart[both], axis=1).mean()) + 3 * _ABSENT * (1 - both.mean())
