@@ -120,14 +120,25 @@ def repeats(poses: PoseSequence) -> np.ndarray:
     An estimator sees next to no motion there, and as much as ever before and after. Smoothed along with the others,
     such a frame would move on while its picture stands still.
     """
-    if len(poses) < 3:
-        return np.zeros(len(poses), bool)
-    there = poses.present
+    hands = [*poses.layout.left_hand, *poses.layout.right_hand]
+    all_of_it, before_and_after = _motion(poses, range(poses.layout.points))
+    of_hands, hands_around = _motion(poses, hands)
+    # Hands may not be seen; where they are, they too have to stand still.
+    return (all_of_it < REPEAT * before_and_after) & ~(of_hands >= REPEAT * hands_around)
+
+
+def _motion(poses: PoseSequence, points: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Of each frame, (T,), the median distance of these points from the frame before, and the lesser of those of the
+    frames before and after; NaN where there is none."""
+    part = list(points)
+    there = poses.present[:, part]
     both = there[1:] & there[:-1]
-    moved = np.linalg.norm(np.diff(poses.keypoints[..., :2], axis=0), axis=-1)
-    motion = np.array([np.median(each[seen]) if seen.any() else np.nan for each, seen in zip(moved, both, strict=True)])
-    around = np.fmin(np.r_[np.nan, motion[:-1]], np.r_[motion[1:], np.nan])
-    return np.r_[False, motion <= REPEAT * around]
+    moved = np.linalg.norm(np.diff(poses.keypoints[:, part, :2], axis=0), axis=-1)
+    motion = np.full(len(poses) + 1, np.nan)
+    for frame, (distances, seen) in enumerate(zip(moved, both, strict=True), 1):
+        if seen.any():
+            motion[frame] = np.median(distances[seen])
+    return motion[:-1], np.fmin(np.r_[np.nan, motion[:-2]], motion[1:])
 
 
 def _surest(keypoints: np.ndarray, shown: np.ndarray) -> np.ndarray:
