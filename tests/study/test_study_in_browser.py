@@ -162,7 +162,6 @@ def test_a_reload_loses_nothing(opened: Open, study: Path) -> None:
         ready(page, number)
         page.keyboard.press("ArrowRight")
     ready(page, 3)
-    page.wait_for_timeout(500)  # a browser brings what it keeps to safety in its own time
     page.reload()
     page.get_by_role("button", name="Go on where you stopped (3 of 7 answered)").click()
     ready(page, 3)
@@ -179,6 +178,23 @@ def test_a_reload_loses_nothing(opened: Open, study: Path) -> None:
     later.on("dialog", lambda dialog: dialog.accept())
     later.get_by_role("button", name="Discard").click()
     assert later.get_by_role("button", name="Begin").is_visible()
+
+
+def test_a_reload_loses_nothing_where_the_browser_stores_nothing(opened: Open, study: Path) -> None:
+    """As in some private windows: what is answered stays with the tab."""
+    page = opened(address(study))
+    begin(page, 2)
+    ready(page, 0)
+    page.keyboard.press("ArrowRight")
+    ready(page, 1)
+    page.evaluate("localStorage.clear()")
+    page.reload()
+    assert page.get_by_role("button", name="Go on where you stopped (1 of 7 answered)").is_visible()
+    assert opened(address(study)).get_by_role("button", name="Begin").is_visible()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Discard").click()
+    page.reload()
+    assert page.get_by_role("button", name="Begin").is_visible()
 
 
 def test_it_begins_only_with_consent_and_a_number(opened: Open, study: Path) -> None:

@@ -14,21 +14,27 @@
   const wait = (ms) => new Promise((done) => setTimeout(done, ms));
   const painted = () => new Promise((done) => requestAnimationFrame(done));
 
+  /** In the tab's history, which a reload brings back, and in the browser's store, for another day. */
   function keep() {
+    history.replaceState(state, "");
     try {
       localStorage.setItem(KEPT_AS, JSON.stringify(state));
     } catch {
-      byId("storage").hidden = false; // private windows may refuse; the answers are still here until a reload
+      byId("storage").hidden = false; // private windows may refuse; the answers are still here until the tab is closed
     }
   }
 
   function kept() {
+    const here = history.state?.study === data.study ? history.state : null;
+    let stored = null;
     try {
-      return JSON.parse(localStorage.getItem(KEPT_AS));
+      stored = JSON.parse(localStorage.getItem(KEPT_AS));
     } catch {
       byId("storage").hidden = false;
-      return null;
     }
+    // Another session in the store was begun later; of one session the store may lag behind.
+    const isSame = here !== null && stored?.session === here.session;
+    return stored === null || (isSame && here.answers.length > stored.answers.length) ? here : stored;
   }
 
   function show(section) {
@@ -77,6 +83,7 @@
 
   function restart() {
     if (confirm(texts.discard)) {
+      history.replaceState(null, "");
       try {
         localStorage.removeItem(KEPT_AS);
       } catch {
