@@ -176,7 +176,7 @@ def clips_part(share: Share, tick: Tick) -> ScoredClips:
     with Background() as beside:
         for job in share.jobs:
             clip = work.pairs.clips[job.clip]
-            poses = work.pairs.poses(clip.name).resized(clip.width, clip.height)
+            poses = work.poses(clip.name).resized(clip.width, clip.height)
             scorer = FrameScorer(
                 keypoints=poses.keypoints,
                 lpips=lpips,
@@ -254,7 +254,7 @@ def images_part(share: Share, tick: Tick) -> tuple[ImageSetScorer, WorstPictures
 
     with Background() as beside:
         for job in share.jobs:
-            poses = work.pairs.poses(work.pairs.clips[job.clip].name)
+            poses = work.poses(work.pairs.clips[job.clip].name)
             work.render(job, beside, partial(score, work.baselines(job), poses), tick)
     if scorer.gathers:
         for number, path in share.train.items() if "train" in references(protocol) else ():
@@ -317,6 +317,7 @@ class _Work:
 
         self._share = share
         self.pairs = PairSet.load(share.request.pairs)
+        self.poses = lru_cache(maxsize=1)(self.pairs.poses)  # a list is one clip of many jobs; those are neighbours
         self._nearest: dict[tuple[str, int, int], NearestPose] = {}
 
     @cached_property
@@ -337,7 +338,8 @@ class _Work:
         from signgen.rendering.pair_rendering import render_job
 
         keep = self._share.request.keep
-        truth = self.pairs.frames(self.pairs.clips[job.clip].name)
+        clip = self.pairs.clips[job.clip].name
+        truth = self.pairs.frames(clip)
 
         def finish(row: int, target: int, frame: np.ndarray) -> None:
             names = self.names(job, target)
@@ -345,7 +347,7 @@ class _Work:
                 write_png(keep / names[0], frame)
             score(Rendered(row, target, names, frame, truth.read(target, target + 1)[0]))
 
-        frames = render_job(self.renderer, self.pairs, job)
+        frames = render_job(self.renderer, self.pairs, job, self.poses(clip))
         for row, target, frame in zip(job.rows, job.targets, frames, strict=True):
             beside.submit(finish, row, target, frame)
             tick()
