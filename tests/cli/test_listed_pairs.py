@@ -75,6 +75,8 @@ def evaluated_in_one_pass(world: Path, command: Command, monkeypatch: pytest.Mon
     assert ours["baselines"] == theirs["baselines"]
     assert list(ours["baselines"]) == ["copy-source"]
     assert "no training clip of the person" in ours["not_computed"]["nearest-pose"]
+    refused = command.refuses("evaluate", *model, "--estimator", "mediapipe", "--out", world / "r")
+    assert "a list of pairs has single images: no clip whose shoulder width is the unit" in refused
 
 
 def test_what_only_clips_have_is_refused(world: Path, command: Command) -> None:
