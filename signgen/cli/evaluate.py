@@ -27,6 +27,7 @@ from signgen.cli.model_scoring import ModelRequest
 from signgen.cli.pose_scoring import PoseRequest
 from signgen.cli.protocol_scoring import ImageSetRequest
 from signgen.errors import PairSetError, PoseError, VideoError
+from signgen.files import check_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -202,6 +203,7 @@ def evaluate(
     Writes REPORT/report.html, one file to look at (docs/report.md); REPORT/metrics.json, with the definition of every
     number; REPORT/per_frame.csv and .parquet.
     """
+    check_folder(out)
     of_clips = {"frames": frames, "poses": poses, "clip": clip}
     of_sets = {"size": size, "train-images": train_images}
     of_poses = {"generated-poses": generated_poses, "estimator": estimator, "onnx": onnx}
