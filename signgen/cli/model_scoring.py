@@ -153,7 +153,7 @@ def _score_clips(pairs: PairSet, whole: Share) -> tuple[dict[str, Any], WorstPic
         if parts[0].poses is not None and other.poses is not None:
             parts[0].poses.merge(other.poses)
     scored = [clip for part in parts for clip in part.clips]
-    notes = dict.fromkeys(note for part in parts for note in part.notes)
+    notes = sorted({note for part in parts for note in part.notes})
     of_poses = [] if parts[0].poses is None else [parts[0].poses]
     result = join_clips(scored, _no_nearest(pairs), notes, [*parts[0].of_set, *of_poses])
     return result, _merged([part.worst for part in parts])
@@ -294,7 +294,7 @@ def _score_protocol(pairs: PairSet, whole: Share) -> tuple[dict[str, Any], Worst
     for other, *_ in parts[1:]:
         scorer.merge(other)
     result = scorer.result()
-    result["notes"] = [*dict.fromkeys(note for part in parts for note in part[2]), *result["notes"]]
+    result["notes"] = [*sorted({note for part in parts for note in part[2]}), *result["notes"]]
     return result, _merged([part[1] for part in parts])
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from signgen.errors import VideoError
 from signgen.metrics.definitions import BASELINE_DEFINITIONS, DEFINITIONS
 from signgen.metrics.frame_pair import MODEL
-from signgen.metrics.scoring import baseline_notes, coverage_notes, mean_row
+from signgen.metrics.scoring import baseline_notes, coverage_notes, mean_row, pose_coverage_notes
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ def join_clips(
         "notes": [
             *(*notes, *kinds, *coverage_notes(rows), *baseline_notes(tracks), *_partial(tracks, len(rows))),
             *(note for metric in of_set for note in metric.notes()),
+            *pose_coverage_notes(rows, tracks),
         ],
         "per_frame": rows,
         "per_frame_baselines": tracks,
