@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +21,28 @@ def make_folder(folder: Path) -> Path:
     except FileNotFoundError as error:  # how /proc and its like refuse
         raise _refusal(folder, "no folder can be made there") from error
     return folder
+
+
+def check_folder(folder: Path) -> None:
+    """Raise the OSError that writing a file into `folder` would, before the work whose result goes there.
+
+    The file system is asked by doing it: permissions do not tell of read-only disks, /proc, or names that are too long.
+    Nothing is left, neither the file nor folders made for it.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        make_folder(folder)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            raise _refusal(folder, "no file can be made there") from error
+        error.filename = str(folder)
+        raise
+    finally:
+        for path in missing:
+            if os.path.isdir(path) and not any(path.iterdir()):  # Path.is_dir raises for names that are too long
+                path.rmdir()
 
 
 def _refusal(path: Path, reason: str) -> PermissionError:

@@ -27,6 +27,7 @@ from signgen.cli.model_scoring import ModelRequest
 from signgen.cli.pose_scoring import PoseRequest
 from signgen.cli.protocol_scoring import ImageSetRequest
 from signgen.errors import PairSetError, PoseError, VideoError
+from signgen.files import check_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +79,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Instead: estimate those of both clips, as signgen poses extract does (mediapipe).",
+            help="Instead: estimate those of both clips, or of all that --model renders, as signgen poses extract does "
+            "(mediapipe).",
             rich_help_panel=_POSE_PANEL,
         ),
     ] = None,
@@ -201,26 +203,27 @@ def evaluate(
     Writes REPORT/report.html, one file to look at (docs/report.md); REPORT/metrics.json, with the definition of every
     number; REPORT/per_frame.csv and .parquet.
     """
+    check_folder(out)
     of_clips = {"frames": frames, "poses": poses, "clip": clip}
     of_sets = {"size": size, "train-images": train_images}
     of_poses = {"generated-poses": generated_poses, "estimator": estimator, "onnx": onnx}
     chosen = {"steps": steps, "solver": solver, "w_c": w_c, "w_f": w_f, "noise_scale": noise_scale, "precision": dtype}
     asked = distribution or None
     if model is not None:
-        _refuse({**of_clips, **of_poses, "source": source, "pair-list": pair_list}, _WITH_MODEL)
+        _refuse({**of_clips, "generated-poses": generated_poses}, _WITH_MODEL)
+        _refuse({"source": source, "pair-list": pair_list}, _WITH_MODEL)
         _refuse({"GENERATED": generated}, _WITH_MODEL, dashes="")
         if protocol is None:
             _refuse(of_sets, "needs --protocol")
         else:
-            _refuse({"distribution": asked}, "does not go with --protocol")
+            _refuse({**of_poses, "distribution": asked}, "does not go with --protocol")
         if pairs is None:
             raise typer.BadParameter("--model needs --pairs, the pair set to render")
         request = ModelRequest(
             model, pairs, split or "test", protocol, size, train_images, weights, lpips_weights, keep, distribution
         )
-        _evaluate_model(
-            replace(request, sampling=chosen, seed=seed, device=device, threads=threads, processes=processes), out
-        )
+        request = replace(request, poses=PoseRequest(None, estimator, onnx), sampling=chosen, seed=seed)
+        _evaluate_model(replace(request, device=device, threads=threads, processes=processes), out)
         return
     chosen["dtype"] = chosen.pop("precision")
     of_machine = {"seed": seed or None, "device": None if device == "auto" else device, "threads": threads}

@@ -10,6 +10,7 @@ import typer
 from signgen.cli.common import console, quiet_libraries, rate_progress
 from signgen.cli.model_options import Device, ModelFolder, Threads, check_pairs
 from signgen.errors import ModelError
+from signgen.files import check_folder
 
 if TYPE_CHECKING:
     from signgen.data.dataset import TripleDataset
@@ -41,6 +42,7 @@ def evaluate_fusion(
     from signgen.reporting.fusion_report import write_fusion_report
     from signgen.reporting.provenance import provenance
 
+    check_folder(out)
     quiet_libraries()
     pair_set = PairSet.load(pairs)
     pipeline, card = load_model(model)

@@ -9,6 +9,7 @@ import typer
 
 from signgen.cli.common import console, watched
 from signgen.errors import TextError
+from signgen.files import check_folder
 
 if TYPE_CHECKING:
     from signgen.data.texts import Texts
@@ -62,6 +63,7 @@ def evaluate_text(
     from signgen.metrics.report import write_metrics, write_per_frame_csv
     from signgen.metrics.text import score_texts
 
+    check_folder(out)
     true = read_texts(references, [column] if column else COLUMNS)
     if recogniser is None:
         understood = read_texts(hypotheses, [column, *COLUMNS] if column else COLUMNS)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from signgen.cli.common import console, quiet_libraries
+from signgen.cli.pose_scoring import PoseRequest
 from signgen.cli.processes import Tick, in_processes, shares
-from signgen.errors import WeightsError
+from signgen.errors import PairSetError, WeightsError
 from signgen.files import make_folder
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from signgen.data.pairset import PairSet
     from signgen.metrics.baselines import NearestPose
     from signgen.metrics.clip_set import ClipScores
+    from signgen.metrics.estimated_poses import EstimatedClip, EstimatedSet
     from signgen.metrics.image_set import ImageSetScorer
     from signgen.metrics.lpips import Lpips
     from signgen.metrics.protocols import Protocol
@@ -33,15 +36,16 @@ if TYPE_CHECKING:
     from signgen.rendering.renderer import Renderer
 
 WORST = 10
-_NOT_WHILE_RENDERING = "not taken while rendering a pair set; evaluate the frames that --keep writes"
+_NO_KEYPOINTS = "no keypoints of the generated frames; --estimator NAME or --onnx FILE estimates them"
+_NO_SEQUENCES = "a list of pairs has single images: no clip whose shoulder width is the unit, and no sequence to warp"
 
 
 @dataclass(frozen=True)
 class ModelRequest:
     """What the command line asks for. sampling: what it chose; keep: folder for the frames as PNG.
 
-    distribution: whether to take FID and FVD of clips; a protocol has its own. weights: a folder of networks' weights,
-    lpips_weights: AlexNet's, instead of the usual places.
+    distribution: whether to take FID and FVD of clips; a protocol has its own. poses: the estimator of keypoints, if
+    any. weights: a folder of networks' weights, lpips_weights: AlexNet's, instead of the usual places.
     """
 
     model: Path
@@ -54,6 +58,7 @@ class ModelRequest:
     lpips_weights: Path | None = None
     keep: Path | None = None
     distribution: bool = False
+    poses: PoseRequest = field(default_factory=PoseRequest)
     sampling: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     device: str = "auto"
@@ -86,6 +91,7 @@ def score_model(request: ModelRequest) -> tuple[dict[str, Any], WorstPictures]:
     pairs = PairSet.load(request.pairs)
     card = read_card(request.model)
     check_pairs(pairs, card, request.split)
+    _check_estimator(request.poses, pairs)
     triples = pairs.triples(request.split)
     jobs = jobs_of(triples)
     console.print(f"{len(triples):,} {request.split} pairs of {len({job.clip for job in jobs}):,} clips")
@@ -94,6 +100,16 @@ def score_model(request: ModelRequest) -> tuple[dict[str, Any], WorstPictures]:
         if request.protocol is None:
             return _score_clips(pairs, whole)
         return _score_protocol(pairs, whole)
+
+
+def _check_estimator(wanted: PoseRequest, pairs: PairSet) -> None:
+    """Raise, before anything is rendered, PoseError for an estimator that cannot be had, PairSetError where it is of no
+    use."""
+    if not wanted.estimates:
+        return
+    if pairs.listed:
+        raise PairSetError(f"an estimator with {pairs.folder}: {_NO_SEQUENCES}", expected="a pair set of clips")
+    wanted.open().close()
 
 
 def _batch(pairs: PairSet, jobs: list[Job], sampling: Any) -> int | None:
@@ -134,27 +150,33 @@ def _score_clips(pairs: PairSet, whole: Share) -> tuple[dict[str, Any], WorstPic
     for other in parts[1:]:
         for whole_set, part in zip(parts[0].of_set, other.of_set, strict=True):
             whole_set.merge(part)
+        if parts[0].poses is not None and other.poses is not None:
+            parts[0].poses.merge(other.poses)
     scored = [clip for part in parts for clip in part.clips]
-    notes = dict.fromkeys(note for part in parts for note in part.notes)
-    result = join_clips(scored, _no_nearest(pairs), notes, parts[0].of_set)
+    notes = sorted({note for part in parts for note in part.notes})
+    of_poses = [] if parts[0].poses is None else [parts[0].poses]
+    result = join_clips(scored, _no_nearest(pairs), notes, [*parts[0].of_set, *of_poses])
     return result, _merged([part.worst for part in parts])
 
 
 @dataclass(frozen=True)
 class ScoredClips:
-    """Scores of each of a share's jobs, its worst frames, notes, and what it gathered for metrics of the whole set."""
+    """Scores of each of a share's jobs, its worst frames, notes, and what it gathered for metrics of the whole set.
+
+    poses: DTW-MJE, where keypoints are estimated.
+    """
 
     clips: list[ClipScores]
     worst: WorstPictures
     notes: list[str]
     of_set: list[Distribution]
+    poses: EstimatedSet | None
 
 
 def clips_part(share: Share, tick: Tick) -> ScoredClips:
     """The share, scored as clips."""
     from signgen.cli.clip_scoring import distributions
     from signgen.metrics.clip_set import ClipScores
-    from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
     from signgen.metrics.scoring import FrameScorer
     from signgen.metrics.worst import WorstPictures
     from signgen.rendering.background import Background
@@ -162,7 +184,8 @@ def clips_part(share: Share, tick: Tick) -> ScoredClips:
     work = _Work(share)
     lpips, missing = _lpips(share.request)
     of_set, without = distributions(share.request.distribution, share.request.weights)
-    missing |= without | dict.fromkeys((*POSE_METRICS, *SEQUENCE_METRICS), _NOT_WHILE_RENDERING)
+    poses = _Poses(work, share.request.poses)
+    missing |= without | poses.missing
     worst = WorstPictures("ssim", WORST)
     scored: list[ClipScores] = []
 
@@ -172,21 +195,61 @@ def clips_part(share: Share, tick: Tick) -> ScoredClips:
 
     def finish(scorer: FrameScorer, job: Job) -> None:
         scored.append(ClipScores(scorer.result(), job.rows, [work.names(job, target) for target in job.targets]))
+        poses.finish(job)
 
-    with Background() as beside:
+    with closing(poses), Background() as beside:
         for job in share.jobs:
             clip = work.pairs.clips[job.clip]
-            poses = work.pairs.poses(clip.name).resized(clip.width, clip.height)
             scorer = FrameScorer(
-                keypoints=poses.keypoints,
+                keypoints=work.poses(clip.name).resized(clip.width, clip.height).keypoints,
                 lpips=lpips,
                 baselines=work.baselines(job),
+                metrics=poses.of_job(job),
                 clip_metrics=[metric.of_clip() for metric in of_set],
                 not_computed=missing,
             )
             work.render(job, beside, partial(score, scorer), tick)
             beside.submit(finish, scorer, job)
-    return ScoredClips(scored, worst, work.notes(), of_set)
+    return ScoredClips(scored, worst, work.notes(), of_set, poses.of_set)
+
+
+class _Poses:
+    """What an estimator sees in the clips of a share, if one is asked for; it works where frames are scored."""
+
+    def __init__(self, work: _Work, request: PoseRequest) -> None:
+        from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
+        from signgen.metrics.estimated_poses import EstimatedSet
+
+        self._work, self._request = work, request
+        self.of_set = EstimatedSet(request.estimator_name) if request.estimates else None
+        reason = _NO_SEQUENCES if work.pairs.listed else _NO_KEYPOINTS
+        self.missing = {} if request.estimates else dict.fromkeys((*POSE_METRICS, *SEQUENCE_METRICS), reason)
+        self._waiting: dict[Job, EstimatedClip] = {}
+
+    def of_job(self, job: Job) -> list[EstimatedClip]:
+        """The job's metric of frames, if there is an estimator."""
+        from signgen.metrics.estimated_poses import EstimatedClip
+
+        if self.of_set is None:
+            return []
+        clip, targets = self._work.pairs.clips[job.clip], list(dict.fromkeys(job.targets))
+
+        def truth() -> Iterator[np.ndarray]:
+            frames = self._work.pairs.frames(clip.name)
+            return (frames.read(target, target + 1)[0] for target in targets)
+
+        self._waiting[job] = EstimatedClip(self._request.open, truth, targets, clip.num_frames)
+        return [self._waiting[job]]
+
+    def finish(self, job: Job) -> None:
+        """Keep what the job's clip leaves for the set; nothing without an estimator."""
+        if self.of_set is not None:
+            self.of_set.add(job.rows[0], self._waiting.pop(job).finish(self._work.pairs.clips[job.clip].name))
+
+    def close(self) -> None:
+        """Give back the estimators of jobs that were broken off."""
+        for clip in self._waiting.values():
+            clip.close()
 
 
 def _lpips(request: ModelRequest) -> tuple[Lpips | None, dict[str, str]]:
@@ -231,7 +294,7 @@ def _score_protocol(pairs: PairSet, whole: Share) -> tuple[dict[str, Any], Worst
     for other, *_ in parts[1:]:
         scorer.merge(other)
     result = scorer.result()
-    result["notes"] = [*dict.fromkeys(note for part in parts for note in part[2]), *result["notes"]]
+    result["notes"] = [*sorted({note for part in parts for note in part[2]}), *result["notes"]]
     return result, _merged([part[1] for part in parts])
 
 
@@ -254,7 +317,7 @@ def images_part(share: Share, tick: Tick) -> tuple[ImageSetScorer, WorstPictures
 
     with Background() as beside:
         for job in share.jobs:
-            poses = work.pairs.poses(work.pairs.clips[job.clip].name)
+            poses = work.poses(work.pairs.clips[job.clip].name)
             work.render(job, beside, partial(score, work.baselines(job), poses), tick)
     if scorer.gathers:
         for number, path in share.train.items() if "train" in references(protocol) else ():
@@ -317,6 +380,7 @@ class _Work:
 
         self._share = share
         self.pairs = PairSet.load(share.request.pairs)
+        self.poses = lru_cache(maxsize=1)(self.pairs.poses)  # a list is one clip of many jobs; those are neighbours
         self._nearest: dict[tuple[str, int, int], NearestPose] = {}
 
     @cached_property
@@ -337,7 +401,8 @@ class _Work:
         from signgen.rendering.pair_rendering import render_job
 
         keep = self._share.request.keep
-        truth = self.pairs.frames(self.pairs.clips[job.clip].name)
+        clip = self.pairs.clips[job.clip].name
+        truth = self.pairs.frames(clip)
 
         def finish(row: int, target: int, frame: np.ndarray) -> None:
             names = self.names(job, target)
@@ -345,7 +410,7 @@ class _Work:
                 write_png(keep / names[0], frame)
             score(Rendered(row, target, names, frame, truth.read(target, target + 1)[0]))
 
-        frames = render_job(self.renderer, self.pairs, job)
+        frames = render_job(self.renderer, self.pairs, job, self.poses(clip))
         for row, target, frame in zip(job.rows, job.targets, frames, strict=True):
             beside.submit(finish, row, target, frame)
             tick()

@@ -10,6 +10,7 @@ import typer
 
 from signgen.cli.common import console
 from signgen.errors import PoseError
+from signgen.files import check_folder
 
 if TYPE_CHECKING:
     from signgen.poses.sequence import PoseSequence
@@ -42,11 +43,13 @@ def write(poses: PoseSequence, out: Path) -> None:
 
 
 def check_out(out: Path, inputs: Iterable[Path]) -> None:
-    """Raises PoseError, before anything is computed, for a name without a format and for that of an input."""
+    """Raises PoseError, before anything is computed, for a name without a format and for that of an input, and OSError
+    where none can be written."""
     from signgen.poses.writers import writer_for
 
     writer_for(out)
     not_an_input(out, inputs)
+    check_folder(out.parent)
 
 
 def not_an_input(out: Path, inputs: Iterable[Path]) -> None:

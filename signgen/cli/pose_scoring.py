@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from signgen.cli.clip_scoring import Compared
     from signgen.metrics.frame_pair import ClipMetric, FrameMetric
+    from signgen.poses.estimators import Estimator
     from signgen.poses.sequence import PoseSequence
 
 NOT_ASKED = "no keypoints of the generated clip; give them with --generated-poses, or an --estimator or --onnx FILE"
@@ -33,8 +34,19 @@ class PoseRequest:
         return self.estimator is not None or self.onnx is not None
 
     @property
+    def estimator_name(self) -> str:
+        """As it was given; empty where none was."""
+        return str(self.onnx or self.estimator or "")
+
+    @property
     def wanted(self) -> bool:
         return self.poses is not None or self.estimates
+
+    def open(self) -> Estimator:
+        """The estimator, for one clip. Raises PoseError for two of them, and for one that cannot be had."""
+        from signgen.poses.estimators import open_estimator
+
+        return open_estimator(self.estimator, self.onnx)
 
     def check(self, truth_known: bool) -> None:
         """Raises typer.BadParameter for two origins, and for a file without the truth's keypoints."""
@@ -57,6 +69,7 @@ def pose_metrics(request: PoseRequest, clips: Compared) -> tuple[list[FrameMetri
 
 def _given(request: PoseRequest, clips: Compared) -> tuple[np.ndarray, dict[str, np.ndarray], list[str]]:
     from signgen.metrics.frame_pair import MODEL
+    from signgen.metrics.pose_accuracy import placed, repeated
     from signgen.poses import read_poses
 
     assert request.poses is not None
@@ -73,9 +86,9 @@ def _given(request: PoseRequest, clips: Compared) -> tuple[np.ndarray, dict[str,
         raise PoseError(f"{request.poses}: {sequence.layout.points} points", expected=f"{truth.shape[1]}, as --poses")
     first = clips.first if len(sequence) == generated.num_frames else 0
     part = sequence.resized(generated.width, generated.height)[first : first + wanted]
-    seen = {MODEL: _placed(part.keypoints, clips)}
+    seen = {MODEL: placed(part.keypoints, clips.selection, len(truth))}
     if clips.own_source:
-        seen["copy-source"] = _repeated(truth[0], len(truth))
+        seen["copy-source"] = repeated(truth[0], len(truth))
     return truth, seen, [*sequence.notes, f"pose metrics compare {request.poses} with --poses"]
 
 
@@ -84,37 +97,23 @@ def _estimated(request: PoseRequest, clips: Compared) -> tuple[np.ndarray, dict[
 
     from signgen.cli.extract import estimated
     from signgen.metrics.frame_pair import MODEL
+    from signgen.metrics.pose_accuracy import placed, repeated
     from signgen.poses import estimators
 
     shift = clips.first - clips.selection.start
     ours = slice(clips.selection.start + shift, clips.selection.stop + shift)
     truth = estimated(clips.truth, clips.selection, request.estimator, request.onnx)
     generated = estimated(clips.generated, ours, request.estimator, request.onnx)
-    with closing(estimators.open_estimator(request.estimator, request.onnx)) as opened:
+    with closing(request.open()) as opened:
         source = estimators.extract([clips.source], opened)
     _check_person(truth, clips.truth.path)
-    placed = _placed(truth.keypoints, clips)
-    seen = {MODEL: _placed(generated.keypoints, clips)}
-    seen["copy-source"] = _repeated(source.keypoints[0], len(placed))
-    name = request.onnx or request.estimator
-    return placed, seen, [*truth.notes, f"keypoints of both clips and of the source estimated by {name}"]
+    frames = clips.truth.num_frames
+    seen = {MODEL: placed(generated.keypoints, clips.selection, frames)}
+    seen["copy-source"] = repeated(source.keypoints[0], frames)
+    said = f"keypoints of both clips and of the source estimated by {request.estimator_name}"
+    return placed(truth.keypoints, clips.selection, frames), seen, [*truth.notes, said]
 
 
 def _check_person(truth: PoseSequence, path: Path) -> None:
     if not truth.has_person.any():
         raise PoseError(f"{path}: the estimator sees nobody in {len(truth)} frames", expected="a person")
-
-
-def _placed(keypoints: np.ndarray, clips: Compared) -> np.ndarray:
-    """(T, K, 3) by frame of the truth, missing outside the selection."""
-    import numpy as np
-
-    placed = np.full((clips.truth.num_frames, *keypoints.shape[1:]), (np.nan, np.nan, 0), np.float32)
-    placed[clips.selection] = keypoints
-    return placed
-
-
-def _repeated(keypoints: np.ndarray, frames: int) -> np.ndarray:
-    import numpy as np
-
-    return np.repeat(keypoints[None], frames, 0)

@@ -87,6 +87,7 @@ class Share:
     """What one process scores, by its number in the whole set; the set has `total` pairs.
 
     real: "train" and "test" -> images that FID and KID are taken against; totals: how many the whole set has of them.
+    lossy_video: what is generated is one, and the protocol asks for lossless files.
     """
 
     request: ImageSetRequest
@@ -98,6 +99,7 @@ class Share:
     baselines: tuple[str, ...]
     not_computed: dict[str, str]
     notes: tuple[str, ...]
+    lossy_video: bool = False
 
 
 def score_image_set(request: ImageSetRequest) -> tuple[dict[str, Any], list[Pair]]:
@@ -110,9 +112,10 @@ def score_image_set(request: ImageSetRequest) -> tuple[dict[str, Any], list[Pair
     protocol = protocol_named(request.protocol)
     is_clip = any(path.is_file() for path in (request.generated, request.truth))
     pairs, notes, unknown = _frames(request) if is_clip else _files(request)
-    if protocol.lossless and is_clip:
-        notes += _lossy_notes(request.generated)
-    elif protocol.lossless:
+    codec = _lossy_codec(request.generated) if protocol.lossless and is_clip else None
+    if codec is not None:
+        notes.append(_lossy_note(request.generated, codec))
+    elif protocol.lossless and not is_clip:
         _refuse_lossy([pair.generated.path for pair in pairs])
     train = [] if request.train_images is None else list(images_below(request.train_images).values())
     targets = list(dict.fromkeys(pair.truth for pair in pairs))
@@ -127,6 +130,7 @@ def score_image_set(request: ImageSetRequest) -> tuple[dict[str, Any], list[Pair
             baselines=() if unknown else ("copy-source",),
             not_computed={"copy-source": unknown} if unknown else {},
             notes=tuple(notes),
+            lossy_video=codec is not None,
         )
         gathers = _scorer(whole)[1].gathers  # what is wrong with the request is said before anything is scored
         steps = len(pairs) + (sum(whole.totals[name] for name in references(protocol)) if gathers else 0)
@@ -172,7 +176,7 @@ def _scorer(share: Share) -> tuple[Protocol, ImageSetScorer]:
     from signgen.metrics.image_set import ImageSetScorer
     from signgen.metrics.protocols import protocol_named
 
-    protocol = protocol_named(share.request.protocol)
+    protocol = replace(protocol_named(share.request.protocol), lossy_video=share.lossy_video)
     size = None if share.request.size is None else parse_size(share.request.size)
     networks, missing = load_networks(protocol, share.request.weights, has_train=bool(share.totals["train"]))
     make_folder(share.folder)
@@ -265,18 +269,21 @@ def _frames(request: ImageSetRequest) -> tuple[list[Pair], list[str], str]:
     return [Pair(Picture(ours.path, n), Picture(theirs.path, n), source) for n in numbers], [found, said], ""
 
 
-def _lossy_notes(generated: Path) -> list[str]:
-    """A sentence for a video that was compressed with loss, which need not be the model's; images are refused."""
+def _lossy_codec(generated: Path) -> str | None:
+    """Of a video that was compressed with loss; images are refused."""
     from signgen.data.video import LOSSLESS_CODECS, open_frames
 
     clip = open_frames(generated)
     _refuse_lossy(list(clip.images))
-    if clip.codec is None or clip.codec in LOSSLESS_CODECS:
-        return []
-    return [
-        f"{generated} is a lossy video ({clip.codec}), and --protocol strict asks for PNG: how far that alone moves "
-        "SSIM and PSNR is not known"
-    ]
+    return None if clip.codec in LOSSLESS_CODECS else clip.codec
+
+
+def _lossy_note(generated: Path, codec: str) -> str:
+    """A video need not have been the model's choice, so that it is scored, and said."""
+    return (
+        f"{generated} is a lossy video ({codec}), and --protocol strict asks for PNG: how far that alone moves SSIM "
+        "and PSNR is not known"
+    )
 
 
 def _refuse_lossy(paths: list[Path]) -> None:

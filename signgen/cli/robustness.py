@@ -27,6 +27,7 @@ from signgen.cli.model_options import (
 )
 from signgen.cli.processes import Tick, in_processes
 from signgen.errors import PoseError
+from signgen.files import check_folder
 
 if TYPE_CHECKING:
     from signgen.models.card import ModelCard
@@ -95,6 +96,7 @@ def robustness(
     from signgen.reporting.provenance import provenance
     from signgen.reporting.robustness_report import write_robustness_report
 
+    check_folder(out)
     quiet_libraries()
     chosen = {"steps": steps, "solver": solver, "w_c": w_c, "w_f": w_f, "noise_scale": noise_scale, "precision": dtype}
     request = StudyRequest(model, data, poses, split, frames, clips, seed, chosen, device, threads)

@@ -38,8 +38,10 @@ def verify(
     Exit code 1: something is missing or damaged, and named. `build-pairs` leaves out what the quick look finds damaged.
     """
     from signgen.data.verify import verify as look_through
-    from signgen.files import write_json
+    from signgen.files import check_folder, write_json
 
+    if out is not None:
+        check_folder(out.parent)
     with rate_progress(transient=True, disable=not console.is_terminal) as progress:
 
         def watch(items: Iterable[Any], what: str, total: int) -> Iterable[Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from signgen.errors import VideoError
 from signgen.metrics.definitions import BASELINE_DEFINITIONS, DEFINITIONS
-from signgen.metrics.frame_pair import MODEL, ClipMetric
-from signgen.metrics.scoring import baseline_notes, coverage_notes, mean_row
+from signgen.metrics.frame_pair import MODEL
+from signgen.metrics.scoring import baseline_notes, coverage_notes, mean_row, pose_coverage_notes
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,28 @@ class ClipScores:
     names: Sequence[tuple[str, str]]
 
 
+class SetMetric(Protocol):
+    """Numbers of a whole set of clips, of the model and of every baseline."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """In the report's order."""
+        ...
+
+    def result(self, track: str) -> tuple[dict[str, float], dict[str, str]]:
+        """The numbers of a track by name, and name -> reason for those that it does not have."""
+        ...
+
+    def notes(self) -> list[str]:
+        """What the reader of the numbers should know."""
+        ...
+
+
 def join_clips(
     clips: Sequence[ClipScores],
     not_computed: Mapping[str, str],
     notes: Iterable[str],
-    of_set: Sequence[ClipMetric] = (),
+    of_set: Sequence[SetMetric] = (),
 ) -> dict[str, Any]:
     """The metrics dictionary; means are over all frames of all clips, rows in the order of the set.
 
@@ -58,6 +75,7 @@ def join_clips(
         "notes": [
             *(*notes, *kinds, *coverage_notes(rows), *baseline_notes(tracks), *_partial(tracks, len(rows))),
             *(note for metric in of_set for note in metric.notes()),
+            *pose_coverage_notes(rows, tracks),
         ],
         "per_frame": rows,
         "per_frame_baselines": tracks,

@@ -77,7 +77,7 @@ DEFINITIONS = {
     },
     "dtw_mje": "DTW-MJE: mean joint error over body (legs left out) and hands along the path of dynamic time warping "
     f"with the least sum of it, divided by the path's length, in units of {_UNIT}, over {_SEEN}; positions are those "
-    "in the frame, not aligned; 0 for the same movement at any speed.",
+    "in the frame, not aligned; 0 for the same movement at any speed; of several clips, the mean of theirs.",
     "fid": "Fréchet distance between pytorch-fid's Inception-v3 features of the generated and the true frames, resized "
     "to 299x299, bilinear; 0 is best; blind to the order of frames.",
     "fvd": f"{_FVD}, each frame resized to 224x224, features of the I3D of i3d_torchscript.pt (Kinetics-400).",

@@ -19,19 +19,23 @@ class PoseAccuracy:
     """PCK and joint errors of single frames; a FrameMetric.
 
     truth: float (T, K, 3) px, by frame of the truth. seen: track -> the same of its frames; a track that is not in it
-    has no numbers.
+    has no numbers. A frame of it is looked at when it is scored, and may be filled in until then.
     """
 
     names = POSE_METRICS
 
     def __init__(self, truth: np.ndarray, seen: Mapping[str, np.ndarray]) -> None:
-        self._errors = {track: joint_errors(points, truth) for track, points in seen.items()}
+        for points in seen.values():
+            _check_shape(points, truth)
+        self._truth, self._seen = truth, seen
+        self._unit = shoulder_width_of(truth)
         self._parts = joint_parts(truth.shape[1])
 
     def __call__(self, pair: FramePair) -> dict[str, float]:
-        if pair.track not in self._errors:
+        if pair.track not in self._seen:
             return {}
-        errors = self._errors[pair.track][pair.truth.index]
+        index = pair.truth.index
+        errors = _errors(self._seen[pair.track][index], self._truth[index], self._unit)
         body, hands, face = (errors[self._parts[part]] for part in ("body", "hands", "face"))
         parts = {"body": body, "hand": hands, "face": face}
         scores = {f"{part}_joint_error": _mean(compared) for part, compared in parts.items()}
@@ -72,13 +76,22 @@ class SequenceAccuracy:
         frames = self._frames.get(MODEL, [])
         if not frames:
             return []
-        ours, theirs = visible(self._seen[MODEL][frames]), visible(self._truth[frames])
-        shares = []
-        for part, points in joint_parts(self._truth.shape[1]).items():
-            there = theirs[:, points]
-            if there.any():
-                shares.append(f"{part} {(ours[:, points] & there).sum() / there.sum():.1%}")
-        return [f"of the points seen in the truth, seen in the generated clip too: {', '.join(shares)}"]
+        return [seen_note(seen_counts(self._seen[MODEL][frames], self._truth[frames]))]
+
+
+def seen_counts(points: np.ndarray, truth: np.ndarray) -> dict[str, tuple[int, int]]:
+    """Part -> how many of its points in all frames of (T, K, 3) are seen in both, and how many in the truth."""
+    ours, theirs = visible(points), visible(truth)
+    return {
+        part: (int((ours & theirs)[:, joints].sum()), int(theirs[:, joints].sum()))
+        for part, joints in joint_parts(truth.shape[1]).items()
+    }
+
+
+def seen_note(counts: Mapping[str, tuple[int, int]]) -> str:
+    """The counts as shares, of the parts that the truth shows."""
+    shares = [f"{part} {both / there:.1%}" for part, (both, there) in counts.items() if there]
+    return f"of the points seen in the truth, seen in the generated clip too: {', '.join(shares)}"
 
 
 def joint_errors(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -87,19 +100,44 @@ def joint_errors(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
     The unit is the truth's median shoulder width over the clip: a frame's own shrinks as the signer turns. Raises
     PoseError for other shapes, and where no frame of the truth has both shoulders.
     """
+    _check_shape(points, truth)
+    return _errors(points, truth, shoulder_width_of(truth))
+
+
+def _check_shape(points: np.ndarray, truth: np.ndarray) -> None:
     if points.shape != truth.shape:
         raise PoseError(f"keypoints {points.shape}", expected=f"{truth.shape}, as the truth's")
+
+
+def _errors(points: np.ndarray, truth: np.ndarray, unit: float) -> np.ndarray:
+    """float64 (..., K) of (..., K, 3), in `unit` px."""
     gaps = np.linalg.norm(points[..., :2].astype(np.float64) - truth[..., :2], axis=-1)
-    return np.where(visible(points) & visible(truth), gaps / shoulder_width_of(truth), np.nan)
+    return np.where(visible(points) & visible(truth), gaps / unit, np.nan)
 
 
 def shoulder_width_of(truth: np.ndarray) -> float:
     """Median over the frames of (T, K, 3) that have two shoulders, in px. Raises PoseError where none has."""
-    widths = _known(shoulder_widths(truth))
-    width = float(np.median(widths)) if widths.size else 0.0
-    if width <= 0:
+    if not has_shoulders(truth):
         raise PoseError("keypoints of the truth without shoulders", expected="two, apart, as the unit of distances")
-    return width
+    return float(np.median(_known(shoulder_widths(truth))))
+
+
+def has_shoulders(truth: np.ndarray) -> bool:
+    """Whether the clip (T, K, 3) has a unit of distances: two shoulders, apart in most of the frames that have them."""
+    widths = _known(shoulder_widths(truth))
+    return bool(widths.size) and float(np.median(widths)) > 0
+
+
+def placed(keypoints: np.ndarray, where: slice | list[int], frames: int) -> np.ndarray:
+    """Those of some frames of a clip, as (frames, K, 3), missing in all others."""
+    found = np.full((frames, *keypoints.shape[1:]), (np.nan, np.nan, 0), np.float32)
+    found[where] = keypoints
+    return found
+
+
+def repeated(keypoints: np.ndarray, frames: int) -> np.ndarray:
+    """(K, 3) of a frame that is shown again and again: (frames, K, 3)."""
+    return np.repeat(keypoints[None], frames, 0)
 
 
 def dtw_mje(points: np.ndarray, truth: np.ndarray) -> float | None:

@@ -106,6 +106,7 @@ class Protocol:
 
     sizes: the sizes that `--size` chooses from, the first unless chosen; empty: any, and the truth's own unless chosen.
     natural: the size that images must have, where the tool resizes nothing. lossless: generated JPEG is refused.
+    lossy_video: what is generated is one, though lossless is asked for; it is only told.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Protocol:
     sizes: tuple[Size, ...] = ()
     natural: Size | None = None
     lossless: bool = False
+    lossy_video: bool = False
 
     def size(self, chosen: Size | None) -> Size | None:
         """What images are resized to; None for the truth's own. Raises VideoError for a size the tool has not."""
@@ -142,11 +144,16 @@ class Protocol:
 
     def text(self, size: Size | None) -> str:
         """One line for the head of every metrics file."""
-        kind = "PNG, nothing lossy between model and score" if self.lossless else "files as they are"
         return (
-            f"{self.name} ({self.whose}): 8-bit RGB, {kind}; SSIM, PSNR, L1 on the image {self.pixels.text(size)}; "
-            f"LPIPS, FID on the image {self.features.text(size)}; means of per-image values"
+            f"{self.name} ({self.whose}): 8-bit RGB, {self._storage()}; SSIM, PSNR, L1 on the image "
+            f"{self.pixels.text(size)}; LPIPS, FID on the image {self.features.text(size)}; means of per-image values"
         )
+
+    def _storage(self) -> str:
+        """What lies between model and score."""
+        if self.lossy_video:
+            return "a lossy video between model and score, NOT the PNG that is asked for"
+        return "PNG, nothing lossy between model and score" if self.lossless else "files as they are"
 
     def definitions(self, size: Size | None) -> dict[str, str]:
         """Metric -> what its number means, in the order of the report."""

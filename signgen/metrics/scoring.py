@@ -16,6 +16,7 @@ from signgen.metrics.definitions import (
     FACE_METRICS,
     HAND_METRICS,
     LPIPS_METRICS,
+    POSE_METRICS,
     ScoringProtocol,
 )
 from signgen.metrics.frame_pair import MODEL, ClipMetric, FrameMetric, FramePair, TruthFrame
@@ -174,7 +175,8 @@ class FrameScorer:
         told = [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in answered if name in BASELINE_DEFINITIONS]
         clip = [note for metric in self._clip_metrics for note in metric.notes()]
         tracks = {name: self._tracks[name].rows for name in self._baselines}
-        return [*told, *coverage_notes(self._tracks[MODEL].rows), *clip, *baseline_notes(tracks)]
+        rows = self._tracks[MODEL].rows
+        return [*told, *coverage_notes(rows), *clip, *pose_coverage_notes(rows, tracks), *baseline_notes(tracks)]
 
 
 def frame_metrics(points: int, lpips: Lpips | None, *, quick: bool = False) -> list[FrameMetric]:
@@ -212,6 +214,27 @@ def coverage_notes(rows: Sequence[Row]) -> list[str]:
             count = sum(row[f"{part}_ssim"] is not None for row in rows)
             notes.append(f"{part} boxes in {count} of {len(rows)} frames")
     return notes
+
+
+def pose_coverage_notes(rows: Sequence[Row], tracks: Mapping[str, Sequence[Row]]) -> list[str]:
+    """Where joint errors of the model, whose `rows` these are, and of a baseline are means over different frames.
+
+    An estimator may see hands in what one of them shows and not in the other. tracks: name -> rows of baselines.
+    """
+    notes = []
+    for name in (name for name in POSE_METRICS if name.endswith("_joint_error") and name in rows[0]):
+        ours = _frames_with(name, rows)
+        for track, theirs in ((track, _frames_with(name, others)) for track, others in tracks.items()):
+            if theirs and theirs != ours:
+                notes.append(
+                    f"{name} of the model is the mean of {len(ours)} of {len(rows)} frames, of {track} of "
+                    f"{len(theirs)}: they are not the same frames"
+                )
+    return notes
+
+
+def _frames_with(name: str, rows: Sequence[Row]) -> set[float | int | None]:
+    return {row["frame"] for row in rows if row[name] is not None}
 
 
 def baseline_notes(tracks: Mapping[str, Sequence[Row]]) -> list[str]:

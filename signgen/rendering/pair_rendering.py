@@ -35,19 +35,18 @@ def jobs_of(triples: np.ndarray) -> list[Job]:
     return jobs
 
 
-def source_of(pairs: PairSet, clip: int, frame: int) -> Source:
+def source_of(pairs: PairSet, clip: int, frame: int, poses: PoseSequence) -> Source:
     """Who is rendered. A clip's noise is keyed by its name, as `signgen render` does; a listed image's by its own."""
     record = pairs.clips[clip]
-    poses = pairs.poses(record.name)
     pose = poses[frame : frame + 1]
     name = frame_name(record, frame) if record.images else record.name
     return Source(pairs.frames(record.name).read(frame, frame + 1)[0], pose if pose.has_person[0] else None, name)
 
 
-def render_job(renderer: Renderer, pairs: PairSet, job: Job) -> Iterator[np.ndarray]:
-    """Rendered frames, uint8 (h, w, 3), of the job's targets in their order."""
-    source = source_of(pairs, job.clip, job.source)
-    yield from render_targets(renderer, source, pairs.poses(pairs.clips[job.clip].name), job.targets)
+def render_job(renderer: Renderer, pairs: PairSet, job: Job, poses: PoseSequence) -> Iterator[np.ndarray]:
+    """Rendered frames, uint8 (h, w, 3), of the job's targets in their order. poses: those of its clip."""
+    source = source_of(pairs, job.clip, job.source, poses)
+    yield from render_targets(renderer, source, poses, job.targets)
 
 
 def render_targets(

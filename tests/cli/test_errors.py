@@ -219,6 +219,34 @@ def test_an_out_that_cannot_be(line, command: Command, tmp_path):
     assert not list((tmp_path / "folder.mp4").iterdir())
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["evaluate", "gone.mp4", "gone.mp4", "--out"],
+        ["evaluate", "gone/", "gone/", "--protocol", "strict", "--out"],
+        ["evaluate", "--model", "gone", "--pairs", "gone", "--out"],
+        ["evaluate-fusion", "gone", "gone", "--out"],
+        ["evaluate-text", "gone", "gone", "--out"],
+        ["robustness", "gone", "gone", "--out"],
+    ],
+)
+def test_an_out_that_cannot_be_is_found_before_the_work(words: list[str], command: Command, tmp_path: Path) -> None:
+    """What is wrong with the inputs would be said by the first thing that is done with them."""
+    (tmp_path / "file").write_text("kept")
+    for out in (tmp_path / "file", tmp_path / "file" / "report", tmp_path / "new" / ("x" * 300)):
+        assert f"cannot write {out}: " in command.refuses(*words, out)
+    assert "gone" in command.refuses(*words, tmp_path / "new" / "report")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_files_that_are_written_at_the_end_too(command: Command, line: Line, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    place = tmp_path / "file" / "x.json"
+    for words in (["poses", "extract", line.video, place, "--estimator", "gone"], ["verify", "gone", "--json", place]):
+        assert f"cannot write {place.parent}: " in command.refuses(*words)
+
+
 def commands_that_write(line: Line, folder: Path, out: Path) -> list[list[object]]:
     """Each with `out`, or a file in it, for its result."""
     text = folder / "texts.json"

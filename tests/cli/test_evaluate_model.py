@@ -4,20 +4,24 @@ processes; and baselines of sets."""
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from signgen.cli import model_scoring
 from signgen.cli.processes import shares
 from signgen.data.pair_names import frame_name
 from signgen.data.pairset import PairSet
 from signgen.data.triples import TRIPLE
 from signgen.data.video import read_image, write_png
 from signgen.metrics import video_features
+from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
 from signgen.metrics.features import FeatureStatistics, frechet_distance
 from signgen.metrics.worst import WorstPictures
+from signgen.poses.estimators import ESTIMATORS
 from signgen.rendering.pair_rendering import jobs_of, runs
 from tests.line import Command, Line
 
@@ -89,6 +93,106 @@ def test_distributions_are_those_of_the_whole_set(
     assert "--distribution does not go with --protocol" in refused
 
 
+class Reds:
+    """Shoulders APART px from each other; every other point is as far right as the frame is red on average.
+
+    In frames at most as red as `dark` it sees nobody, and shows no left hand where it has looked at `tires` frames.
+    """
+
+    short_side, note = 0, "a note"
+    dark, tires, opened, closed = -1.0, 99, 0, 0
+
+    def __init__(self) -> None:
+        type(self).opened += 1
+        self._looked = 0
+
+    def estimate(self, frame: np.ndarray) -> np.ndarray:
+        red = float(frame[..., 0].mean())
+        points = np.tile((red, 10.0, 0.9 * (red > self.dark)), (133, 1))
+        points[5, :2], points[6, :2] = (0, 0), (APART, 0)
+        self._looked += 1
+        if self._looked > self.tires:
+            points[91:112, 2] = 0
+        return points
+
+    def close(self) -> None:
+        type(self).closed += 1
+
+
+APART = 40
+
+
+@pytest.fixture
+def reds(monkeypatch: pytest.MonkeyPatch) -> type[Reds]:
+    """The estimator `reds`, and processes that see it: one after the other in this one, their results pickled."""
+
+    def in_turn(work: Any, parts: list[Any], total: int, what: str) -> list[Any]:
+        return [pickle.loads(pickle.dumps(work(part, lambda: None))) for part in parts]
+
+    chosen = type("Reds", (Reds,), {"opened": 0, "closed": 0})
+    monkeypatch.setitem(ESTIMATORS, "reds", chosen)
+    monkeypatch.setattr(model_scoring, "in_processes", in_turn)
+    return chosen
+
+
+def test_poses_are_estimated_in_one_pass(command: Command, line: Line, tmp_path: Path, reds: type[Reds]) -> None:
+    """The errors that the frames kept beside them have; of two clips, those of scoring each alone."""
+    reds.tires = 3
+    model = ("evaluate", "--model", line.model, "--pairs", line.pairs, "--split", "val", "--threads", 1)
+    whole = (*model, "--estimator", "reds")
+    out = command.works(*whole, "--keep", tmp_path / "kept", "--out", tmp_path / "r")
+    assert (reds.opened, reds.closed) == (1 + 2 * 3, 1 + 2 * 3)  # one to see that it can be, three for each clip
+    result = numbers(tmp_path / "r")
+    pairs, sequences = PairSet.load(line.pairs), []
+    for number, clip in enumerate(pairs.clips):
+        rows = result["per_frame"][4 * number :][:4]
+        truth = pairs.frames(clip.name).read()
+        for row, frame in zip(rows, truth[12:16], strict=True):
+            ours = read_image(tmp_path / "kept" / row["generated"])
+            gap = abs(ours[..., 0].mean() - frame[..., 0].mean()) / APART
+            assert row["face_joint_error"] == pytest.approx(gap, abs=1e-5)
+            assert row["body_joint_error"] == pytest.approx(gap * 11 / 13, abs=1e-5)
+        folder = tmp_path / f"clip{number}"
+        for row in rows:
+            write_png(folder / row["generated"], read_image(tmp_path / "kept" / row["generated"]))
+        words = ("evaluate", folder, line.videos / f"{clip.name}.mp4", "--frames", "12:16", "--estimator", "reds")
+        command.works(*words, "--out", tmp_path / f"two{number}")
+        alone = numbers(tmp_path / f"two{number}")
+        tracks = {"model": alone["per_frame"], "copy-source": alone["per_frame_baselines"]["copy-source"]}
+        found = {"model": rows, "copy-source": result["per_frame_baselines"]["copy-source"][4 * number :][:4]}
+        for who, expected in tracks.items():
+            for one, other in zip(found[who], expected, strict=True):
+                assert {name: one[name] for name in POSE_METRICS} == {name: other[name] for name in POSE_METRICS}
+        sequences.append((alone["mean"]["dtw_mje"], alone["baselines"]["copy-source"]["dtw_mje"]))
+    expected = [float(np.mean(values)) for values in zip(*sequences, strict=True)]
+    assert [result["mean"]["dtw_mje"], result["baselines"]["copy-source"]["dtw_mje"]] == expected
+    assert result["baselines"]["nearest-pose"]["dtw_mje"] is None
+    assert "seen in the generated clip too: body 100.0%, hands 100.0%" in out  # the truth's was tired as soon
+    assert "dtw_mje is the mean of 2 of 2 clips" in out
+    command.works(*whole, "--processes", 2, "--out", tmp_path / "shared")
+    assert numbers(tmp_path / "shared") == result
+
+
+def test_a_clip_in_which_nobody_is_seen_is_named(
+    command: Command, line: Line, tmp_path: Path, reds: type[Reds]
+) -> None:
+    frames = [PairSet.load(line.pairs).frames(name).read(12, 16)[..., 0].mean((1, 2)) for name in ("clip0", "clip1")]
+    assert frames[0].max() < frames[1].min()
+    reds.dark = float(frames[0].max())
+    words = ("evaluate", "--model", line.model, "--pairs", line.pairs, "--split", "val", "--threads", 1)
+    out = command.works(*words, "--estimator", "reds", "--out", tmp_path / "r")
+    assert "no pose metrics of clip0: the estimator sees no two shoulders in the truth" in out
+    assert "dtw_mje is the mean of 1 of 2 clips" in out
+    rows = numbers(tmp_path / "r")["per_frame"]
+    assert [row["face_joint_error"] is None for row in rows] == 4 * [True] + 4 * [False]
+    reds.dark = 255.0
+    command.works(*words, "--estimator", "reds", "--out", tmp_path / "r")
+    result = numbers(tmp_path / "r")
+    for name in (*POSE_METRICS, *SEQUENCE_METRICS):
+        assert result["mean"][name] is None
+        assert "no two shoulders in the truth" in result["not_computed"][name]
+
+
 def test_what_was_kept_scores_the_same_under_a_protocol_and_in_two_processes(
     command: Command, line: Line, tmp_path: Path
 ) -> None:
@@ -121,6 +225,12 @@ def test_wrong_input_is_one_line(command: Command, line: Line, tmp_path: Path) -
     whole = (*base, "--model", line.model, "--pairs", line.pairs)
     assert "no test triples; choose --split val or train" in command.refuses(*whole)
     assert "GENERATED does not go with --model" in command.refuses(*whole, line.video, line.video)
+    assert "did you mean" in command.refuses(*whole, "--split", "val", "--estimator", "mediapip")
+    assert "no such file" in command.refuses(*whole, "--split", "val", "--onnx", tmp_path / "m.onnx")
+    strict = command.refuses(*whole, "--split", "val", "--protocol", "strict", "--estimator", "mediapipe")
+    assert "--estimator does not go with --protocol" in strict
+    given = command.refuses(*whole, "--split", "val", "--generated-poses", line.poses)
+    assert "--generated-poses does not go with --model" in given
     assert "--frames does not go with --model" in command.refuses(*whole, "--frames", "0:2")
     assert "--split needs --model" in command.refuses(*base, line.video, line.video, "--split", "val")
     assert "--processes needs" in command.refuses(*base, line.video, line.video, "--processes", 2)

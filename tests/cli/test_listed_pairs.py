@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from signgen.data.pairset import PairSet
 from signgen.data.video import read_image
 from tests.data.person_corpora import MAN, TRAIN, image, write_csv, write_deepfashion
 from tests.line import Command
@@ -30,7 +31,9 @@ def train(world: Path, *overrides: str, config: str = "nano-pictures") -> list[o
     return ["train", world / "pairs", "--config", config, "--out", world / "run", "--device", "cpu", *options]
 
 
-def test_trained_on_pairs_and_rendered_to_a_picture(world: Path, command: Command) -> None:
+def test_trained_on_pairs_and_rendered_to_a_picture(
+    world: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert command(*train(world)).code == 0
     card = json.loads((world / "run" / "model" / "signgen.json").read_text())
     assert (card["skeleton"], card["palette"]) == ("openpose-18", "fpdm-deepfashion")
@@ -48,14 +51,22 @@ def test_trained_on_pairs_and_rendered_to_a_picture(world: Path, command: Comman
     assert scores["not_computed"]["hand_ssim"] == "keypoints of 18 points have no hands"
     assert scores["mean"]["psnr"] is not None
     assert "nearest-pose" in scores["baselines"]
-    evaluated_in_one_pass(world, command)
+    evaluated_in_one_pass(world, command, monkeypatch)
 
 
-def evaluated_in_one_pass(world: Path, command: Command) -> None:
-    """The pairs' names lead from the kept pictures to the data set's images, by its own list; sources are in it."""
+def evaluated_in_one_pass(world: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pairs' names lead from the kept pictures to the data set's images, by its own list; sources are in it.
+
+    The list's poses lie in one file, which is read once, however many sources there are.
+    """
+    read, poses = list[str](), PairSet.poses
+    monkeypatch.setattr(PairSet, "poses", lambda pairs, clip: read.append(clip) or poses(pairs, clip))
+    triples = PairSet.load(world / "pairs").triples("test")
     model = ("--model", world / "run" / "model", "--pairs", world / "pairs", "--split", "test", "--threads", 1)
     scoring = ("--protocol", "cfld")
     command.works("evaluate", *model, *scoring, "--keep", world / "kept", "--out", world / "r")
+    assert len(np.unique(triples[["clip", "source"]])) == 2
+    assert read.count(PairSet.load(world / "pairs").clips[triples["clip"][0]].name) == 1
     ours = json.loads((world / "r" / "metrics.json").read_text())
     folders = (world / "kept", world / "set" / "img", "--pair-list", world / "set" / "test_pairs.json")
     command.works("evaluate", *folders, *scoring, "--out", world / "set-r")
@@ -64,6 +75,8 @@ def evaluated_in_one_pass(world: Path, command: Command) -> None:
     assert ours["baselines"] == theirs["baselines"]
     assert list(ours["baselines"]) == ["copy-source"]
     assert "no training clip of the person" in ours["not_computed"]["nearest-pose"]
+    refused = command.refuses("evaluate", *model, "--estimator", "mediapipe", "--out", world / "r")
+    assert "a list of pairs has single images: no clip whose shoulder width is the unit" in refused
 
 
 def test_what_only_clips_have_is_refused(world: Path, command: Command) -> None:

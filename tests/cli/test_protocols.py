@@ -102,8 +102,13 @@ def test_strict_says_that_a_generated_video_is_lossy(
     out = command.works("evaluate", generated, lossless, *strict)
     said = f"{generated} is a lossy video (h264), and --protocol strict asks for PNG"
     assert f"note: {said}: how far that alone moves SSIM and PSNR is not known" in out
-    assert said in " ".join(json.loads((tmp_path / "r" / "metrics.json").read_text())["notes"])
-    assert "lossy video" not in command.works("evaluate", lossless, generated, *strict)
+    result = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    assert said in " ".join(result["notes"])
+    assert "a lossy video between model and score, NOT the PNG" in result["protocol"]
+    assert "nothing lossy" not in out + result["protocol"]
+    clean = command.works("evaluate", lossless, generated, *strict)
+    assert "nothing lossy between model and score" in clean
+    assert "lossy video" not in clean
     assert "lossy video" not in command.works("evaluate", generated, lossless, "--protocol", "cfld", *strict[2:])
     for number in range(2):
         write_png(tmp_path / "frames" / f"{number}.png", picture(number))

@@ -119,6 +119,19 @@ def test_copy_source_is_scored_where_its_pose_is_known() -> None:
     assert result["baselines"]["nearest-pose"]["hand_joint_error"] is None
 
 
+def test_means_over_different_frames_are_told() -> None:
+    truth, frames = clip(3), still_clip(3)
+    first = truth.copy()
+    first[1:, 91:133] = np.nan
+    baselines = {"copy-source": lambda index, points: frames[0]}
+    result = scored(
+        frames, frames, baselines=baselines, metrics=[PoseAccuracy(truth, {"": truth, "copy-source": first})]
+    )
+    found = [note for note in result["notes"] if "joint_error" in note]
+    assert len(found) == 1
+    assert found[0].startswith("hand_joint_error of the model is the mean of 3 of 3 frames, of copy-source of 1: they")
+
+
 def test_the_unit_is_the_median_shoulder_width_and_must_exist() -> None:
     turned = clip(6)
     turned[2, 6, :2] = turned[2, 5, :2]  # seen from the side
