@@ -20,6 +20,7 @@ _LEAST_FACE = 20  # points of 68
 _SPREAD, _FURTHEST = 0.1, 0.25  # widths of the face: how far around a point it is felt, and how far it may move
 _STIFF = 0.3  # holds back what few points are near to
 _THICKEST = 1.6  # no limb becomes thicker or thinner than this
+_TEAR = 1.0  # half thicknesses of a forearm
 _ARM_BONES = np.array([(0, 1), (1, 2)])
 
 
@@ -128,7 +129,8 @@ class _Canvas:
         box = self._box(here, float(radii.max()) + 1)
         part = self._part(box)
         carried = follow_bones(*part, here[_ARM_BONES], there[_ARM_BONES], across)
-        self._lay(layer, blended(carried, *part), box, within=_within(carried.gaps, radii))
+        tear = _TEAR * FOREARM * bank.body.width
+        self._lay(layer, blended(carried, *part, tear), box, within=_within(carried.gaps, radii))
 
     def hand(self, bank: SourceBank, target: Anatomy, side: str, across: float) -> None:
         """The palm by an affine map, each phalanx by its bone."""

@@ -101,11 +101,18 @@ def follow_bones(x: np.ndarray, y: np.ndarray, target: np.ndarray, source: np.nd
     return Carried(gaps, along, transforms, (ratio - np.float32(across))[:, None] * f)
 
 
-def blended(carried: Carried, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def blended(carried: Carried, x: np.ndarray, y: np.ndarray, tear: float | None = None) -> np.ndarray:
     """float32 (2, h, w): the places of the pixels in columns x and rows y, weighted towards the nearest bone: weights
-    fall with the fourth power of the distance."""
+    fall with the fourth power of the distance.
+
+    tear: a bone that carries a pixel further than so many source pixels from where the nearest one does has no say:
+    half-way between the sides of a folded limb lies what is beside it.
+    """
     count, *size = carried.gaps.shape
-    weights = (1 / np.square(carried.gaps + 1)).reshape(count, -1)
+    weights = 1 / np.square(carried.gaps + 1)
+    if tear is not None:
+        weights *= _together(carried, x, y, tear)
+    weights = weights.reshape(count, -1)
     # A weighted sum of transforms is a transform: no bone's own places are needed.
     a, b, c, d, e, f, total = (
         np.c_[carried.transforms.reshape(count, 6), np.ones(count, np.float32)].T @ weights
@@ -115,6 +122,16 @@ def blended(carried: Carried, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     stretched[0] += a * x + b * y[:, None] + c
     stretched[1] += d * x + e * y[:, None] + f
     return stretched / total
+
+
+def _together(carried: Carried, x: np.ndarray, y: np.ndarray, tear: float) -> np.ndarray:
+    """bool (n, h, w): whether a bone carries a pixel to within `tear` of where the nearest one does. Outside of a bend
+    all pixels are nearest to the joint, which both bones have: they are the first's."""
+    places = np.stack([carry(transform, x, y) for transform in carried.transforms])
+    places += carried.stretch[:, :, None, None] * carried.along[:, None]
+    tie = 1e-3 * (carried.gaps.min(0) + 1)
+    nearest = (carried.gaps <= carried.gaps.min(0) + tie).argmax(0)[None, None]
+    return np.square(places - np.take_along_axis(places, nearest, 0)).sum(1) <= tear**2
 
 
 def spread(

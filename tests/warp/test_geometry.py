@@ -104,6 +104,34 @@ def test_blended_places_are_the_mean_weighted_by_the_fourth_power_of_the_distanc
     assert np.allclose(found.transpose(1, 2, 0), expected, atol=1e-3)
 
 
+def folded() -> tuple[Carried, np.ndarray, np.ndarray]:
+    """A straight limb along x that is folded back upon itself, its two bones eight pixels apart at their ends."""
+    source = np.array([[[10, 20], [30, 20]], [[30, 20], [50, 20]]], np.float32)
+    target = np.array([[[10, 20], [30, 24]], [[30, 24], [10, 28]]], np.float32)
+    x, y = np.arange(5, 40, dtype=np.float32), np.arange(15, 34, dtype=np.float32)
+    return follow_bones(x, y, target, source, 1.0), x, y
+
+
+def test_a_folded_limb_is_torn_and_not_averaged():
+    carried, x, y = folded()
+    own = places(carried, x, y)
+    for tear, expected in ((4.0, True), (None, False)):
+        found = blended(carried, x, y, tear).transpose(1, 2, 0)
+        nearest = np.linalg.norm(found - own, axis=-1).min(0)
+        assert (nearest.max() <= 2.0) == expected  # half of the tear, where both have a say
+    straight = follow_bones(x, y, *[np.array([[[10, 20], [30, 20]], [[30, 20], [50, 20]]], np.float32)] * 2, 1.0)
+    assert np.array_equal(blended(straight, x, y, 4.0), blended(straight, x, y))
+
+
+def test_outside_of_a_bend_the_first_bone_has_the_say():
+    """All is as near to one bone as to the other there; a frayed edge would come of choosing by rounding errors."""
+    carried, x, y = folded()
+    beyond = slice(int(36 - x[0]), None)
+    assert np.allclose(carried.gaps[0, :, beyond], carried.gaps[1, :, beyond], rtol=1e-3)
+    own = places(carried, x, y)[0, :, beyond]
+    assert np.allclose(blended(carried, x, y, 4.0).transpose(1, 2, 0)[:, beyond], own, atol=1e-3)
+
+
 def test_shifts_are_felt_around_their_points():
     points, shifts = RNG.normal(size=(2, 7, 2)).astype(np.float32) * 5
     x, y = np.arange(-4, 6, dtype=np.float32), np.arange(-3, 4, dtype=np.float32)
