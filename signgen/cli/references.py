@@ -61,14 +61,12 @@ def with_references(
         return source, _advice(card)
     if not card.parsed_recipe().part_warp:
         raise ModelError("--references for a model without the part warp", expected="one that was trained with it")
-    from signgen.poses.clean import clean as cleaned
     from signgen.poses.parts import seen_frames
     from signgen.rendering.renderer import ReferenceClip
 
-    found = _training(request, rendered) if request.clip == TRAINING else _clip(request, card)
-    poses = cleaned(found.poses) if clean else found.poses
-    chosen = frame_range(request.frames, len(poses))
-    poses = poses[chosen]
+    found = _training(request, card, clean, rendered) if request.clip == TRAINING else _clip(request, card, clean)
+    chosen = frame_range(request.frames, len(found.poses))
+    poses = found.poses[chosen]
     usable = int(seen_frames(poses)["shoulders"].sum())
     if not usable:
         raise PoseError(f"{found.origin}: no frame has both shoulders", expected="keypoints of the person")
@@ -90,9 +88,10 @@ def _advice(card: ModelCard) -> list[str]:
     return [note]
 
 
-def _clip(request: ReferenceRequest, card: ModelCard) -> _Found:
+def _clip(request: ReferenceRequest, card: ModelCard, clean: bool) -> _Found:
     """The clip that was named, and its keypoints."""
     from signgen.data.video import open_frames
+    from signgen.poses.clean import clean as cleaned
     from signgen.poses.convert import to_skeleton
     from signgen.poses.readers import read_poses
 
@@ -106,12 +105,15 @@ def _clip(request: ReferenceRequest, card: ModelCard) -> _Found:
             f"{request.poses}: keypoints for {len(poses)} frames, {path} has {frames.num_frames}",
             expected="one pose per frame of the references",
         )
+    poses = cleaned(poses) if clean else poses
     return _Found(frames, poses[: frames.num_frames], 0, str(path))
 
 
-def _training(request: ReferenceRequest, rendered: Rendered) -> _Found:
-    """The training frames of the clip that is rendered."""
+def _training(request: ReferenceRequest, card: ModelCard, clean: bool, rendered: Rendered) -> _Found:
+    """The training frames of the clip that is rendered. Keypoints that build-pairs cleaned are not cleaned again."""
     from signgen.data.pairset import PairSet
+    from signgen.poses.clean import clean as cleaned
+    from signgen.poses.convert import to_skeleton
 
     if request.poses is not None:
         raise PoseError("--reference-poses with --references training", expected="the pair set's own keypoints")
@@ -125,5 +127,7 @@ def _training(request: ReferenceRequest, rendered: Rendered) -> _Found:
             expected="a clip that the model was trained on",
             fix="name another clip of the person, or render without --references",
         )
-    poses = pairs.poses(record.name)[record.train_frames.start : record.train_frames.stop]
+    poses = to_skeleton(pairs.poses(record.name), card.skeleton)
+    poses = cleaned(poses) if clean and not pairs.cleaned else poses
+    poses = poses[record.train_frames.start : record.train_frames.stop]
     return _Found(pairs.frames(record.name), poses, record.train_frames.start, f"{record.name}'s training part")

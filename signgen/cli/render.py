@@ -173,7 +173,7 @@ def render(
     sampling = sampling_of(card, steps=steps, solver=solver, w_c=w_c, w_f=w_f, noise_scale=noise_scale, precision=dtype)
     if report and real is None:
         raise VideoError("--report without the truth", fix="name the real frames with --truth")
-    known = pairs or _trained_on(model, card)
+    known = pairs or (_trained_on(model, card) if real is not None or references == TRAINING else None)
     person, notes = with_references(
         person,
         ReferenceRequest(references, reference_poses, reference_frames),

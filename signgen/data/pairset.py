@@ -108,7 +108,11 @@ class PairSet:
     def find(self, name: str, path: Path | None = None) -> ClipRecord | None:
         """The first clip of that name, or of that file or folder."""
         same = path.resolve() if path is not None else None
-        return next((clip for clip in self.clips if clip.name == name or clip.path.resolve() == same), None)
+
+        def fits(clip: ClipRecord) -> bool:
+            return clip.name == name or (same is not None and clip.path.resolve() == same)
+
+        return next(filter(fits, self.clips), None)
 
     def triples(self, split: str) -> np.ndarray:
         """Records (N,) with fields clip (index into `clips`), source, target: the rows of train, val or test."""

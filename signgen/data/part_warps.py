@@ -92,10 +92,12 @@ class PartWarps:
             numbers = self.reference_frames(clip)
             points = list(self.frames.keypoints(clip)[numbers])
             usable = any(anatomy(each) is not None for each in points)
-            self._references[clip] = (
-                References(points, lambda place: self._bank(clip, int(numbers[place]))) if usable else None
-            )
+            self._references[clip] = References(points, partial(self._reference, clip)) if usable else None
         return self._references[clip]
+
+    def _reference(self, clip: str, place: int) -> SourceBank | None:
+        """The bank of the clip's reference frame number `place`; a method, so that loader processes can be given it."""
+        return self._bank(clip, int(self.reference_frames(clip)[place]))
 
     def _bank(self, clip: str, number: int) -> SourceBank | None:
         if (clip, number) not in self._banks:

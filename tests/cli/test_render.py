@@ -109,6 +109,18 @@ class TestReferences:
         assert "nearest of 2 frames" in few
         assert not np.array_equal(open_frames(tmp_path / "few" / "frames").read(), with_them)
 
+    def test_the_training_frames_of_the_clip(self, line, command: Command, tmp_path):
+        told = command.works(*self.call(line, tmp_path / "a", "--references", "training"))
+        trained = PairSet.load(line.pairs).clip("clip0").train_frames
+        assert f"nearest of {len(trained)} frames of clip0's training part" in told
+        known = ("--references", line.video, "--reference-poses", line.poses)
+        part = ("--reference-frames", f"{trained.start}:{trained.stop}")
+        command.works(*self.call(line, tmp_path / "b", *known, *part))
+        both = [open_frames(tmp_path / name / "frames").read() for name in "ab"]
+        assert np.array_equal(*both)
+        other = self.call(line, tmp_path, "--references", "training", "--reference-poses", line.poses)
+        assert "the pair set's own keypoints" in command.refuses(*other)
+
     def test_what_does_not_go_together(self, line, command: Command, tmp_path):
         refused = self.call(line, tmp_path, "--references", line.video)
         assert "--references without --reference-poses" in command.refuses(*refused)

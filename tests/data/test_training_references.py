@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -78,6 +80,12 @@ def test_the_nearest_references_are_nearer_to_the_target_than_the_source(pairs):
         return float(np.mean([np.abs(w - frames(CLIP, t)).mean() for w, t in zip(made, range(6, 16), strict=True)]))
 
     assert error(referenced=True) < error(referenced=False)
+
+
+def test_warps_that_were_used_can_be_given_to_loader_processes(pairs):
+    warps = PartWarps(CanvasFrames(pairs, CANVAS))
+    before = warps(CLIP, 0, 9, referenced=True)
+    assert np.array_equal(pickle.loads(pickle.dumps(warps))(CLIP, 0, 9, referenced=True), before)
 
 
 def test_what_is_prepared_is_what_is_built_when_needed(pairs):
