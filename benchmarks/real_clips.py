@@ -19,9 +19,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from signgen.data.canvas import Canvas
-from signgen.data.pairset import PairSet
-from signgen.data.video import write_png
+from signgen.models.canvas import Canvas
+from signgen.pairs.pairset import PairSet
+from signgen.video.reader import write_png
 
 PHOENIX = "phoenix/PHOENIX-2014-T-release-v3"
 COLUMNS = ("ssim", "psnr", "hand_ssim", "hand_psnr", "hand_sharpness", "face_ssim", "flicker", "flicker_truth")

@@ -1,4 +1,4 @@
-"""What signgen 0.1 wrote: its model folder loads and renders, its pair set is read and made again, its training repeats."""
+"""What signgen 0.1 wrote: its model folder loads and renders, its pair set is made again, its training repeats."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import torch
 from rich.console import Console
 
 from signgen.cli.build_pairs import build_pairs
-from signgen.data.pairset import PairSet
-from signgen.data.video import open_frames, read_image
 from signgen.models.card import load_model
+from signgen.pairs.pairset import PairSet
 from signgen.poses.readers import read_poses
 from signgen.rendering.renderer import Renderer, Source
 from signgen.training.run import TrainOptions, open_run
+from signgen.video.reader import open_frames, read_image
 from tests.conftest import ROOT
 from tests.house import FRAME, OVERRIDES, machine, weight_hashes
 from tests.tiny import TINY

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from signgen.data.video import VideoWriter, open_frames
+from signgen.video.reader import open_frames
+from signgen.video.writer import VideoWriter
 from tests.conftest import ROOT
 from tests.tiny import set_options
 from tests.worlds import figure_frames, figure_poses, write_mmpose

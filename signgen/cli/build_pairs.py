@@ -18,10 +18,10 @@ from signgen.errors import PairSetError, PoseError
 if TYPE_CHECKING:
     import numpy as np
 
-    from signgen.data.pairset_writer import PairSetWriter
-    from signgen.data.plan import Plan, Rule
-    from signgen.data.survey import Survey
-    from signgen.data.verify import Report
+    from signgen.corpora.findings import Report
+    from signgen.corpora.survey import Survey
+    from signgen.pairs.plan_clips import Plan, Rule
+    from signgen.pairs.writer import PairSetWriter
 
 _DATA, _TRIPLES = "Data", "Triples"
 _SHOWN = 30
@@ -131,8 +131,8 @@ def build_pairs(
     used; the others are written. Videos that merely have no keypoints, and corpus clips that are not on disk, are
     named but are no error. Exit code 2: nothing was written.
     """
-    from signgen.data.pairset_writer import PairSetWriter
-    from signgen.data.plan import Rule
+    from signgen.pairs.plan_clips import Rule
+    from signgen.pairs.writer import PairSetWriter
 
     names = _names(root, clips, more)
     _check_out(out)
@@ -156,8 +156,8 @@ def build_pairs(
 
 def _is_listed(root: Path) -> bool:
     """Its triples come from lists of pairs."""
-    from signgen.data.person_images import recognise
-    from signgen.data.phoenix import find_root
+    from signgen.corpora.person.images import recognise
+    from signgen.corpora.phoenix.layout import find_root
 
     return find_root(root) is None and recognise(root) is not None
 
@@ -189,10 +189,10 @@ def _check_out(out: Path) -> None:
 
 
 def _survey(root: Path, keypoints: Path | None, pairing: Path | None, names: list[str]) -> Survey:
-    from signgen.data import pairing as videos
-    from signgen.data import phoenix
-    from signgen.data.phoenix_survey import survey_phoenix
-    from signgen.data.survey import read_pairing
+    from signgen.corpora import video_folder as videos
+    from signgen.corpora.matching import read_pairing
+    from signgen.corpora.phoenix import layout as phoenix
+    from signgen.corpora.phoenix.survey import survey_phoenix
 
     rows = read_pairing(pairing.resolve(), root) if pairing else {}
     look = survey_phoenix if phoenix.find_root(root) else videos.survey_videos
@@ -210,8 +210,8 @@ class _Read:
 
 def _read_poses(survey: Survey, writer: PairSetWriter, clean: bool) -> _Read:
     """Write every clip's keypoints, one clip after the other; a clip whose keypoints are damaged is put aside."""
-    from signgen.data.pairset_writer import footage
-    from signgen.data.survey import LeftOut
+    from signgen.corpora.survey import LeftOut
+    from signgen.pairs.writer import footage
     from signgen.poses.clean import clean as cleaned
 
     read, sound = _Read(), []
@@ -260,7 +260,7 @@ def _show_survey(survey: Survey) -> None:
 
 
 def _write(out: Path, survey: Survey, read: _Read, writer: PairSetWriter, rule: Rule) -> None:
-    from signgen.data.plan import plan_pairs
+    from signgen.pairs.plan_clips import plan_pairs
 
     plan = plan_pairs(survey, read.usable, rule)
     meta = _meta(survey, plan, rule, writer.fingerprint(plan.clips))
@@ -287,8 +287,8 @@ def _finish(out: Path, store: bool, aside: bool) -> None:
 
 def _store(out: Path) -> None:
     """The frames that the triples use."""
-    from signgen.data.pairset import PairSet
-    from signgen.data.store import FOLDER, write_store
+    from signgen.pairs.frame_store import FOLDER, write_store
+    from signgen.pairs.pairset import PairSet
 
     pairs = PairSet.load(out)
     used = pairs.used_frames()

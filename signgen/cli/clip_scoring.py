@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from signgen.cli.pose_scoring import PoseRequest
-    from signgen.data.video import FrameSource
-    from signgen.metrics.frame_pair import ClipMetric, FrameMetric
-    from signgen.metrics.video_distribution import Distribution
+    from signgen.metrics.clip.frame_pair import ClipMetric, FrameMetric
+    from signgen.metrics.distribution.fvd import Distribution
+    from signgen.video.reader import FrameSource
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ def distributions(wanted: bool, weights: Path | None) -> tuple[list[Distribution
     """FID and both FVDs, if they are wanted; name -> why one cannot be computed, with the command that gets weights."""
     from signgen.errors import WeightsError
     from signgen.metrics.definitions import DISTRIBUTION_METRICS
-    from signgen.metrics.inception import load_inception
-    from signgen.metrics.video_distribution import Distribution
-    from signgen.metrics.video_features import WINDOW, load_i3d, load_r3d
+    from signgen.metrics.distribution.fvd import Distribution
+    from signgen.metrics.distribution.i3d import WINDOW, load_i3d, load_r3d
+    from signgen.metrics.distribution.inception import load_inception
 
     if not wanted:
         return [], dict.fromkeys(DISTRIBUTION_METRICS, "not asked for; --distribution asks for it")

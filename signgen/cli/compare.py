@@ -36,7 +36,7 @@ def compare(
     Frames are matched by number, images of a set by name; only those that all runs have are compared. Differences come
     with 95 % intervals that know that neighbouring frames are alike (docs/report.md).
     """
-    from signgen.metrics import comparison
+    from signgen.evaluation import compare as comparison
     from signgen.reporting.provenance import provenance
 
     runs = comparison.load_runs(metrics)
@@ -62,8 +62,8 @@ def _print(result: dict[str, Any]) -> None:
     """The verdict, the means, and a table of differences for every run but the first."""
     from rich.markup import escape
 
-    from signgen.metrics.comparison import interval_text, judgement
-    from signgen.metrics.report import number_text
+    from signgen.evaluation.compare import interval_text, judgement
+    from signgen.metrics.results import number_text
 
     means = result["means"]
     console.print(escape(result["verdict"]))

@@ -115,7 +115,7 @@ def _preparation(out: Path, size: Size, seed: int) -> list[Step]:
 def _cases(corpus: Path) -> list[Case]:
     """The first test clip, the clip of the signer who is in the test split only, and the first one performed by
     another signer."""
-    from signgen.data.synthetic import frame_folders, signer_of
+    from signgen.synthetic import frame_folders, signer_of
 
     test, cross = frame_folders(corpus, "test"), frame_folders(corpus / "cross", "test")
     seen, unseen, other = test[0], test[-1], cross[0]

@@ -32,8 +32,8 @@ from signgen.files import check_folder
 if TYPE_CHECKING:
     import numpy as np
 
-    from signgen.data.video import FrameSource
-    from signgen.metrics.scoring import FrameScorer
+    from signgen.metrics.clip.scorer import FrameScorer
+    from signgen.video.reader import FrameSource
 
 CHUNK = 16
 _KEYPOINTS_PANEL = "Keypoints: hand and face scores"
@@ -316,9 +316,9 @@ def _evaluate_clip(
 ) -> None:
     """A clip, by signgen's own rules for signing."""
     from signgen.cli.scoring import make_scorer, write_result
-    from signgen.data.video import open_frames
     from signgen.reporting.clip_report import ClipFrames, write_clip_report
     from signgen.reporting.provenance import provenance
+    from signgen.video.reader import open_frames
 
     if pairs is not None and poses is None:
         raise PairSetError("--pairs without --poses", fix="give the truth's keypoints with --poses")
@@ -400,7 +400,7 @@ def _keypoints(path: Path, clip: str | None, truth: FrameSource, notes: list[str
 
 def _source_frame(path: Path | None, truth: FrameSource, notes: list[str]) -> np.ndarray:
     """uint8 (H, W, 3): what copy-source repeats. Raises VideoError when it has another size than the truth."""
-    from signgen.data.video import open_frames
+    from signgen.video.reader import open_frames
 
     if path is None:
         notes.append("copy-source repeats frame 0 of the truth; --source names another")

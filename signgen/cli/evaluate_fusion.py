@@ -13,11 +13,11 @@ from signgen.errors import ModelError
 from signgen.files import check_folder
 
 if TYPE_CHECKING:
-    from signgen.data.dataset import TripleDataset
-    from signgen.data.pairset import PairSet
-    from signgen.metrics.fusion_retrieval import Embeddings
     from signgen.models.card import ModelCard
     from signgen.models.fusion import FusionModel
+    from signgen.pairs.pairset import PairSet
+    from signgen.training.data.dataset import TripleDataset
+    from signgen.training.retrieval import Embeddings
 
 
 def evaluate_fusion(
@@ -35,12 +35,12 @@ def evaluate_fusion(
     pose find alone; histograms of similarities. Writes report.html, metrics.json, per_frame.csv and .parquet.
     """
     from signgen.cli.scoring import write_result
-    from signgen.data.pairset import PairSet
-    from signgen.metrics.fusion_retrieval import fusion_result
     from signgen.models.card import load_model
     from signgen.models.device import prepare_device
+    from signgen.pairs.pairset import PairSet
     from signgen.reporting.fusion_report import write_fusion_report
     from signgen.reporting.provenance import provenance
+    from signgen.training.retrieval import fusion_result
 
     check_folder(out)
     quiet_libraries()
@@ -61,8 +61,8 @@ def evaluate_fusion(
 def _dataset(pairs: PairSet, card: ModelCard, split: str) -> TripleDataset:
     """The triples on the model's canvas. Raises PairSetError for no triples and for poses the model does not know."""
     from signgen.config import Augmentation
-    from signgen.data.canvas import Canvas
-    from signgen.data.dataset import TripleDataset
+    from signgen.models.canvas import Canvas
+    from signgen.training.data.dataset import TripleDataset
 
     check_pairs(pairs, card, split)
     canvas = Canvas(**card.parsed_recipe().canvas.model_dump())
@@ -70,7 +70,7 @@ def _dataset(pairs: PairSet, card: ModelCard, split: str) -> TripleDataset:
 
 
 def _embedded(fusion: FusionModel, dataset: TripleDataset, batch_size: int) -> Embeddings:
-    from signgen.metrics.fusion_retrieval import embed_triples
+    from signgen.training.retrieval import embed_triples
 
     with rate_progress(transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("embedding", total=len(dataset))

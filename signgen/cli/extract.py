@@ -16,8 +16,8 @@ from signgen.errors import PoseError
 if TYPE_CHECKING:
     import numpy as np
 
-    from signgen.data.video import FrameSource
     from signgen.poses.sequence import PoseSequence
+    from signgen.video.reader import FrameSource
 
 ESTIMATOR = "Estimator"
 _RUN = 16  # frames read at once
@@ -63,7 +63,7 @@ def extract(
     Hands or faces that the estimator does not find stay missing. Without a detector: --onnx looks for one person in the
     whole first frame, and then around where it was.
     """
-    from signgen.data.video import open_frames
+    from signgen.video.reader import open_frames
 
     check_out(out, [video])
     source = open_frames(video)

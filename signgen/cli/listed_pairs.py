@@ -13,28 +13,21 @@ from signgen.cli.common import console, watched
 from signgen.errors import PairSetError
 
 if TYPE_CHECKING:
-    from signgen.data.listed_pairs import Resolved
-    from signgen.data.person_images import PersonImages
-    from signgen.data.plan import Plan
-    from signgen.data.survey import LeftOut
+    from signgen.corpora.person.images import PersonImages
+    from signgen.corpora.person.resolve import Resolved
+    from signgen.corpora.survey import LeftOut
+    from signgen.pairs.plan_clips import Plan
 
 
 def build_listed(
     root: Path, out: Path, lists: list[Path], keypoints: Path | None, count: int | None, seed: int
 ) -> bool:
     """Write the pair set; returns whether pairs were put aside because something they need is absent or damaged."""
-    from signgen.data.listed_pairs import (
-        choose_lists,
-        completeness,
-        drop_leaks,
-        find_lists,
-        left_out,
-        load_frames,
-        plan_listed,
-    )
-    from signgen.data.pairset_writer import PairSetWriter, image_list
-    from signgen.data.person_images import look_through
-    from signgen.data.person_poses import find_poses, pose_files
+    from signgen.corpora.person.images import look_through
+    from signgen.corpora.person.keypoints import find_poses, pose_files
+    from signgen.corpora.person.resolve import choose_lists, completeness, drop_leaks, find_lists, left_out, load_frames
+    from signgen.pairs.plan_lists import plan_listed
+    from signgen.pairs.writer import PairSetWriter, image_list
 
     images = look_through(root)
     images.check_clashes()

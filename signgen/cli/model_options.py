@@ -11,8 +11,8 @@ from signgen.errors import PairSetError
 
 if TYPE_CHECKING:
     from signgen.config import SamplingSettings
-    from signgen.data.pairset import PairSet
     from signgen.models.card import ModelCard
+    from signgen.pairs.pairset import PairSet
 
 SAMPLING, MACHINE = "Sampling (default: the model's recipe)", "Machine"
 

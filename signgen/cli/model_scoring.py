@@ -20,19 +20,19 @@ from signgen.files import make_folder
 if TYPE_CHECKING:
     import numpy as np
 
-    from signgen.data.pairset import PairSet
-    from signgen.metrics.baselines import NearestPose
-    from signgen.metrics.clip_set import ClipScores
-    from signgen.metrics.estimated_poses import EstimatedClip, EstimatedSet
-    from signgen.metrics.image_set import ImageSetScorer
-    from signgen.metrics.lpips import Lpips
-    from signgen.metrics.protocols import Protocol
-    from signgen.metrics.scoring import Baseline, FrameScorer
-    from signgen.metrics.video_distribution import Distribution
-    from signgen.metrics.worst import WorstPictures
+    from signgen.evaluation.baselines import NearestPose
+    from signgen.evaluation.worst import WorstPictures
+    from signgen.metrics.clip.join import ClipScores
+    from signgen.metrics.clip.scorer import Baseline, FrameScorer
+    from signgen.metrics.distribution.fvd import Distribution
+    from signgen.metrics.image.lpips import Lpips
+    from signgen.metrics.image_set.protocols import Protocol
+    from signgen.metrics.image_set.scorer import ImageSetScorer
+    from signgen.metrics.pose.estimated import EstimatedClip, EstimatedSet
+    from signgen.pairs.pairset import PairSet
     from signgen.poses.sequence import PoseSequence
     from signgen.rendering.background import Background
-    from signgen.rendering.pair_rendering import Job
+    from signgen.rendering.pairs import Job
     from signgen.rendering.renderer import Renderer
 
 WORST = 10
@@ -83,9 +83,9 @@ class Share:
 def score_model(request: ModelRequest) -> tuple[dict[str, Any], WorstPictures]:
     """The metrics dictionary of a split of a pair set, and the pictures of its worst frames."""
     from signgen.cli.model_options import check_pairs
-    from signgen.data.pairset import PairSet
     from signgen.models.card import read_card
-    from signgen.rendering.pair_rendering import jobs_of
+    from signgen.pairs.pairset import PairSet
+    from signgen.rendering.pairs import jobs_of
 
     quiet_libraries()
     pairs = PairSet.load(request.pairs)
@@ -144,7 +144,7 @@ def _dealt(share: Share) -> list[Share]:
 
 
 def _score_clips(pairs: PairSet, whole: Share) -> tuple[dict[str, Any], WorstPictures]:
-    from signgen.metrics.clip_set import join_clips
+    from signgen.metrics.clip.join import join_clips
 
     parts = in_processes(clips_part, _dealt(whole), whole.pairs, "rendering and scoring")
     for other in parts[1:]:
@@ -176,9 +176,9 @@ class ScoredClips:
 def clips_part(share: Share, tick: Tick) -> ScoredClips:
     """The share, scored as clips."""
     from signgen.cli.clip_scoring import distributions
-    from signgen.metrics.clip_set import ClipScores
-    from signgen.metrics.scoring import FrameScorer
-    from signgen.metrics.worst import WorstPictures
+    from signgen.evaluation.worst import WorstPictures
+    from signgen.metrics.clip.join import ClipScores
+    from signgen.metrics.clip.scorer import FrameScorer
     from signgen.rendering.background import Background
 
     work = _Work(share)
@@ -218,7 +218,7 @@ class _Poses:
 
     def __init__(self, work: _Work, request: PoseRequest) -> None:
         from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
-        from signgen.metrics.estimated_poses import EstimatedSet
+        from signgen.metrics.pose.estimated import EstimatedSet
 
         self._work, self._request = work, request
         self.of_set = EstimatedSet(request.estimator_name) if request.estimates else None
@@ -228,7 +228,7 @@ class _Poses:
 
     def of_job(self, job: Job) -> list[EstimatedClip]:
         """The job's metric of frames, if there is an estimator."""
-        from signgen.metrics.estimated_poses import EstimatedClip
+        from signgen.metrics.pose.estimated import EstimatedClip
 
         if self.of_set is None:
             return []
@@ -255,7 +255,7 @@ class _Poses:
 def _lpips(request: ModelRequest) -> tuple[Lpips | None, dict[str, str]]:
     """The network, if its weights are at hand, and metric -> why there is none. Raises WeightsError for
     --lpips-weights that are not there."""
-    from signgen.metrics.lpips import load_lpips
+    from signgen.metrics.image.lpips import load_lpips
 
     try:
         return load_lpips(request.lpips_weights or request.weights), {}
@@ -274,8 +274,8 @@ def _no_nearest(pairs: PairSet) -> dict[str, str]:
 
 
 def _score_protocol(pairs: PairSet, whole: Share) -> tuple[dict[str, Any], WorstPictures]:
-    from signgen.data.image_pairs import images_below
-    from signgen.metrics.image_set import references
+    from signgen.evaluation.match_images import images_below
+    from signgen.metrics.image_set.scorer import references
 
     request = whole.request
     targets = dict.fromkeys((pairs.clips[clip].name, frame) for clip, _, frame in pairs.triples(request.split).tolist())
@@ -300,10 +300,10 @@ def _score_protocol(pairs: PairSet, whole: Share) -> tuple[dict[str, Any], Worst
 
 def images_part(share: Share, tick: Tick) -> tuple[ImageSetScorer, WorstPictures, list[str]]:
     """The share's pairs and real images under its protocol, its worst frames, and notes."""
-    from signgen.data.video import read_image
-    from signgen.metrics.image_set import references
-    from signgen.metrics.worst import WorstPictures
+    from signgen.evaluation.worst import WorstPictures
+    from signgen.metrics.image_set.scorer import references
     from signgen.rendering.background import Background
+    from signgen.video.reader import read_image
 
     work = _Work(share)
     protocol, scorer = _image_scorer(work.pairs, share)
@@ -332,8 +332,8 @@ def images_part(share: Share, tick: Tick) -> tuple[ImageSetScorer, WorstPictures
 
 def _image_scorer(pairs: PairSet, share: Share) -> tuple[Protocol, ImageSetScorer]:
     from signgen.cli.protocol_scoring import load_networks, parse_size
-    from signgen.metrics.image_set import ImageSetScorer
-    from signgen.metrics.protocols import protocol_named
+    from signgen.metrics.image_set.protocols import protocol_named
+    from signgen.metrics.image_set.scorer import ImageSetScorer
 
     request = share.request
     protocol = protocol_named(request.protocol or "")
@@ -376,7 +376,7 @@ class _Work:
     """The pair set and the model, loaded when they are first needed; and what can be said of the baselines."""
 
     def __init__(self, share: Share) -> None:
-        from signgen.data.pairset import PairSet
+        from signgen.pairs.pairset import PairSet
 
         self._share = share
         self.pairs = PairSet.load(share.request.pairs)
@@ -397,8 +397,8 @@ class _Work:
 
     def render(self, job: Job, beside: Background, score: Callable[[Rendered], None], tick: Tick) -> None:
         """Render the job's pairs; beside it, those that are to be kept are written, and `score` gets each in order."""
-        from signgen.data.video import write_png
-        from signgen.rendering.pair_rendering import render_job
+        from signgen.rendering.pairs import render_job
+        from signgen.video.reader import write_png
 
         keep = self._share.request.keep
         clip = self.pairs.clips[job.clip].name
@@ -417,14 +417,14 @@ class _Work:
 
     def names(self, job: Job, target: int) -> tuple[str, str]:
         """Of what is generated, and of the truth."""
-        from signgen.data.pair_names import frame_name, pair_name
+        from signgen.pairs.pairset import frame_name, pair_name
 
         clip = self.pairs.clips[job.clip]
         return f"{pair_name(clip, job.source, target)}.png", f"{frame_name(clip, target)}.png"
 
     def baselines(self, job: Job) -> dict[str, Baseline]:
         """copy-source, and nearest-pose where there are training clips."""
-        from signgen.metrics.baselines import CopySource
+        from signgen.evaluation.baselines import CopySource
 
         source = self.pairs.frames(self.pairs.clips[job.clip].name).read(job.source, job.source + 1)[0]
         nearest = self._nearest_pose(job.clip)
@@ -432,7 +432,7 @@ class _Work:
 
     def _nearest_pose(self, clip: int) -> NearestPose | None:
         """nearest-pose of the clip's signer and size; None of a list of pairs."""
-        from signgen.metrics.baselines import nearest_pose
+        from signgen.evaluation.baselines import nearest_pose
 
         if self.pairs.listed:
             return None

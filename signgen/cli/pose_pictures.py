@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import numpy as np
     from rich.table import Table
 
-    from signgen.data.video import FrameSource
     from signgen.poses.palettes import Palette
     from signgen.poses.readers import PoseFile
     from signgen.poses.sequence import PoseSequence
+    from signgen.video.reader import FrameSource
 
 _DEFAULT_FPS = 25.0
 _LISTED = 20  # clips
@@ -67,8 +67,8 @@ def write_pictures(drawing: Drawing, out: Path, advance: Callable[[], object]) -
 
     Raises SigngenError for a PNG of several frames and for other file names.
     """
-    from signgen.data.video import VideoWriter, write_png
-    from signgen.data.video_writer import sample_aspect
+    from signgen.video.reader import write_png
+    from signgen.video.writer import VideoWriter, sample_aspect
 
     count = drawing.part.stop - drawing.part.start
     if out.suffix == ".png" and count != 1:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from signgen.cli.clip_scoring import Compared
-    from signgen.metrics.frame_pair import ClipMetric, FrameMetric
+    from signgen.metrics.clip.frame_pair import ClipMetric, FrameMetric
     from signgen.poses.estimators import Estimator
     from signgen.poses.sequence import PoseSequence
 
@@ -61,15 +61,15 @@ def pose_metrics(request: PoseRequest, clips: Compared) -> tuple[list[FrameMetri
 
     With an estimator the truth is estimated by it too: it then errs alike on both, and an identical clip has no error.
     """
-    from signgen.metrics.pose_accuracy import PoseAccuracy, SequenceAccuracy
+    from signgen.metrics.pose.accuracy import PoseAccuracy, SequenceAccuracy
 
     truth, seen, notes = _estimated(request, clips) if request.estimates else _given(request, clips)
     return [PoseAccuracy(truth, seen)], [SequenceAccuracy(truth, seen)], notes
 
 
 def _given(request: PoseRequest, clips: Compared) -> tuple[np.ndarray, dict[str, np.ndarray], list[str]]:
-    from signgen.metrics.frame_pair import MODEL
-    from signgen.metrics.pose_accuracy import placed, repeated
+    from signgen.metrics.clip.frame_pair import MODEL
+    from signgen.metrics.pose.accuracy import placed, repeated
     from signgen.poses import read_poses
 
     assert request.poses is not None
@@ -96,8 +96,8 @@ def _estimated(request: PoseRequest, clips: Compared) -> tuple[np.ndarray, dict[
     from contextlib import closing
 
     from signgen.cli.extract import estimated
-    from signgen.metrics.frame_pair import MODEL
-    from signgen.metrics.pose_accuracy import placed, repeated
+    from signgen.metrics.clip.frame_pair import MODEL
+    from signgen.metrics.pose.accuracy import placed, repeated
     from signgen.poses import estimators
 
     shift = clips.first - clips.selection.start

@@ -157,7 +157,7 @@ def draw(
 ) -> None:
     """Draw poses the way a palette says, on black or over the video they belong to."""
     from signgen.cli.pose_pictures import Drawing, palette_named, write_pictures
-    from signgen.data.video import open_frames
+    from signgen.video.reader import open_frames
 
     colours = palette_named(palette)
     video = open_frames(over) if over is not None else None
@@ -218,8 +218,8 @@ def _read(path: Path, clip: str | None, size: str | None, fps: float | None) -> 
 
 def _person(path: Path, clip: str | None, size: str | None) -> PoseSequence:
     """Whom to fit: keypoints, or those beside a video or a frame folder."""
-    from signgen.data.pairing import survey_videos
-    from signgen.data.video import image_files, is_video
+    from signgen.corpora.video_folder import survey_videos
+    from signgen.video.reader import image_files, is_video
 
     if not (is_video(path) or (path.is_dir() and image_files(path))):
         return _read(path, clip, size, None)

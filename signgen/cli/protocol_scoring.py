@@ -19,10 +19,10 @@ from signgen.files import make_folder
 if TYPE_CHECKING:
     import numpy as np
 
-    from signgen.data.video import FrameSource
-    from signgen.metrics.image_set import ImageSetScorer, Networks
-    from signgen.metrics.lpips import Lpips
-    from signgen.metrics.protocols import Protocol, Size
+    from signgen.metrics.image.lpips import Lpips
+    from signgen.metrics.image_set.protocols import Protocol, Size
+    from signgen.metrics.image_set.scorer import ImageSetScorer, Networks
+    from signgen.video.reader import FrameSource
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Picture:
 
     def read(self) -> np.ndarray:
         """uint8 (H, W, 3) RGB. Raises VideoError."""
-        from signgen.data.video import read_image
+        from signgen.video.reader import read_image
 
         return (
             read_image(self.path) if self.number is None else _opened(self.path).read(self.number, self.number + 1)[0]
@@ -64,7 +64,7 @@ class Picture:
 
 @lru_cache(maxsize=4)
 def _opened(clip: Path) -> FrameSource:
-    from signgen.data.video import open_frames
+    from signgen.video.reader import open_frames
 
     return open_frames(clip)
 
@@ -105,9 +105,9 @@ class Share:
 def score_image_set(request: ImageSetRequest) -> tuple[dict[str, Any], list[Pair]]:
     """The metrics dictionary of a set of images, or of two videos frame by frame, under a named protocol; the pairs,
     in the order of its rows."""
-    from signgen.data.image_pairs import images_below
-    from signgen.metrics.image_set import references
-    from signgen.metrics.protocols import protocol_named
+    from signgen.evaluation.match_images import images_below
+    from signgen.metrics.image_set.protocols import protocol_named
+    from signgen.metrics.image_set.scorer import references
 
     protocol = protocol_named(request.protocol)
     is_clip = any(path.is_file() for path in (request.generated, request.truth))
@@ -156,7 +156,7 @@ def _dealt(whole: Share) -> list[Share]:
 
 def set_part(share: Share, tick: Tick) -> ImageSetScorer:
     """The share's scores and features."""
-    from signgen.metrics.image_set import references
+    from signgen.metrics.image_set.scorer import references
 
     protocol, scorer = _scorer(share)
     source = lru_cache(maxsize=1)(Picture.read)  # of two clips the same for all pairs: nothing seeks back for it
@@ -173,8 +173,8 @@ def set_part(share: Share, tick: Tick) -> ImageSetScorer:
 
 
 def _scorer(share: Share) -> tuple[Protocol, ImageSetScorer]:
-    from signgen.metrics.image_set import ImageSetScorer
-    from signgen.metrics.protocols import protocol_named
+    from signgen.metrics.image_set.protocols import protocol_named
+    from signgen.metrics.image_set.scorer import ImageSetScorer
 
     protocol = replace(protocol_named(share.request.protocol), lossy_video=share.lossy_video)
     size = None if share.request.size is None else parse_size(share.request.size)
@@ -203,9 +203,9 @@ def parse_size(text: str) -> Size:
 
 def load_networks(protocol: Protocol, folder: Path | None, *, has_train: bool) -> tuple[Networks, dict[str, str]]:
     """What the protocol's LPIPS, FID and KID need, and metric -> reason for those that cannot be computed."""
-    from signgen.metrics.image_set import Networks
-    from signgen.metrics.inception import load_inception
-    from signgen.metrics.lpips import load_lpips
+    from signgen.metrics.distribution.inception import load_inception
+    from signgen.metrics.image.lpips import load_lpips
+    from signgen.metrics.image_set.scorer import Networks
 
     missing: dict[str, str] = {}
     lpips: dict[str, Lpips] = {}
@@ -229,7 +229,7 @@ def load_networks(protocol: Protocol, folder: Path | None, *, has_train: bool) -
 
 def _files(request: ImageSetRequest) -> tuple[list[Pair], list[str], str]:
     """Images of two folders, matched by their names; the rule is printed. And why their sources are not known."""
-    from signgen.data.image_pairs import match_images, source_images
+    from signgen.evaluation.match_images import match_images, source_images
 
     matched = match_images(request.generated, request.truth, request.pair_list)
     sources, unknown = source_images(matched, request.truth, request.sources)
@@ -249,7 +249,7 @@ def _files(request: ImageSetRequest) -> tuple[list[Pair], list[str], str]:
 
 def _frames(request: ImageSetRequest) -> tuple[list[Pair], list[str], str]:
     """Frames of two clips, matched by their number. Raises VideoError when one has more of them."""
-    from signgen.data.video import open_frames
+    from signgen.video.reader import open_frames
 
     if request.pair_list is not None:
         raise VideoError(f"--pair-list with {request.generated}", expected="two folders of images")
@@ -271,7 +271,7 @@ def _frames(request: ImageSetRequest) -> tuple[list[Pair], list[str], str]:
 
 def _lossy_codec(generated: Path) -> str | None:
     """Of a video that was compressed with loss; images are refused."""
-    from signgen.data.video import LOSSLESS_CODECS, open_frames
+    from signgen.video.reader import LOSSLESS_CODECS, open_frames
 
     clip = open_frames(generated)
     _refuse_lossy(list(clip.images))

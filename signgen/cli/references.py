@@ -10,10 +10,10 @@ from signgen.cli.common import console, frame_range
 from signgen.errors import ModelError, PairSetError, PoseError
 
 if TYPE_CHECKING:
-    from signgen.data.video import FrameSource
     from signgen.models.card import ModelCard
     from signgen.poses.sequence import PoseSequence
     from signgen.rendering.renderer import Source
+    from signgen.video.reader import FrameSource
 
 TRAINING = "training"
 
@@ -90,10 +90,10 @@ def _advice(card: ModelCard) -> list[str]:
 
 def _clip(request: ReferenceRequest, card: ModelCard, clean: bool) -> _Found:
     """The clip that was named, and its keypoints."""
-    from signgen.data.video import open_frames
     from signgen.poses.clean import clean as cleaned
     from signgen.poses.convert import to_skeleton
     from signgen.poses.readers import read_poses
+    from signgen.video.reader import open_frames
 
     if request.poses is None:
         raise PoseError("--references without --reference-poses", expected="a clip of the person and its keypoints")
@@ -111,7 +111,7 @@ def _clip(request: ReferenceRequest, card: ModelCard, clean: bool) -> _Found:
 
 def _training(request: ReferenceRequest, card: ModelCard, clean: bool, rendered: Rendered) -> _Found:
     """The training frames of the clip that is rendered. Keypoints that build-pairs cleaned are not cleaned again."""
-    from signgen.data.pairset import PairSet
+    from signgen.pairs.pairset import PairSet
     from signgen.poses.clean import clean as cleaned
     from signgen.poses.convert import to_skeleton
 

@@ -25,12 +25,12 @@ from signgen.errors import Interrupted, PairSetError, PoseError, VideoError
 from signgen.interrupts import deferred_interrupt
 
 if TYPE_CHECKING:
-    from signgen.data.video import FrameSource
     from signgen.models.card import ModelCard
     from signgen.poses.sequence import PoseSequence
     from signgen.rendering.output import Truth
     from signgen.rendering.renderer import Source
     from signgen.reporting.clip_report import ClipFrames
+    from signgen.video.reader import FrameSource
 
 TRUTHS = ("auto", "none")
 INPUT, OUTPUT = "Input", "Output"
@@ -150,12 +150,12 @@ def render(
 
     With the truth at hand, OUT.metrics.json and OUT.per_frame.csv are written too.
     """
-    from signgen.data.video import open_frames
     from signgen.models.card import load_model, read_card
     from signgen.models.device import prepare_device
     from signgen.rendering.output import Outputs, write_rendering
     from signgen.rendering.renderer import Renderer
     from signgen.reporting.provenance import provenance
+    from signgen.video.reader import open_frames
 
     card = read_card(model)
     video = open_frames(source)
@@ -282,7 +282,7 @@ def _differences(video: FrameSource, poses: PoseSequence) -> str:
 
 def _truth_frames(truth: str, video: FrameSource, poses: PoseSequence, differences: str) -> FrameSource | None:
     """The frames to score against, or None; says which and why."""
-    from signgen.data.video import open_frames
+    from signgen.video.reader import open_frames
 
     if truth == "none":
         return None
@@ -352,7 +352,7 @@ def _trained_on(model: Path, card: ModelCard) -> Path | None:
     """The pair set of the run that the model folder lies in, if it is still the one the model was trained on."""
     import json
 
-    from signgen.data.pairset import PairSet
+    from signgen.pairs.pairset import PairSet
 
     try:
         folder = Path(json.loads((model / ".." / "run.json").read_text(encoding="utf-8"))["pairs"])
@@ -370,8 +370,8 @@ def _trained_on(model: Path, card: ModelCard) -> Path | None:
 
 def _pictures(truth: Truth, poses: PoseSequence, video: Path, first: int) -> ClipFrames:
     """The frames of the written file, which begins with frame `first` of the truth, beside the truth's."""
-    from signgen.data.video import open_frames
     from signgen.reporting.clip_report import ClipFrames
+    from signgen.video.reader import open_frames
 
     keypoints = poses.resized(truth.frames.width, truth.frames.height).keypoints
     note = f"Generated pictures are those of {video.name}; scores were taken before it was encoded."
@@ -381,7 +381,7 @@ def _pictures(truth: Truth, poses: PoseSequence, video: Path, first: int) -> Cli
 def _write_scores(result: dict[str, Any], main: Path, pictures: ClipFrames | None) -> None:
     """OUT.metrics.json and OUT.per_frame.csv, the table, and OUT.report.html where pictures are given."""
     from signgen.cli.scoring import print_result
-    from signgen.metrics.report import write_metrics, write_per_frame_csv
+    from signgen.metrics.results import write_metrics, write_per_frame_csv
 
     stem = main.with_suffix("")
     written = [

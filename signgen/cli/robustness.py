@@ -125,12 +125,12 @@ def _levels(name: str, text: str, most: float | None = None) -> list[float]:
 
 def study_clips(request: StudyRequest, card: ModelCard) -> list[StudyClip]:
     """What is rendered. Raises PairSetError or PoseError for what does not fit the model."""
-    from signgen.rendering.pair_rendering import jobs_of
+    from signgen.rendering.pairs import jobs_of
     from signgen.rendering.robustness import StudyClip
 
     if request.data.is_dir() and request.poses is None:
-        from signgen.data.pairset import PairSet
-        from signgen.metrics.baselines import nearest_pose
+        from signgen.evaluation.baselines import nearest_pose
+        from signgen.pairs.pairset import PairSet
 
         pairs = PairSet.load(request.data)
         check_pairs(pairs, card, request.split)
@@ -148,10 +148,10 @@ def study_clips(request: StudyRequest, card: ModelCard) -> list[StudyClip]:
 
 def _video_clip(request: StudyRequest, card: ModelCard) -> StudyClip:
     """A video, its frame 0 as the source, as `signgen render` takes it."""
-    from signgen.data.video import open_frames
     from signgen.poses.convert import to_skeleton
     from signgen.poses.readers import read_poses
     from signgen.rendering.robustness import StudyClip
+    from signgen.video.reader import open_frames
 
     if request.poses is None:
         raise typer.BadParameter(f"{request.data} is no pair set; give the video's keypoints as POSES")
@@ -241,7 +241,7 @@ def _print(result: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from signgen.metrics.report import number_text
+    from signgen.metrics.results import number_text
 
     console.print(escape(result["verdict"]))
     for name, study in result["studies"].items():

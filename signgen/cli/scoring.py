@@ -12,9 +12,9 @@ from signgen.errors import WeightsError
 if TYPE_CHECKING:
     import numpy as np
 
-    from signgen.data.video import FrameSource
-    from signgen.metrics.frame_pair import ClipMetric, FrameMetric
-    from signgen.metrics.scoring import Baseline, FrameScorer
+    from signgen.metrics.clip.frame_pair import ClipMetric, FrameMetric
+    from signgen.metrics.clip.scorer import Baseline, FrameScorer
+    from signgen.video.reader import FrameSource
 
 REPORT_FILE = "report.html"
 
@@ -40,10 +40,10 @@ def make_scorer(
     training frames of `clip`'s signer are nearest-pose. metrics, clip_metrics: further ones; quick: without the slow
     ones; not_computed: name -> why it is not.
     """
-    from signgen.data.pairset import PairSet
-    from signgen.metrics.baselines import CopySource, nearest_pose
-    from signgen.metrics.lpips import load_lpips
-    from signgen.metrics.scoring import FrameScorer
+    from signgen.evaluation.baselines import CopySource, nearest_pose
+    from signgen.metrics.clip.scorer import FrameScorer
+    from signgen.metrics.image.lpips import load_lpips
+    from signgen.pairs.pairset import PairSet
 
     said, missing = list(notes), dict(not_computed or {})
     baselines: dict[str, Baseline] = {"copy-source": CopySource(source)}
@@ -78,7 +78,7 @@ def write_result(result: dict[str, Any], folder: Path, write_report: Callable[[P
 
     write_report: path and links to the files beside it -> the page, written.
     """
-    from signgen.metrics.report import write_metrics, write_per_frame_csv, write_per_frame_parquet
+    from signgen.metrics.results import write_metrics, write_per_frame_csv, write_per_frame_parquet
 
     writers = (write_metrics, write_per_frame_csv, write_per_frame_parquet)
     written = [write(result, folder) for write in writers]
@@ -93,7 +93,7 @@ def print_result(result: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from signgen.metrics.report import MODEL, by_reason, number_text, verdict
+    from signgen.metrics.results import MODEL, by_reason, number_text, verdict
 
     console.print(escape(verdict(result)))
     console.print(escape(f"{result['protocol']}; {result['frames']} frames"))

@@ -14,7 +14,7 @@ from signgen.cli.common import console, rate_progress
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from signgen.data.synthetic import SyntheticClip, Take
+    from signgen.synthetic import SyntheticClip, Take
 
 CORPUS, KEYPOINTS = "What is drawn", "Keypoints as an estimator would have seen them"
 
@@ -50,7 +50,7 @@ def synthesize(
     The phoenix layout is read by `build-pairs OUT --keypoints OUT/keypoints`; OUT/keypoints holds what an estimator
     would have seen, OUT/keypoints_exact the true points.
     """
-    from signgen.data.synthetic import Observation, plan_cross, plan_takes
+    from signgen.synthetic import Observation, plan_cross, plan_takes
 
     plan = plan_takes(
         seed, signers=signers, clips=clips, frames=frames, size=(width, height), observation=Observation(jitter, gaps)
@@ -69,7 +69,7 @@ def synthesize(
 def _write(
     folder: Path, plan: dict[str, list[Take]], layout: str, processes: int, progress: Progress, task: int
 ) -> None:
-    from signgen.data.synthetic import render_takes, write_phoenix, write_videos
+    from signgen.synthetic import render_takes, write_phoenix, write_videos
 
     def drawn(takes: Iterable[Take]) -> Iterator[SyntheticClip]:
         for clip in render_takes(takes, processes):

@@ -13,7 +13,7 @@ from rich.markup import escape
 from signgen.cli.common import console, rate_progress
 
 if TYPE_CHECKING:
-    from signgen.data.verify import Report
+    from signgen.corpora.findings import Report
 
 _SHOWN = 12  # findings of one kind
 
@@ -37,7 +37,7 @@ def verify(
 
     Exit code 1: something is missing or damaged, and named. `build-pairs` leaves out what the quick look finds damaged.
     """
-    from signgen.data.verify import verify as look_through
+    from signgen.corpora.verify import verify as look_through
     from signgen.files import check_folder, write_json
 
     if out is not None:
@@ -60,7 +60,7 @@ def _show(report: Report) -> None:
     from rich import box
     from rich.table import Table
 
-    from signgen.data.verify import KINDS
+    from signgen.corpora.findings import KINDS
 
     columns = list(dict.fromkeys(name for numbers in report.counts.values() for name in numbers))
     table = Table(box=box.SIMPLE_HEAD)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.metrics.report import number_text
+from signgen.metrics.results import number_text
 
 COPIED = "copy-source"
 

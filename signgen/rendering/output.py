@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from signgen.data.video import FrameSource, write_png
-from signgen.data.video_writer import VideoWriter, sample_aspect
 from signgen.errors import SigngenError
-from signgen.metrics.scoring import FrameScorer
+from signgen.metrics.clip.scorer import FrameScorer
 from signgen.poses.draw import Palette, draw_pose
 from signgen.poses.sequence import PoseSequence
 from signgen.rendering.background import Background
 from signgen.rendering.renderer import Source
 from signgen.rendering.strips import join
+from signgen.video.reader import FrameSource, write_png
+from signgen.video.writer import VideoWriter, sample_aspect
 
 
 @dataclass(frozen=True)

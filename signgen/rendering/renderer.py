@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from signgen.config import SamplingSettings
-from signgen.data.canvas import Canvas
-from signgen.data.video import FrameSource
 from signgen.errors import PoseError
+from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard
 from signgen.models.pipeline import SignerPipeline, clip_noise
 from signgen.poses.draw import draw_pose
 from signgen.poses.sequence import PoseSequence, window_frames
 from signgen.rendering.strips import to_uint8
+from signgen.video.reader import FrameSource
 from signgen.warp.bank import SourceBank, source_bank
 from signgen.warp.compose import part_warp, unmoved
 from signgen.warp.references import References

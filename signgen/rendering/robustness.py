@@ -9,15 +9,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from signgen.data.video import FrameSource
-from signgen.metrics.baselines import CopySource
+from signgen.evaluation.baselines import CopySource
+from signgen.metrics.clip.scorer import Baseline, FrameScorer, Row, mean_row
 from signgen.metrics.definitions import FACE_METRICS, HAND_METRICS, WHOLE_METRICS
-from signgen.metrics.scoring import Baseline, FrameScorer, Row, mean_row
 from signgen.poses.perturb import add_noise, drop_frames, drop_hands
 from signgen.poses.sequence import PoseSequence
 from signgen.rendering.background import Background
-from signgen.rendering.pair_rendering import render_targets
+from signgen.rendering.pairs import render_targets
 from signgen.rendering.renderer import Renderer, Source
+from signgen.video.reader import FrameSource
 
 METRICS = (*HAND_METRICS, *WHOLE_METRICS, *FACE_METRICS)
 Kind = Literal["noise", "hands", "held", "interpolated", "source"]

@@ -21,11 +21,11 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from signgen.config import StageSettings
-from signgen.data.batches import StepBatches
-from signgen.data.dataset import TripleDataset
 from signgen.errors import Interrupted, ModelError
 from signgen.files import disk_full_is_oserror, make_folder, write_json
 from signgen.interrupts import deferred_interrupt
+from signgen.training.data.batches import StepBatches
+from signgen.training.data.dataset import TripleDataset
 from signgen.training.logs import RunLog
 from signgen.training.stages import Stage
 

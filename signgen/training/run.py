@@ -14,23 +14,23 @@ from rich.console import Console
 from rich.markup import escape
 
 from signgen.config import Augmentation, Recipe, StageSettings, load_recipe
-from signgen.data.canvas import Canvas
-from signgen.data.dataset import TripleDataset
-from signgen.data.pairset import PairSet
 from signgen.errors import ModelError, PairSetError, RecipeError
 from signgen.files import disk_full_is_oserror, make_folder, write_json, write_text
+from signgen.models.build import build_fusion, build_pipeline
+from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard, palette_of, save_model
-from signgen.models.components import build_fusion, build_pipeline
 from signgen.models.device import prepare_device
 from signgen.models.fusion import FusionModel
 from signgen.models.pipeline import SignerPipeline
+from signgen.pairs.pairset import PairSet
 from signgen.poses.skeletons import COCO_WHOLEBODY_133
+from signgen.training.data.dataset import TripleDataset
 from signgen.training.diffusion import DiffusionStage
 from signgen.training.fusion import FusionStage
+from signgen.training.init_from import Start
 from signgen.training.logs import progress_bar
 from signgen.training.loop import Loop, Plan, read_progress
 from signgen.training.stages import Stage
-from signgen.training.start import Start
 
 BUDGET_FOR_STEPS = 0.97  # of --max-minutes; the rest is validation and saving
 MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signgen.data.video import write_png
+from signgen.video.reader import write_png
 from tests.line import Command, Line, finish, start
 from tests.tiny import set_options
 from tests.worlds import figure_poses, write_mmpose, write_world

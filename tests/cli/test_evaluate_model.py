@@ -13,16 +13,15 @@ import pytest
 
 from signgen.cli import model_scoring
 from signgen.cli.processes import shares
-from signgen.data.pair_names import frame_name
-from signgen.data.pairset import PairSet
-from signgen.data.triples import TRIPLE
-from signgen.data.video import read_image, write_png
-from signgen.metrics import video_features
+from signgen.evaluation.worst import WorstPictures
 from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
-from signgen.metrics.features import FeatureStatistics, frechet_distance
-from signgen.metrics.worst import WorstPictures
+from signgen.metrics.distribution import i3d as video_features
+from signgen.metrics.distribution.frechet import FeatureStatistics, frechet_distance
+from signgen.pairs.pairset import PairSet, frame_name
+from signgen.pairs.triples import TRIPLE
 from signgen.poses.estimators import ESTIMATORS
-from signgen.rendering.pair_rendering import jobs_of, runs
+from signgen.rendering.pairs import jobs_of, runs
+from signgen.video.reader import read_image, write_png
 from tests.line import Command, Line
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signgen.data.pairset import PairSet
-from signgen.data.video import read_image
+from signgen.pairs.pairset import PairSet
+from signgen.video.reader import read_image
 from tests.data.person_corpora import MAN, TRAIN, image, write_csv, write_deepfashion
 from tests.line import Command
 from tests.tiny import set_options

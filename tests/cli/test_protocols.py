@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from signgen.data.video import VideoWriter, write_png
-from signgen.metrics.inception import WEIGHTS
-from signgen.metrics.lpips import TRUNKS, build_network
+from signgen.metrics.distribution.inception import WEIGHTS
+from signgen.metrics.image.lpips import TRUNKS, build_network
+from signgen.video.reader import write_png
+from signgen.video.writer import VideoWriter
 from tests.line import Command
 
 SIDE, BACK = "337203_2side", "337203_3back"

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from signgen.cli.build_pairs import build_pairs
-from signgen.data import bank_cache
-from signgen.data.bank_cache import BankCache
-from signgen.data.canvas_frames import CanvasFrames
-from signgen.data.pairset import PairSet
-from signgen.data.part_warps import PartWarps
+from signgen.pairs.pairset import PairSet
+from signgen.training.data import caches as bank_cache
+from signgen.training.data.caches import BankCache
+from signgen.training.data.frames import CanvasFrames
+from signgen.training.data.part_warps import PartWarps
 from signgen.warp import bank_file
 from signgen.warp.anatomy import SIDES
 from signgen.warp.bank import SourceBank, source_bank

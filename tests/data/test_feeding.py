@@ -10,16 +10,16 @@ from torch.utils.data import DataLoader
 
 from signgen.cli.build_pairs import build_pairs
 from signgen.config import Augmentation
-from signgen.data import canvas_frames
-from signgen.data.array_cache import ArrayCache
-from signgen.data.batches import LANES, TOGETHER, Sample, StepBatches, in_lanes
-from signgen.data.canvas import Canvas
-from signgen.data.canvas_frames import CanvasFrames
-from signgen.data.dataset import TripleDataset
-from signgen.data.pairset import PairSet
-from signgen.data.video import FrameSource
 from signgen.errors import PairSetError, VideoError
+from signgen.models.canvas import Canvas
+from signgen.pairs.pairset import PairSet
 from signgen.poses.palettes import SIGNGEN_133
+from signgen.training.data import frames as canvas_frames
+from signgen.training.data.batches import LANES, TOGETHER, Sample, StepBatches, in_lanes
+from signgen.training.data.caches import ArrayCache
+from signgen.training.data.dataset import TripleDataset
+from signgen.training.data.frames import CanvasFrames
+from signgen.video.reader import FrameSource
 from tests.worlds import write_world
 
 CANVAS = Canvas(32, 32)

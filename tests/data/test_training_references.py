@@ -9,14 +9,14 @@ import pytest
 
 from signgen.cli.build_pairs import build_pairs
 from signgen.config import Augmentation
-from signgen.data.batches import Sample
-from signgen.data.canvas import Canvas
-from signgen.data.canvas_frames import CanvasFrames
-from signgen.data.dataset import TripleDataset
-from signgen.data.pairset import PairSet
-from signgen.data.part_warps import APART, REFERENCES, PartWarps
 from signgen.errors import RecipeError
+from signgen.models.canvas import Canvas
+from signgen.pairs.pairset import PairSet
 from signgen.poses.palettes import SIGNGEN_133
+from signgen.training.data.batches import Sample
+from signgen.training.data.dataset import TripleDataset
+from signgen.training.data.frames import CanvasFrames
+from signgen.training.data.part_warps import APART, REFERENCES, PartWarps
 from tests.tiny import tiny_recipe
 from tests.worlds import write_world
 

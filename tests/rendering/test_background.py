@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from signgen.data.video import open_frames, write_png
 from signgen.errors import PoseError, VideoError
-from signgen.metrics.baselines import CopySource
-from signgen.metrics.lpips import Lpips, build_network
-from signgen.metrics.scoring import FrameScorer
+from signgen.evaluation.baselines import CopySource
+from signgen.metrics.clip.scorer import FrameScorer
+from signgen.metrics.image.lpips import Lpips, build_network
 from signgen.poses.draw import SIGNGEN_133
 from signgen.rendering.background import Background
 from signgen.rendering.output import Outputs, Truth, write_rendering
 from signgen.rendering.renderer import Source
+from signgen.video.reader import open_frames, write_png
 from tests.worlds import figure_frames, figure_poses
 
 FRAMES = 12

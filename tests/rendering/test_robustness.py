@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from signgen.data.video import FrameSource, open_frames, write_png
 from signgen.metrics.robustness import spread, verdict
 from signgen.poses.sequence import PoseSequence
 from signgen.rendering.renderer import Source
 from signgen.rendering.robustness import METRICS, StudyClip, Trial, perturbed, run_trial, source_frames, trials
+from signgen.video.reader import FrameSource, open_frames, write_png
 from tests.line import Command, Line
 from tests.worlds import figure_frames, figure_poses
 

@@ -17,12 +17,12 @@ from rich.console import Console
 
 from signgen.cli.build_pairs import build_pairs
 from signgen.config import load_recipe
-from signgen.data.batches import Sample, StepBatches
-from signgen.data.pairset import PairSet
 from signgen.errors import Interrupted, ModelError, PairSetError
 from signgen.models.card import load_model
+from signgen.pairs.pairset import PairSet
 from signgen.poses.sequence import PoseSequence
 from signgen.rendering.renderer import Renderer, Source
+from signgen.training.data.batches import Sample, StepBatches
 from signgen.training.loop import Loop, OnePassEMA, learning_rate, read_progress
 from signgen.training.run import TrainingRun, TrainOptions, open_run
 from signgen.training.stages import sample_generators
