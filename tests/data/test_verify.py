@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from signgen.corpora.findings import CLIP_KINDS, Report
+from signgen.corpora.phoenix import verify as phoenix
 from signgen.corpora.phoenix.layout import FRAMES, PUBLISHED, find_root
 from signgen.corpora.phoenix.verify import verify_phoenix
-from signgen.corpora.verify import phoenix
 from signgen.errors import PairSetError
 from signgen.pairs.pairset import PairSet
 from signgen.video.reader import write_png
