@@ -37,7 +37,8 @@ from signgen.poses.clean import clean
 from signgen.poses.estimators import extract, open_estimator
 from signgen.poses.readers import read_poses
 from signgen.poses.sequence import PoseSequence
-from signgen.rendering.renderer import ReferenceClip, Renderer, Source
+from signgen.rendering.renderer import Renderer
+from signgen.rendering.source import ReferenceClip, Source
 from signgen.synthetic import frame_folders, signer_of
 from signgen.video.reader import open_frames
 

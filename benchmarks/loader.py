@@ -55,7 +55,7 @@ def signgen(*words: object) -> None:
     """Print a signgen command and run it."""
     command = [str(word) for word in words]
     print("$ signgen " + " ".join(command), flush=True)
-    subprocess.run([sys.executable, "-m", "signgen.cli", *command], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-m", "signgen", *command], check=True, stdout=subprocess.DEVNULL)
 
 
 def prepare(folder: Path, signers: int, clips: int, frames: int, per_clip: int) -> dict[str, PairSet]:

@@ -50,7 +50,7 @@ from signgen.poses import read_poses
 from signgen.poses.draw import SIGNGEN_133
 from signgen.poses.sequence import PoseSequence
 from signgen.rendering.output import Outputs, Truth, write_rendering
-from signgen.rendering.renderer import Source
+from signgen.rendering.source import Source
 from signgen.video.reader import open_frames, read_image, write_png
 
 NAME = "25June_2010_Friday_tagesschau-3880"

@@ -48,7 +48,7 @@ def signgen(*words: object) -> None:
     """Print a signgen command and run it."""
     command = [str(word) for word in words]
     print("$ signgen " + shlex.join(command), flush=True)
-    subprocess.run([sys.executable, "-m", "signgen.cli", *command], check=True)
+    subprocess.run([sys.executable, "-m", "signgen", *command], check=True)
 
 
 def build(data: Path, clip: Clip, out: Path) -> PairSet:

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 
-from signgen.cli.build_pairs import build_pairs
 from signgen.models.card import load_model
+from signgen.pairs.build import BuildPairsRequest, build_pairs
 from signgen.pairs.pairset import PairSet
 from signgen.poses.readers import read_poses
-from signgen.rendering.renderer import Renderer, Source
-from signgen.training.run import TrainOptions, open_run
+from signgen.rendering.renderer import Renderer
+from signgen.rendering.source import Source
+from signgen.training.run import TrainRequest, train
 from signgen.video.reader import open_frames, read_image
 from tests.conftest import ROOT
 from tests.house import FRAME, OVERRIDES, machine, weight_hashes
@@ -57,7 +57,7 @@ def test_the_model_folder_loads_and_renders_the_same_frame(house):
 
 def test_the_pair_set_is_read_and_made_again(house):
     old = PairSet.load(house / "pairs")
-    build_pairs(house / "videos", out=house / "again", holdout_tail=0.25)
+    build_pairs(BuildPairsRequest(house / "videos", house / "again", holdout_tail=0.25))
     new = PairSet.load(house / "again")
     assert new.fingerprint == old.fingerprint
     assert (house / "again" / "triples.parquet").read_bytes() == (house / "pairs" / "triples.parquet").read_bytes()
@@ -67,6 +67,5 @@ def test_the_pair_set_is_read_and_made_again(house):
 
 @pytest.mark.skipif(not THE_SAME_MACHINE, reason="sums round otherwise on another processor or version of torch")
 def test_twenty_steps_of_both_stages_give_the_same_weights(house):
-    options = TrainOptions(device="cpu")
-    open_run(house / "pairs", "nano", house / "run", (*TINY, *OVERRIDES), options, Console(quiet=True)).train()
+    train(TrainRequest(house / "pairs", house / "run", "nano", (*TINY, *OVERRIDES), device="cpu"))
     assert weight_hashes(house / "run" / "model") == KNOWN["weights"]

@@ -43,7 +43,7 @@ def newcomer(tmp_path: Path) -> Path:
 def run_all(folder: Path, commands: list[list[str]]) -> None:
     for words in commands:
         done = subprocess.run(
-            [sys.executable, "-m", "signgen.cli", *words], cwd=folder, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "signgen", *words], cwd=folder, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"signgen {shlex.join(words)}: {done.stderr}"
 

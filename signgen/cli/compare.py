@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from signgen.cli.common import console
+from signgen.cli.results import print_table
+from signgen.console import console
 
 JSON_FILE, PAGE_FILE = "compare.json", "compare.html"
 
@@ -37,7 +38,7 @@ def compare(
     with 95 % intervals that know that neighbouring frames are alike (docs/report.md).
     """
     from signgen.evaluation import compare as comparison
-    from signgen.reporting.provenance import provenance
+    from signgen.evaluation.provenance import provenance
 
     runs = comparison.load_runs(metrics)
     result = comparison.compare(runs)
@@ -85,17 +86,3 @@ def _print(result: dict[str, Any]) -> None:
     for note in result["notes"]:
         console.print(escape(f"note: {note}"))
     console.print(escape(result["method"]))
-
-
-def print_table(head: list[str], rows: list[list[str]]) -> None:
-    """Names on the left, numbers on the right."""
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for place, name in enumerate(head):
-        table.add_column(escape(name), justify="right" if place and name else "left")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console.print(table)

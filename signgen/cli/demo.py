@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from signgen.cli.common import console
+from signgen.console import console
 from signgen.errors import Interrupted, SigngenError
 
 COLUMNS = ("ssim", "psnr", "hand_ssim", "hand_psnr", "face_ssim")
@@ -159,7 +159,7 @@ def _run(step: Step) -> None:
         return
     if step.partial is not None:
         shutil.rmtree(step.partial, ignore_errors=True)
-    process = subprocess.Popen([sys.executable, "-m", "signgen.cli", *words])
+    process = subprocess.Popen([sys.executable, "-m", "signgen", *words])
     try:
         code = process.wait()
     except KeyboardInterrupt:  # the command has had the same Ctrl-C, and saves what it has

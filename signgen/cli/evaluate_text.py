@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signgen.cli.common import console, watched
+from signgen.console import Bars, console
 from signgen.errors import TextError
 from signgen.files import check_folder
 
@@ -77,7 +77,7 @@ def evaluate_text(
 
 def _recognised(folder: Path, references: Texts, command: str, seconds: float, out: Path) -> Texts:
     """Hypotheses of the videos, kept in OUT as they come; names are checked before anything runs."""
-    from signgen.cli.recogniser import Recogniser
+    from signgen.evaluation.recogniser import Recogniser
     from signgen.evaluation.texts import Texts, match_texts
     from signgen.files import write_json
     from signgen.video.reader import in_natural_order, is_video
@@ -91,7 +91,7 @@ def _recognised(folder: Path, references: Texts, command: str, seconds: float, o
     names = in_natural_order(videos)
     path, texts = out / HYPOTHESES_FILE, dict[str, str]()
     try:
-        for name in watched(names, "recognising"):
+        for name in Bars().track(names, "recognising"):
             texts[name] = recogniser(videos[name])
             write_json(path, texts)
     finally:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from signgen.cli.common import console, rate_progress
+from signgen.console import Bars, console
 
 if TYPE_CHECKING:
     from signgen.corpora.findings import Report
@@ -42,12 +41,7 @@ def verify(
 
     if out is not None:
         check_folder(out.parent)
-    with rate_progress(transient=True, disable=not console.is_terminal) as progress:
-
-        def watch(items: Iterable[Any], what: str, total: int) -> Iterable[Any]:
-            return progress.track(items, total=total, description=what)
-
-        report = look_through(root, keypoints, full, processes or os.cpu_count() or 1, watch)
+    report = look_through(root, keypoints, full, processes or os.cpu_count() or 1, Bars())
     if out is not None:
         write_json(out, report.to_json())
     _show(report)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-Watch = Callable[[Iterable[Any], str, int], Iterable[Any]]  # items, what is done with them, how many there are
 
 CLIP_KINDS = {
     "counts": "all clips are there, but not the published number of frames",
@@ -39,11 +36,6 @@ PAIR_KINDS = {  # of data sets whose images are paired by lists; they share some
     "leak": "a pair of the train list is in the test list too",
 }
 KINDS = {**CLIP_KINDS, **PAIR_KINDS}
-
-
-def unwatched(items: Iterable[Any], what: str, total: int) -> Iterable[Any]:
-    """A Watch that shows nothing."""
-    return items
 
 
 @dataclass(frozen=True)

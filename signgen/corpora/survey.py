@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 # What a folder of clips holds besides keypoints; looking into these for poses would only cost time.
 _NEVER_POSES = frozenset([".png", ".jpg", ".jpeg", ".csv", ".txt", ".wav", ".mp3", ".srt", ".vtt", ".eaf"])
-
-Progress = Callable[[Iterable], Iterable]  # wraps an iteration so that it can be watched
 
 
 class Footage(Protocol):

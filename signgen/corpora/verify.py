@@ -2,27 +2,16 @@
 
 from pathlib import Path
 
-from signgen.corpora.findings import KINDS, Finding, Report, Watch, unwatched
+from signgen.corpora.findings import Report
 from signgen.corpora.person.verify import verify_images
 from signgen.corpora.phoenix.layout import find_root
-from signgen.corpora.phoenix.verify import OnDisk, QuickLook, quick_look, verify_phoenix
-
-__all__ = [
-    "KINDS",
-    "Finding",
-    "OnDisk",
-    "QuickLook",
-    "Report",
-    "quick_look",
-    "verify",
-    "verify_images",
-    "verify_phoenix",
-]
+from signgen.corpora.phoenix.verify import verify_phoenix
+from signgen.progress import SILENT, Progress
 
 
 def verify(
-    root: Path, keypoints: Path | None = None, full: bool = False, processes: int = 1, watch: Watch = unwatched
+    root: Path, keypoints: Path | None = None, full: bool = False, processes: int = 1, progress: Progress = SILENT
 ) -> Report:
     """Recognise the data set by what is in `root`, and look through it. Raises PairSetError for any other folder."""
     look = verify_phoenix if find_root(root) is not None else verify_images
-    return look(root, keypoints, full, processes, watch)
+    return look(root, keypoints, full, processes, progress)

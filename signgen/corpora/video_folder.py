@@ -9,14 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from signgen.corpora.matching import PairingRow, Unpaired, choose, settle
-from signgen.corpora.survey import Candidate, Clip, LeftOut, Progress, Survey, check_wanted, identify_all
+from signgen.corpora.survey import Candidate, Clip, LeftOut, Survey, check_wanted, identify_all
 from signgen.errors import PairSetError, PoseError, VideoError
 from signgen.poses import PoseFile
+from signgen.progress import SILENT, Progress
 from signgen.video.reader import image_files, is_video, open_frames
 
 
 def survey_videos(
-    root: Path, keypoints: Path | None, pairing: dict[str, PairingRow], wanted: list[str], watch: Progress = lambda x: x
+    root: Path, keypoints: Path | None, pairing: dict[str, PairingRow], wanted: list[str], progress: Progress = SILENT
 ) -> Survey:
     """Pair every video or frame folder directly in `root` with its keypoints there (or in `keypoints`).
 
@@ -35,7 +36,7 @@ def survey_videos(
         )
     check_wanted(wanted, videos, root)
     entries = _entries(keypoints or root)
-    for name in watch([name for name in videos if not wanted or name in wanted]):
+    for name in progress.track([name for name in videos if not wanted or name in wanted], "looking at clips"):
         damaged: list[LeftOut] = []
         try:
             survey.clips.append(_clip(name, videos, entries, pairing.get(name), damaged))

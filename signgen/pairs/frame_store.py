@@ -18,6 +18,7 @@ import numpy as np
 
 from signgen.errors import PairSetError, VideoError
 from signgen.files import atomic_path, make_folder
+from signgen.progress import SILENT, Progress
 from signgen.video.reader import FrameSource
 
 FOLDER = "store"
@@ -84,14 +85,14 @@ def write_store(
     fingerprint: str,
     used: dict[str, np.ndarray],
     open_clip: Callable[[str], FrameSource],
-    watch: Callable[[Iterable[str]], Iterable[str]] = lambda names: names,
+    progress: Progress = SILENT,
 ) -> int:
     """Write the frames `used` (clip name -> sorted frame numbers), then the index; returns the bytes of pixels."""
     folder = pairs / FOLDER
     remove_store(pairs)
     make_folder(folder)
     written = 0
-    for clip in watch(list(used)):
+    for clip in progress.track(list(used), "storing frames"):
         written += _write_clip(folder / f"{clip}.npy", open_clip(clip), used[clip])
     _write_index(folder, fingerprint, used)
     return written

@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from signgen.errors import PairSetError
+from signgen.models.card import ModelCard
 from signgen.pairs.pairset import PairSet, frame_name
 from signgen.poses.sequence import PoseSequence
-from signgen.rendering.renderer import Renderer, Source, hold_missing
+from signgen.rendering.inputs import hold_missing
+from signgen.rendering.renderer import Renderer
+from signgen.rendering.source import Source
 
 
 @dataclass(frozen=True)
@@ -73,3 +77,12 @@ def runs(frames: Sequence[int]) -> list[range]:
         else:
             found.append(range(frame, frame + 1))
     return found
+
+
+def check_pairs(pairs: PairSet, card: ModelCard, split: str) -> None:
+    """Raise PairSetError for a split without triples, and for poses of another skeleton than the model's."""
+    if not len(pairs.triples(split)):
+        there = [name for name in ("val", "test", "train") if len(pairs.triples(name))]
+        raise PairSetError(f"{pairs.folder}: no {split} triples", fix=f"choose --split {' or '.join(there)}")
+    if (found := pairs.poses(pairs.clips[0].name).skeleton) != card.skeleton:
+        raise PairSetError(f"{pairs.folder}: its poses are {found}", expected=f"{card.skeleton}, the model's")

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from signgen.errors import VideoError
+from signgen.errors import OptionError, VideoError
 from signgen.files import atomic_path
 from signgen.video.frame_folder import look_into
 
@@ -342,3 +342,25 @@ _INHERITED: list[_Decord | _PyAV] = []  # keeps the parent's readers from being 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: _INHERITED.extend(_OPEN))
+
+
+def frame_range(text: str | None, frames: int, option: str = "--frames") -> slice:
+    """`A:B` (0-based, B exclusive, either side may be empty) against a length. Raises OptionError."""
+    if text is None:
+        return slice(0, frames)
+    try:
+        first, last = text.split(":")
+        start, stop = int(first or 0), int(last or frames)
+    except ValueError:
+        raise OptionError(f"{option} {text!r}", expected="A:B, 0-based, B exclusive, e.g. 73:97") from None
+    if not 0 <= start < stop <= frames:
+        raise OptionError(f"{option} {text} does not lie within 0:{frames}")
+    return slice(start, stop)
+
+
+def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
+    """`210x260` -> (210, 260): width and height in pixels. Raises OptionError."""
+    match = re.fullmatch(r"(\d+)[xX](\d+)", text)
+    if match is None or not all(0 < int(side) < 2**16 for side in match.groups()):
+        raise OptionError(f"{option} {text!r}", expected="WIDTHxHEIGHT in pixels, e.g. 210x260")
+    return int(match[1]), int(match[2])

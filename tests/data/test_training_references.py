@@ -7,10 +7,10 @@ import pickle
 import numpy as np
 import pytest
 
-from signgen.cli.build_pairs import build_pairs
 from signgen.config import Augmentation
 from signgen.errors import RecipeError
 from signgen.models.canvas import Canvas
+from signgen.pairs.build import BuildPairsRequest, build_pairs
 from signgen.pairs.pairset import PairSet
 from signgen.poses.palettes import SIGNGEN_133
 from signgen.training.data.batches import Sample
@@ -27,7 +27,7 @@ CLIP = "clip0"
 @pytest.fixture
 def pairs(tmp_path) -> PairSet:
     """Clips of 16 frames, of which 12 are trained."""
-    build_pairs(write_world(tmp_path / "videos"), out=tmp_path / "pairs", holdout_tail=0.25)
+    build_pairs(BuildPairsRequest(write_world(tmp_path / "videos"), tmp_path / "pairs", holdout_tail=0.25))
     return PairSet.load(tmp_path / "pairs")
 
 

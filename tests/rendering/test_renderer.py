@@ -10,7 +10,8 @@ import pytest
 from signgen.models.build import build_pipeline
 from signgen.models.card import ModelCard
 from signgen.poses.sequence import PoseSequence
-from signgen.rendering.renderer import Renderer, Source
+from signgen.rendering.renderer import Renderer
+from signgen.rendering.source import Source
 from tests.models.test_pipeline import randomised
 from tests.tiny import tiny_recipe
 

@@ -12,8 +12,9 @@ import numpy as np
 from signgen.corpora.person.images import PersonImages
 from signgen.corpora.person.keypoints import PersonPoses
 from signgen.corpora.person.pair_lists import SPLITS, PairList, is_pair_list, read_pair_list
-from signgen.corpora.survey import LeftOut, Progress
+from signgen.corpora.survey import LeftOut
 from signgen.errors import PairSetError, PoseError, VideoError
+from signgen.progress import SILENT, Progress
 from signgen.video.frame_folder import image_size
 
 Pair = tuple[str, str]  # keys of source and target
@@ -134,7 +135,7 @@ class Frame:
 
 
 def load_frames(
-    lists: dict[str, Resolved], images: PersonImages, poses: PersonPoses, watch: Progress = lambda x: x
+    lists: dict[str, Resolved], images: PersonImages, poses: PersonPoses, progress: Progress = SILENT
 ) -> tuple[dict[str, Frame], tuple[int, int]]:
     """Headers and keypoints of every image that a pair names; pairs with one that cannot be used are dropped.
 
@@ -143,7 +144,7 @@ def load_frames(
     wanted = dict.fromkeys(key for found in lists.values() for pair in found.pairs for key in pair)
     why: dict[str, tuple[str, str]] = {}
     sizes: dict[str, tuple[int, int]] = {}
-    for key in watch(list(wanted)):
+    for key in progress.track(list(wanted), "looking at images"):
         try:
             sizes[key] = image_size(images.images[key].path)
         except VideoError as error:

@@ -6,19 +6,20 @@ from collections import Counter
 from pathlib import Path
 
 from signgen.corpora.decoding import decode_all
-from signgen.corpora.findings import Report, Watch, unwatched
+from signgen.corpora.findings import Report
 from signgen.corpora.person.images import PersonImages, look_through
 from signgen.corpora.person.keypoints import PersonPoses, find_poses, pose_files
 from signgen.corpora.person.pair_lists import read_pair_list
 from signgen.corpora.person.resolve import Resolved, completeness, drop_leaks, find_lists, resolve
 from signgen.errors import PairSetError, PoseError, VideoError
+from signgen.progress import SILENT, Progress
 from signgen.video.frame_folder import image_size
 
 _OF_A_LIST = ("self-pair", "duplicate-pair", "across", "leak")
 
 
 def verify_images(
-    root: Path, keypoints: Path | None = None, full: bool = False, processes: int = 1, watch: Watch = unwatched
+    root: Path, keypoints: Path | None = None, full: bool = False, processes: int = 1, progress: Progress = SILENT
 ) -> Report:
     """Look at every image's header, every list and every annotation; full: decode every image too.
 
@@ -28,13 +29,13 @@ def verify_images(
     report = Report(images.dataset.name, root, full)
     lists = _lists(images, report)
     poses = find_poses(images.dataset, pose_files(keypoints) if keypoints is not None else images.others)
-    _check_images(images, report, watch)
+    _check_images(images, report, progress)
     _check_lists(lists, images, poses, report)
-    _check_poses(poses, images, report, watch)
+    _check_poses(poses, images, report, progress)
     _count(lists, images, poses, report)
     if full:
         jobs = [(images.shown(key), found.path) for key, found in images.images.items()]
-        for result in watch(decode_all(jobs, processes), "decoding images", len(jobs)):
+        for result in progress.track(decode_all(jobs, processes), "decoding images", len(jobs)):
             for error in result.errors:
                 report.find("unreadable", result.where, error)
     return report
@@ -53,14 +54,14 @@ def _lists(images: PersonImages, report: Report) -> list[Resolved]:
     return sorted(found, key=lambda each: each.pair_list.path)
 
 
-def _check_images(images: PersonImages, report: Report, watch: Watch) -> None:
+def _check_images(images: PersonImages, report: Report, progress: Progress) -> None:
     """Names and headers. Images of another size than most are named; those of a resized copy are not."""
     for one, other in images.clashes:
         report.find("clash", one.name, f"{one} and {other}")
     for path in images.strays:
         report.find("stray", str(path.parent), path.name)
     sizes: dict[str, tuple[int, int]] = {}
-    for key in watch(images.images, "looking at images", len(images.images)):
+    for key in progress.track(images.images, "looking at images", len(images.images)):
         try:
             sizes[key] = image_size(images.images[key].path)
         except VideoError as error:
@@ -121,14 +122,14 @@ def _people_in_both(lists: dict[str, Resolved], images: PersonImages) -> list[st
     return [f"{len(both):,} people are in train and in test pairs, {both[0]} the first"] if both else []
 
 
-def _check_poses(poses: PersonPoses, images: PersonImages, report: Report, watch: Watch) -> None:
+def _check_poses(poses: PersonPoses, images: PersonImages, report: Report, progress: Progress) -> None:
     for path, reason in poses.damaged:
         report.find("damaged-keypoints", path.name, reason)
     for name in poses.strangers:
         report.find("no-image", name, "not a name of this data set")
     for path, number in poses.twice.items():
         report.notes.append(f"{path.name}: {number:,} images have keypoints elsewhere, which are used")
-    for key, (path, name) in watch(poses.sources.items(), "looking at keypoints", len(poses.sources)):
+    for key, (path, name) in progress.track(poses.sources.items(), "looking at keypoints", len(poses.sources)):
         where = f"{path.name}: {name}" if name else str(path)
         if key not in images.images:
             report.find("no-image", where, "the image is not on disk")

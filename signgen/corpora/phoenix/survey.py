@@ -7,8 +7,9 @@ from pathlib import Path
 from signgen.corpora.matching import PairingRow, Unpaired, choose, settle
 from signgen.corpora.phoenix.layout import Listed, corpus_folder, listed_clips
 from signgen.corpora.phoenix.verify import QuickLook, quick_look
-from signgen.corpora.survey import Clip, LeftOut, Progress, Survey, check_wanted
+from signgen.corpora.survey import Clip, LeftOut, Survey, check_wanted
 from signgen.errors import PairSetError, PoseError, VideoError
+from signgen.progress import SILENT, Progress
 from signgen.video.reader import open_frames
 
 # Findings for which a clip is left out, and whether it is an error. Others are noted: stray files are no frames,
@@ -18,7 +19,7 @@ _VERIFY = "signgen verify names everything that is missing or damaged"
 
 
 def survey_phoenix(
-    root: Path, keypoints: Path | None, pairing: dict[str, PairingRow], wanted: list[str], watch: Progress = lambda x: x
+    root: Path, keypoints: Path | None, pairing: dict[str, PairingRow], wanted: list[str], progress: Progress = SILENT
 ) -> Survey:
     """Verify quickly, then pair every sound clip with its keypoints in `keypoints`, a folder or one file.
 
@@ -29,7 +30,7 @@ def survey_phoenix(
         found = f"{root}: Phoenix-2014T without keypoints" if keypoints is None else f"{keypoints}: no such folder"
         raise PairSetError(found, fix="add --keypoints FOLDER with the MSKA or SLRT pickles")
     check_wanted([*wanted, *pairing], {clip.name: None for clip in listed}, root)
-    look = quick_look(root, keypoints, wanted, lambda items, what, total: watch(items))
+    look = quick_look(root, keypoints, wanted, progress)
     survey = Survey(root, "phoenix", report=look.report)
     survey.left_out = [
         LeftOut(finding.where, finding.what, error=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signgen.corpora.decoding import decode_all
-from signgen.corpora.findings import Report, Watch, unwatched
+from signgen.corpora.findings import Report
 from signgen.corpora.phoenix.layout import (
     FPS,
     FRAMES,
@@ -25,6 +25,7 @@ from signgen.corpora.phoenix.layout import (
 from signgen.corpora.survey import LeftOut, identify_all
 from signgen.errors import PairSetError, VideoError
 from signgen.poses import PoseFile
+from signgen.progress import SILENT, Progress
 from signgen.video.frame_folder import image_size, look_into
 from signgen.video.reader import is_video, open_frames
 
@@ -55,25 +56,25 @@ class QuickLook:
 
 
 def verify_phoenix(
-    root: Path, keypoints: Path | None = None, full: bool = False, processes: int = 1, watch: Watch = unwatched
+    root: Path, keypoints: Path | None = None, full: bool = False, processes: int = 1, progress: Progress = SILENT
 ) -> Report:
     """Look at every listed clip: names, counts and the first frame's header; full: decode every frame too.
 
     keypoints: a folder of keypoint files, or one. Raises PairSetError where there is no corpus, or no keypoints.
     """
-    look = quick_look(root, keypoints, watch=watch)
+    look = quick_look(root, keypoints, progress=progress)
     report = look.report
     if full:
         report.full = True
         decoded = decode_all([(where, clip.path) for where, clip in look.there.items()], processes)
-        for result in watch(decoded, "decoding clips", len(look.there)):
+        for result in progress.track(decoded, "decoding clips", len(look.there)):
             for error in result.errors:
                 report.find("unreadable", result.where, error)
     return report
 
 
 def quick_look(
-    root: Path, keypoints: Path | None = None, wanted: Iterable[str] = (), watch: Watch = unwatched
+    root: Path, keypoints: Path | None = None, wanted: Iterable[str] = (), progress: Progress = SILENT
 ) -> QuickLook:
     """Names, counts and the first frame's header of every clip, each looked at once.
 
@@ -91,7 +92,7 @@ def quick_look(
             report.find("annotations", split, f"{corpus_csv(folder, split).name} is not there")
     everything = listed_clips(folder)
     listed = [clip for clip in everything if not names or clip.name in names]
-    looked = (_look_at(clip, folder, report) for clip in watch(listed, "looking at clips", len(listed)))
+    looked = (_look_at(clip, folder, report) for clip in progress.track(listed, "looking at clips", len(listed)))
     there = {clip.clip.where: clip for clip in looked if clip is not None}
     if not names:
         _unlisted(folder, listed, report)

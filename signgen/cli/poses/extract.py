@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from signgen.cli.common import console, frame_range, rate_progress
-from signgen.cli.pose_files import Out, check_out, write
+from signgen.cli.poses.files import Out, check_out, write
+from signgen.console import Bars, console
 from signgen.errors import PoseError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from signgen.poses.sequence import PoseSequence
-    from signgen.video.reader import FrameSource
 
 ESTIMATOR = "Estimator"
-_RUN = 16  # frames read at once
 
 
 def extract(
@@ -63,12 +57,13 @@ def extract(
     Hands or faces that the estimator does not find stay missing. Without a detector: --onnx looks for one person in the
     whole first frame, and then around where it was.
     """
-    from signgen.video.reader import open_frames
+    from signgen.corpora.estimate import estimated
+    from signgen.video.reader import frame_range, open_frames
 
     check_out(out, [video])
     source = open_frames(video)
     part = frame_range(frames, source.num_frames)
-    poses = estimated(source, part, estimator, onnx, enlarge)
+    poses = estimated(source, part, estimator, onnx, enlarge, Bars())
     if not poses.has_person.any():
         found = f"{video}: nobody seen in {len(poses)} frames"
         raise PoseError(found, expected="a person", fix="try --enlarge, or --onnx with another model")
@@ -76,26 +71,6 @@ def extract(
         console.print(f"poses: {note}", markup=False)
     console.print(_shares(poses))
     write(poses, out)
-
-
-def estimated(
-    source: FrameSource, part: slice, estimator: str | None, onnx: Path | None, enlarge: int | None = None
-) -> PoseSequence:
-    """Keypoints of these frames, by the estimator of that name or the model in that file, under a progress bar."""
-    from signgen.poses import estimators
-
-    with (
-        closing(estimators.open_estimator(estimator, onnx)) as opened,
-        rate_progress(transient=True, disable=not console.is_terminal) as progress,
-    ):
-        pictures = progress.track(_frames(source, part), total=part.stop - part.start, description="estimating")
-        return estimators.extract(pictures, opened, source.fps, enlarge)
-
-
-def _frames(source: FrameSource, part: slice) -> Iterator[np.ndarray]:
-    """uint8 (H, W, 3) RGB, read in runs."""
-    for start in range(part.start, part.stop, _RUN):
-        yield from source.read(start, min(start + _RUN, part.stop))
 
 
 def _shares(poses: PoseSequence) -> str:

@@ -1,35 +1,37 @@
-"""`signgen evaluate --protocol`: matched images and the networks whose weights are at hand in, the scores out."""
+"""Two folders of images, or two clips, and a published tool's protocol in; the scores that tool would give out."""
 
 from __future__ import annotations
 
-import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import typer
+import numpy as np
 
-from signgen.cli.common import console
-from signgen.cli.processes import Tick, in_processes
 from signgen.errors import VideoError, WeightsError
+from signgen.evaluation.match_images import images_below, match_images, source_images
+from signgen.evaluation.provenance import provenance
 from signgen.files import make_folder
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from signgen.metrics.image.lpips import Lpips
-    from signgen.metrics.image_set.protocols import Protocol, Size
-    from signgen.metrics.image_set.scorer import ImageSetScorer, Networks
-    from signgen.video.reader import FrameSource
+from signgen.metrics.distribution.inception import load_inception
+from signgen.metrics.image.lpips import Lpips, load_lpips
+from signgen.metrics.image_set.protocols import Protocol, protocol_named
+from signgen.metrics.image_set.scorer import ImageSetScorer, Networks, references
+from signgen.parallel import Tick, in_processes
+from signgen.progress import SILENT, Progress
+from signgen.video.reader import LOSSLESS_CODECS, FrameSource, open_frames, parse_size, read_image
 
 
 @dataclass(frozen=True)
-class ImageSetRequest:
-    """What the command line asks for. sources: folder of source images, or (of clips) whose first frame was the source.
+class ImagesRequest:
+    """Two folders of images, matched by name, or two clips, matched by frame number; and a protocol's name.
 
-    weights: a folder of networks' weights, instead of the usual places.
+    size: WxH to compare at, the protocol's own where None. pair_list: the pairs that there must be (JSON, CSV or text).
+    train_images: folder that FID and KID are taken against. sources: folder of source images; of clips, the clip whose
+    first frame was the source. weights: a folder of networks' weights, instead of the usual places. processes: among
+    how many the images are divided; the numbers stay the same.
     """
 
     generated: Path
@@ -55,8 +57,6 @@ class Picture:
 
     def read(self) -> np.ndarray:
         """uint8 (H, W, 3) RGB. Raises VideoError."""
-        from signgen.video.reader import read_image
-
         return (
             read_image(self.path) if self.number is None else _opened(self.path).read(self.number, self.number + 1)[0]
         )
@@ -64,8 +64,6 @@ class Picture:
 
 @lru_cache(maxsize=4)
 def _opened(clip: Path) -> FrameSource:
-    from signgen.video.reader import open_frames
-
     return open_frames(clip)
 
 
@@ -83,14 +81,14 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Share:
+class Shard:
     """What one process scores, by its number in the whole set; the set has `total` pairs.
 
     real: "train" and "test" -> images that FID and KID are taken against; totals: how many the whole set has of them.
     lossy_video: what is generated is one, and the protocol asks for lossless files.
     """
 
-    request: ImageSetRequest
+    request: ImagesRequest
     pairs: dict[int, Pair]
     real: dict[str, dict[int, Picture]]
     folder: Path
@@ -102,25 +100,35 @@ class Share:
     lossy_video: bool = False
 
 
-def score_image_set(request: ImageSetRequest) -> tuple[dict[str, Any], list[Pair]]:
-    """The metrics dictionary of a set of images, or of two videos frame by frame, under a named protocol; the pairs,
-    in the order of its rows."""
-    from signgen.evaluation.match_images import images_below
-    from signgen.metrics.image_set.protocols import protocol_named
-    from signgen.metrics.image_set.scorer import references
+@dataclass(frozen=True)
+class ImagesResult:
+    """scores: the metrics dictionary (docs/metrics.md). pairs: what was compared, in the order of its rows."""
 
+    scores: dict[str, Any]
+    pairs: Sequence[Pair]
+    notes: tuple[str, ...]
+
+
+def evaluate_images(request: ImagesRequest, progress: Progress = SILENT) -> ImagesResult:
+    """Score a set of images, or two videos frame by frame, by the rules of a published tool.
+
+    Raises PairSetError for images without a partner, VideoError for lossy files under a lossless protocol, and
+    MetricsError for an unknown protocol.
+    """
+    # what is compared
     protocol = protocol_named(request.protocol)
     is_clip = any(path.is_file() for path in (request.generated, request.truth))
-    pairs, notes, unknown = _frames(request) if is_clip else _files(request)
+    pairs, found, unknown = _frames(request, progress) if is_clip else _files(request, progress)
     codec = _lossy_codec(request.generated) if protocol.lossless and is_clip else None
     if codec is not None:
-        notes.append(_lossy_note(request.generated, codec))
+        found.append(_lossy_note(request.generated, codec))
     elif protocol.lossless and not is_clip:
         _refuse_lossy([pair.generated.path for pair in pairs])
     train = [] if request.train_images is None else list(images_below(request.train_images).values())
     targets = list(dict.fromkeys(pair.truth for pair in pairs))
+    # in shards, one a process
     with tempfile.TemporaryDirectory(prefix="signgen-features-") as folder:
-        whole = Share(
+        whole = Shard(
             request,
             dict(enumerate(pairs)),
             {"train": {n: Picture(path) for n, path in enumerate(train)}, "test": dict(enumerate(targets))},
@@ -129,19 +137,30 @@ def score_image_set(request: ImageSetRequest) -> tuple[dict[str, Any], list[Pair
             {"train": len(train), "test": len(targets)},
             baselines=() if unknown else ("copy-source",),
             not_computed={"copy-source": unknown} if unknown else {},
-            notes=tuple(notes),
+            notes=tuple(found),
             lossy_video=codec is not None,
         )
         gathers = _scorer(whole)[1].gathers  # what is wrong with the request is said before anything is scored
         steps = len(pairs) + (sum(whole.totals[name] for name in references(protocol)) if gathers else 0)
-        scorer, *others = in_processes(set_part, _dealt(whole), steps, "scoring")
+        scorer, *others = in_processes(set_part, shards_of(whole), steps, "scoring", progress)
         for other in others:
             scorer.merge(other)
-        return scorer.result(), pairs
+        scores = scorer.result()
+    scores["provenance"] = provenance(
+        {
+            "generated": request.generated,
+            "truth": request.truth,
+            "pair list": request.pair_list,
+            "train images": request.train_images,
+            "sources": request.sources,
+            "weights": request.weights,
+        }
+    )
+    return ImagesResult(scores, pairs, tuple(scores["notes"]))
 
 
-def _dealt(whole: Share) -> list[Share]:
-    """A share for each process, neighbours apart: every n-th pair and real image."""
+def shards_of(whole: Shard) -> list[Shard]:
+    """A shard for each process, neighbours apart: every n-th pair and real image."""
     count = min(whole.request.processes, whole.total)
     return [
         replace(
@@ -154,59 +173,43 @@ def _dealt(whole: Share) -> list[Share]:
     ]
 
 
-def set_part(share: Share, tick: Tick) -> ImageSetScorer:
-    """The share's scores and features."""
-    from signgen.metrics.image_set.scorer import references
-
-    protocol, scorer = _scorer(share)
+def set_part(shard: Shard, tick: Tick) -> ImageSetScorer:
+    """The shard's scores and features."""
+    protocol, scorer = _scorer(shard)
     source = lru_cache(maxsize=1)(Picture.read)  # of two clips the same for all pairs: nothing seeks back for it
-    for number, pair in share.pairs.items():
+    for number, pair in shard.pairs.items():
         names = str(pair.generated), str(pair.truth)
         baselines = {} if pair.source is None else {"copy-source": source(pair.source)}
         scorer.update(number, *pair.read(), names, baselines)
         tick()
     for name in references(protocol) if scorer.gathers else ():
-        for number, picture in share.real[name].items():
+        for number, picture in shard.real[name].items():
             scorer.add_real(name, number, picture.read(), picture)
             tick()
     return scorer
 
 
-def _scorer(share: Share) -> tuple[Protocol, ImageSetScorer]:
-    from signgen.metrics.image_set.protocols import protocol_named
-    from signgen.metrics.image_set.scorer import ImageSetScorer
+def _scorer(shard: Shard) -> tuple[Protocol, ImageSetScorer]:
 
-    protocol = replace(protocol_named(share.request.protocol), lossy_video=share.lossy_video)
-    size = None if share.request.size is None else parse_size(share.request.size)
-    networks, missing = load_networks(protocol, share.request.weights, has_train=bool(share.totals["train"]))
-    make_folder(share.folder)
+    protocol = replace(protocol_named(shard.request.protocol), lossy_video=shard.lossy_video)
+    size = None if shard.request.size is None else parse_size(shard.request.size)
+    networks, missing = load_networks(protocol, shard.request.weights, has_train=bool(shard.totals["train"]))
+    make_folder(shard.folder)
     return protocol, ImageSetScorer(
         protocol,
-        share.total,
+        shard.total,
         networks,
-        share.folder,
+        shard.folder,
         size=size,
-        totals=share.totals,
-        baselines=share.baselines,
-        not_computed={**missing, **share.not_computed},
-        notes=share.notes,
+        totals=shard.totals,
+        baselines=shard.baselines,
+        not_computed={**missing, **shard.not_computed},
+        notes=shard.notes,
     )
-
-
-def parse_size(text: str) -> Size:
-    """`176x256` -> (176, 256)."""
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if match is None or "0" in match.groups():
-        raise typer.BadParameter(f"{text!r} is not WIDTHxHEIGHT, e.g. 176x256")
-    return int(match[1]), int(match[2])
 
 
 def load_networks(protocol: Protocol, folder: Path | None, *, has_train: bool) -> tuple[Networks, dict[str, str]]:
     """What the protocol's LPIPS, FID and KID need, and metric -> reason for those that cannot be computed."""
-    from signgen.metrics.distribution.inception import load_inception
-    from signgen.metrics.image.lpips import load_lpips
-    from signgen.metrics.image_set.scorer import Networks
-
     missing: dict[str, str] = {}
     lpips: dict[str, Lpips] = {}
     for name, lpips_use in protocol.lpips.items():
@@ -227,10 +230,8 @@ def load_networks(protocol: Protocol, folder: Path | None, *, has_train: bool) -
     return networks, missing
 
 
-def _files(request: ImageSetRequest) -> tuple[list[Pair], list[str], str]:
-    """Images of two folders, matched by their names; the rule is printed. And why their sources are not known."""
-    from signgen.evaluation.match_images import match_images, source_images
-
+def _files(request: ImagesRequest, progress: Progress) -> tuple[list[Pair], list[str], str]:
+    """Images of two folders, matched by their names; the rule is noted. And why their sources are not known."""
     matched = match_images(request.generated, request.truth, request.pair_list)
     sources, unknown = source_images(matched, request.truth, request.sources)
     pairs = [
@@ -242,15 +243,13 @@ def _files(request: ImageSetRequest) -> tuple[list[Pair], list[str], str]:
         for pair in matched.pairs
     ]
     found = f"{len(pairs)} pairs by the rule {matched.rule.name}: {matched.rule.text}"
-    console.print(found, markup=False)
-    console.print(f"for example, {pairs[0].generated} is compared with {pairs[0].truth}", markup=False)
+    progress.note(found)
+    progress.note(f"for example, {pairs[0].generated} is compared with {pairs[0].truth}")
     return pairs, [found], unknown
 
 
-def _frames(request: ImageSetRequest) -> tuple[list[Pair], list[str], str]:
+def _frames(request: ImagesRequest, progress: Progress) -> tuple[list[Pair], list[str], str]:
     """Frames of two clips, matched by their number. Raises VideoError when one has more of them."""
-    from signgen.video.reader import open_frames
-
     if request.pair_list is not None:
         raise VideoError(f"--pair-list with {request.generated}", expected="two folders of images")
     ours, theirs = open_frames(request.generated), open_frames(request.truth)
@@ -260,7 +259,7 @@ def _frames(request: ImageSetRequest) -> tuple[list[Pair], list[str], str]:
             expected="equal counts, since frames are matched by their number",
         )
     found = f"{ours.num_frames} frames, matched by their number"
-    console.print(found)
+    progress.note(found)
     source = Picture(request.sources or request.truth, 0)
     said = (
         f"copy-source repeats the first frame of {source.path}{'' if request.sources else '; --source names another'}"
@@ -271,8 +270,6 @@ def _frames(request: ImageSetRequest) -> tuple[list[Pair], list[str], str]:
 
 def _lossy_codec(generated: Path) -> str | None:
     """Of a video that was compressed with loss; images are refused."""
-    from signgen.video.reader import LOSSLESS_CODECS, open_frames
-
     clip = open_frames(generated)
     _refuse_lossy(list(clip.images))
     return None if clip.codec in LOSSLESS_CODECS else clip.codec

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from signgen.cli.common import console, frame_range, help_of, rate_progress
-from signgen.cli.extract import extract
-from signgen.cli.pose_files import Out, check_out, not_an_input, on_skeleton, write
+from signgen.cli.common import help_of
+from signgen.cli.poses.extract import extract
+from signgen.cli.poses.files import Out, check_out, not_an_input, on_skeleton, write
+from signgen.console import Bars, console
 from signgen.errors import PoseError, SigngenError
 
 if TYPE_CHECKING:
@@ -156,8 +157,8 @@ def draw(
     ] = None,
 ) -> None:
     """Draw poses the way a palette says, on black or over the video they belong to."""
-    from signgen.cli.pose_pictures import Drawing, palette_named, write_pictures
-    from signgen.video.reader import open_frames
+    from signgen.rendering.pose_pictures import Drawing, palette_named, write_pictures
+    from signgen.video.reader import frame_range, open_frames
 
     colours = palette_named(palette)
     video = open_frames(over) if over is not None else None
@@ -173,15 +174,14 @@ def draw(
     frame_size = black if video is None else (video.width, video.height)
     sequence = on_skeleton(sequence, colours.skeleton)
     drawing = Drawing(sequence, part, colours, frame_size, video)
-    with rate_progress(transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("drawing", total=part.stop - part.start)
-        write_pictures(drawing, out, lambda: progress.advance(task))
+    with Bars().bar("drawing", part.stop - part.start) as bar:
+        write_pictures(drawing, out, bar.advance)
     console.print(f"wrote {out}: {part.stop - part.start} frames of {frame_size[0]}x{frame_size[1]}", markup=False)
 
 
 def info(poses: Poses, clip: ClipName = None, size: Size = None, fps: Fps = None) -> None:
     """Say what a file of keypoints holds: format, frames, size, and how often body, hands and face are seen."""
-    from signgen.cli.pose_pictures import clip_table, sequence_table
+    from signgen.cli.poses.pictures import clip_table, sequence_table
     from signgen.poses import identify, read_poses
 
     if not poses.exists():
@@ -232,13 +232,10 @@ def _person(path: Path, clip: str | None, size: str | None) -> PoseSequence:
 
 
 def _size(text: str | None, option: str) -> tuple[int, int] | None:
-    """Parse WxH; raises BadParameter."""
-    if text is None:
-        return None
-    width, cross, height = text.lower().partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal() and 0 < int(width) < 2**16 and 0 < int(height) < 2**16):
-        raise typer.BadParameter(f"{option} {text!r}; expected WIDTHxHEIGHT in pixels, e.g. 210x260")
-    return int(width), int(height)
+    """Parse WxH. Raises OptionError."""
+    from signgen.video.reader import parse_size
+
+    return None if text is None else parse_size(text, option)
 
 
 for _command in (extract, convert, clean, retarget, draw, info):

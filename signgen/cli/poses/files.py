@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from signgen.cli.common import console
+from signgen.console import console
 from signgen.errors import PoseError
 from signgen.files import check_folder
 

@@ -1,19 +1,21 @@
-"""`--references`: further frames of the person in, checked, for the renderer."""
+"""Further frames of the person in (another clip, or the training frames), checked, for the part warp, out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from signgen.cli.common import console, frame_range
 from signgen.errors import ModelError, PairSetError, PoseError
-
-if TYPE_CHECKING:
-    from signgen.models.card import ModelCard
-    from signgen.poses.sequence import PoseSequence
-    from signgen.rendering.renderer import Source
-    from signgen.video.reader import FrameSource
+from signgen.models.card import ModelCard
+from signgen.pairs.pairset import PairSet
+from signgen.poses.clean import clean as cleaned
+from signgen.poses.convert import to_skeleton
+from signgen.poses.parts import seen_frames
+from signgen.poses.readers import read_poses
+from signgen.poses.sequence import PoseSequence
+from signgen.progress import Notes
+from signgen.rendering.source import ReferenceClip, Source
+from signgen.video.reader import FrameSource, frame_range, open_frames
 
 TRAINING = "training"
 
@@ -47,7 +49,7 @@ class _Found:
 
 
 def with_references(
-    source: Source, request: ReferenceRequest, card: ModelCard, clean: bool, rendered: Rendered
+    source: Source, request: ReferenceRequest, card: ModelCard, clean: bool, rendered: Rendered, notes: Notes
 ) -> tuple[Source, list[str]]:
     """The source with the frames asked for, and notes for the reader of the scores. clean: whether to clean the poses.
 
@@ -58,14 +60,12 @@ def with_references(
         for option, given in (("--reference-poses", request.poses), ("--reference-frames", request.frames)):
             if given is not None:
                 raise PoseError(f"{option} without --references", expected="a clip of the person")
-        return source, _advice(card)
+        return source, _advice(card, notes)
     if not card.parsed_recipe().part_warp:
         raise ModelError("--references for a model without the part warp", expected="one that was trained with it")
-    from signgen.poses.parts import seen_frames
-    from signgen.rendering.renderer import ReferenceClip
 
     found = _training(request, card, clean, rendered) if request.clip == TRAINING else _clip(request, card, clean)
-    chosen = frame_range(request.frames, len(found.poses))
+    chosen = frame_range(request.frames, len(found.poses), "--reference-frames")
     poses = found.poses[chosen]
     usable = int(seen_frames(poses)["shoulders"].sum())
     if not usable:
@@ -75,26 +75,21 @@ def with_references(
         f"the part warp takes body and hands from the nearest of {usable} frames of {found.origin}{where} and the "
         "source: not comparable with scores that know the first frame alone"
     )
-    console.print(f"references: {note}", markup=False)
+    notes.add(note, "references")
     return replace(source, references=ReferenceClip(found.frames, poses, found.first + chosen.start)), [note]
 
 
-def _advice(card: ModelCard) -> list[str]:
+def _advice(card: ModelCard, notes: Notes) -> list[str]:
     """A note for a model that was trained with references in every triple, and is to do without."""
     if card.parsed_recipe().training.diffusion.augmentation.references < 1:
         return []
     note = "the model was trained with references in every triple and has none here"
-    console.print(f"references: {note}; --references gives them", markup=False)
+    notes.add(f"{note}; --references gives them", "references")
     return [note]
 
 
 def _clip(request: ReferenceRequest, card: ModelCard, clean: bool) -> _Found:
     """The clip that was named, and its keypoints."""
-    from signgen.poses.clean import clean as cleaned
-    from signgen.poses.convert import to_skeleton
-    from signgen.poses.readers import read_poses
-    from signgen.video.reader import open_frames
-
     if request.poses is None:
         raise PoseError("--references without --reference-poses", expected="a clip of the person and its keypoints")
     path = Path(str(request.clip))
@@ -111,10 +106,6 @@ def _clip(request: ReferenceRequest, card: ModelCard, clean: bool) -> _Found:
 
 def _training(request: ReferenceRequest, card: ModelCard, clean: bool, rendered: Rendered) -> _Found:
     """The training frames of the clip that is rendered. Keypoints that build-pairs cleaned are not cleaned again."""
-    from signgen.pairs.pairset import PairSet
-    from signgen.poses.clean import clean as cleaned
-    from signgen.poses.convert import to_skeleton
-
     if request.poses is not None:
         raise PoseError("--reference-poses with --references training", expected="the pair set's own keypoints")
     if rendered.pairs is None:
