@@ -74,7 +74,7 @@ def evaluate_fusion(request: FusionRequest, progress: Progress = SILENT) -> dict
 
     Raises ModelError for a model without stage 1, PairSetError for no triples and for poses the model does not know.
     """
-    pairs = PairSet.load(request.pairs)
+    pair_set = PairSet.load(request.pairs)
     pipeline, card = load_model(request.model)
     if pipeline.fusion is None:
         raise ModelError(
@@ -83,19 +83,19 @@ def evaluate_fusion(request: FusionRequest, progress: Progress = SILENT) -> dict
             fix="train one without fusion.enabled=false",
         )
     fusion = pipeline.fusion.to(prepare_device(request.device, request.threads))
-    dataset = triples_for(pairs, card, request.split)
+    dataset = triples_for(pair_set, card, request.split)
     with progress.bar("embedding", len(dataset)) as bar:
         found = embed_triples(fusion, dataset, range(len(dataset)), request.batch_size, bar.advance)
-    scores = fusion_result(found, pairs.clips, pairs.triples(request.split))
+    scores = fusion_result(found, pair_set.clips, pair_set.triples(request.split))
     scores["provenance"] = provenance({"model": request.model, "pairs": request.pairs})
     return scores
 
 
-def triples_for(pairs: PairSet, card: ModelCard, split: str) -> TripleDataset:
+def triples_for(pair_set: PairSet, card: ModelCard, split: str) -> TripleDataset:
     """The triples on the model's canvas. Raises PairSetError for no triples and for poses the model does not know."""
-    check_pairs(pairs, card, split)
+    check_pairs(pair_set, card, split)
     canvas = Canvas(**card.parsed_recipe().canvas.model_dump())
-    return TripleDataset(pairs, split, canvas, card.drawing_palette(), Augmentation(), card.seed)
+    return TripleDataset(pair_set, split, canvas, card.drawing_palette(), Augmentation(), card.seed)
 
 
 def fusion_result(found: Embeddings, clips: Sequence[ClipRecord], triples: np.ndarray) -> dict[str, Any]:

@@ -191,16 +191,18 @@ def _generator(seed: int, *key: str) -> np.random.Generator:
 def clips_of(request: RobustnessRequest, card: ModelCard) -> list[ClipUnderTest]:
     """What is rendered. Raises PairSetError or PoseError for what does not fit the model."""
     if request.data.is_dir() and request.poses is None:
-        pairs = PairSet.load(request.data)
-        check_pairs(pairs, card, request.split)
-        if pairs.listed:
+        pair_set = PairSet.load(request.data)
+        check_pairs(pair_set, card, request.split)
+        if pair_set.listed:
             raise PoseError(f"{request.data}: made of lists of pairs", expected="a pair set of clips, or a video")
         found = []
-        for job in jobs_of(pairs.triples(request.split))[: request.clips]:
-            clip = pairs.clips[job.clip]
-            nearest = nearest_pose(pairs, clip.name, (clip.width, clip.height))
-            source, baselines = pairs.frames(clip.name), {"nearest-pose": nearest}
-            found.append(ClipUnderTest(clip.name, source, pairs.poses(clip.name), job.source, job.targets, baselines))
+        for job in jobs_of(pair_set.triples(request.split))[: request.clips]:
+            clip = pair_set.clips[job.clip_index]
+            nearest = nearest_pose(pair_set, clip.name, (clip.width, clip.height))
+            source, baselines = pair_set.frames(clip.name), {"nearest-pose": nearest}
+            found.append(
+                ClipUnderTest(clip.name, source, pair_set.poses(clip.name), job.source, job.targets, baselines)
+            )
         return found
     return [_video_clip(request, card)]
 
