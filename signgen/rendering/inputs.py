@@ -217,14 +217,14 @@ def _differences(video: FrameSource, poses: PoseSequence) -> str:
         ("size", f"{poses.width}x{poses.height}", f"{video.width}x{video.height}"),
     )
     return "; ".join(
-        f"{name} {ours} and {theirs}"
-        for name, ours, theirs in pairs
-        if ours is not None and theirs is not None and ours != theirs and not _close(ours, theirs)
+        f"{name} {of_poses} and {of_video}"
+        for name, of_poses, of_video in pairs
+        if of_poses is not None and of_video is not None and of_poses != of_video and not _close(of_poses, of_video)
     )
 
 
-def _close(ours: Any, theirs: Any) -> bool:
-    return isinstance(ours, float) and isinstance(theirs, float) and abs(ours - theirs) < 0.01
+def _close(of_poses: Any, of_video: Any) -> bool:
+    return isinstance(of_poses, float) and isinstance(of_video, float) and abs(of_poses - of_video) < 0.01
 
 
 def _truth_frames(
