@@ -46,7 +46,8 @@ def join_clips(
 ) -> dict[str, Any]:
     """The metrics dictionary; means are over all frames of all clips, rows in the order of the set.
 
-    not_computed, notes: of the whole set. set_metrics: metrics that have taken in all clips. Raises VideoError for no clips.
+    not_computed, notes: of the whole set. set_metrics: metrics that have taken in all clips. Raises VideoError for
+    no clips.
     """
     if not clips:
         raise VideoError("no frames were scored", expected="at least one pair of frames")
