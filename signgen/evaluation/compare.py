@@ -100,6 +100,7 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
     Keys: verdict, protocol, definitions, method, runs, frames, means, differences, not_compared, notes. Raises
     MetricsError where no frame is in all, or the truths differ.
     """
+    # frames that all runs have
     first = runs[0]
     common = [key for key in first.rows if all(key in run.rows for run in runs)]
     if not common:
@@ -107,9 +108,11 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
             f"{' and '.join(str(run.path) for run in runs)}: no frame is in all", expected="runs over the same frames"
         )
     _same_truth(runs, common)
+    # metrics that all runs have, and their means
     not_compared = _not_compared(runs, len(common))
     metrics = [name for name in first.result["definitions"] if name not in not_compared]
     means = {run.name: {metric: _mean(run, metric, common) for metric in metrics} for run in runs}
+    # paired differences to the first run
     differences: dict[str, dict[str, Any]] = {run.name: {} for run in runs[1:]}
     for run in runs[1:]:
         for metric in metrics:

@@ -103,6 +103,7 @@ def fusion_result(found: Embeddings, clips: Sequence[ClipRecord], triples: np.nd
 
     clips: of the pair set. triples: the N triples. `similarity_histograms` holds the counts of similarities.
     """
+    # retrieval, by the fusion embedding and by each of its parts
     sources = found.images[torch.from_numpy(found.source)]
     histograms = {name: Histogram() for name in SIMILARITIES}
     queries = {"": found.fused, "source-alone": sources, "pose-alone": found.pose}
@@ -111,6 +112,7 @@ def fusion_result(found: Embeddings, clips: Sequence[ClipRecord], triples: np.nd
         for name, query in queries.items()
     }
     rows = _with_names(tracks.pop(""), clips, triples)
+    # similarities
     targets = found.images[torch.from_numpy(found.target)]
     for name, pair in {
         "similarity_target": (found.fused, targets),
@@ -121,6 +123,7 @@ def fusion_result(found: Embeddings, clips: Sequence[ClipRecord], triples: np.nd
         histograms[name].add(values)
         for row, value in zip(rows, values.tolist(), strict=True):
             row[name] = value
+    # means
     means = {name: _means(track) for name, track in {"": rows, **tracks}.items()}
     mean = means.pop("") | {name: histogram.mean for name, histogram in histograms.items()}
     definitions = {name: text for name, text in DEFINITIONS.items() if name in mean or name in rows[0]}

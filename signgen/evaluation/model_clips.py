@@ -60,6 +60,7 @@ class ScoredClips:
 
 def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
     """The shard, scored as clips."""
+    # metrics
     work = Work(shard)
     lpips, missing = find_lpips(shard.request.lpips_weights, shard.request.weights)
     set_metrics, without = distributions(shard.request.distribution, shard.request.weights)
@@ -68,6 +69,7 @@ def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
     worst = WorstPictures("ssim", WORST)
     scored: list[ClipScores] = []
 
+    # what is done with each frame and clip, in the worker
     def score(scorer: FrameScorer, pair: Rendered) -> None:
         row = scorer.update(pair.target, pair.generated, pair.truth)
         worst.add({**row, "frame": pair.row}, pair.generated, pair.truth)
@@ -76,6 +78,7 @@ def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
         scored.append(ClipScores(scorer.result(), job.rows, [work.names(job, target) for target in job.targets]))
         poses.finish(job)
 
+    # render, job by job
     with closing(poses), FrameWorker() as worker:
         for job in shard.jobs:
             clip = work.pair_set.clips[job.clip_index]

@@ -49,21 +49,24 @@ def score_images(pair_set: PairSet, whole: Shard, progress: Progress) -> tuple[d
 
 
 def images_part(shard: Shard, tick: Tick) -> tuple[ImageSetScorer, WorstPictures, list[str]]:
-    """The share's pairs and real images under its protocol, its worst frames, and notes."""
+    """The shard's pairs and real images under its protocol, its worst frames, and notes."""
     work = Work(shard)
     protocol, scorer = _image_scorer(work.pair_set, shard)
     worst = WorstPictures(next(iter(protocol.ssims)), WORST)
 
+    # what is done with each pair, in the worker
     def score(baselines: Mapping[str, Baseline], poses: PoseSequence, pair: Rendered) -> None:
         points = poses.keypoints[pair.target]
         copies = {name: baseline(pair.target, points) for name, baseline in baselines.items()}
         row = scorer.update(pair.row, pair.generated, pair.truth, pair.names, copies)
         worst.add(row, pair.generated, pair.truth)
 
+    # render, job by job
     with FrameWorker() as worker:
         for job in shard.jobs:
             poses = work.poses(work.pair_set.clips[job.clip_index].name)
             work.render(job, worker, partial(score, work.baselines(job), poses), tick)
+    # real images, for FID and KID
     if scorer.gathers:
         for number, path in shard.train.items() if "train" in references(protocol) else ():
             scorer.add_real("train", number, read_image(path), path)

@@ -247,6 +247,7 @@ def _result(
     request: RobustnessRequest, clips: list[ClipUnderTest], planned: list[Perturbation], scores: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """What robustness.json holds. studies: name -> levels and, for each, the means of model and baselines."""
+    # a curve for each kind of perturbation
     studies: dict[str, Any] = {}
     for name, definition in STUDIES.items():
         chosen = [
@@ -263,6 +264,7 @@ def _result(
     if "source" in studies:
         last = int(studies["source"]["levels"][-1])
         studies["source"]["frames"] = {clip.name: source_frames(clip, request.seed, last) for clip in clips}
+    # what the reader has to know
     baselines = [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in scores[0] if name in BASELINE_DEFINITIONS]
     frames = sum(len(clip.targets) for clip in clips)
     size = clips[0].frames.width, clips[0].frames.height

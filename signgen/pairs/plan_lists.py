@@ -46,6 +46,7 @@ def plan_listed(
     """
     if "train" not in lists or not lists["train"].pairs:
         raise PairSetError("nothing to train on: no training pair can be used", fix="see above why")
+    # clips: the images of one person
     plan, numbers = ListedPlan([]), _numbered(lists, images)
     people = Counter(person for _, person in numbers)
     for (split, person), keys in numbers.items():
@@ -59,6 +60,7 @@ def plan_listed(
         )
         points = np.stack([frames[key].points for key in keys])
         plan.poses[name] = PoseSequence(points, *size, skeleton=OPENPOSE_18.name)
+    # triples, in the order of the lists
     for split in SPLITS:
         plan.triples[split] = _triples(lists[split].pairs if split in lists else [], split, numbers, images)
     available = len(plan.triples["train"])

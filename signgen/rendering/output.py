@@ -73,12 +73,14 @@ def write_rendering(
     main, beside = outputs.paths(len(poses))
     height, width = source.frame.shape[:2]
     with ExitStack() as stack:
+        # where frames go
         sinks: list[tuple[Callable[[np.ndarray], None], bool]] = []
         sinks.append((_sink(stack, main, width, height, outputs.fps), False))
         if beside is not None:
             panels = 4 if truth is not None else 3
             sinks.append((_sink(stack, beside, width * panels, height, outputs.fps, (width, height)), True))
 
+        # what is done with each frame, in the worker
         def finish(index: int, frame: np.ndarray) -> None:
             real = truth.frames.read(index, index + 1)[0] if truth is not None else None
             for write, is_strip in sinks:
@@ -88,9 +90,9 @@ def write_rendering(
             if truth is not None and real is not None:
                 truth.scorer.update(index, frame, real)
 
-        background = stack.enter_context(FrameWorker())  # last, so that it ends before what it writes to is closed
+        worker = stack.enter_context(FrameWorker())  # last, so that it ends before what it writes to is closed
         for index, frame in enumerate(rendered, start=first):
-            background.submit(finish, index, frame)
+            worker.submit(finish, index, frame)
             advance()
     return [path for path in (main, beside, outputs.frames) if path is not None]
 

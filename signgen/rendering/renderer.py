@@ -106,6 +106,7 @@ class Renderer:
 
     def frames(self, source: Source, poses: PoseSequence, part: range | None = None) -> Iterator[np.ndarray]:
         """Rendered frames, uint8 (h, w, 3) at the source's native size, one per pose (of `part`), as they are ready."""
+        # the clip's constants, computed once
         height, width = source.frame.shape[:2]
         image = self._tensor(self.canvas.fit_frame(source.frame)[None]) * 2 - 1
         source_pose = self._tensor(self.draw(source.pose)) if source.pose is not None else None
@@ -113,6 +114,7 @@ class Renderer:
         with self._autocast():
             clip = self.pipeline.encode_clip(image, source_pose)
         noise = clip_noise(self.seed, source.name, clip.latent.shape[1:], sampling.noise_scale).to(self.device)
+        # micro-batches of one fixed size
         part = part or range(len(poses))
         warped = self.part_warps(source, poses) if self.warps else None
         for start in range(part.start, part.stop, sampling.micro_batch):

@@ -86,6 +86,7 @@ class Identity:
     @classmethod
     def random(cls, seed: int, name: str | None = None) -> Identity:
         """The signer with this number; equal seeds give equal signers."""
+        # colours; the order of the draws is part of what a seed means
         rng = np.random.default_rng([seed, 0x1D])
         skin = _vary(SKINS[rng.integers(len(SKINS))], 8, rng)
         hair = _vary(HAIRS[rng.integers(4 if sum(skin) < 400 else len(HAIRS))], 8, rng)
@@ -102,6 +103,7 @@ class Identity:
             iris=_vary(IRISES[rng.integers(2 if sum(skin) < 400 else 4)], 6, rng),
             cloth=cloth,
             stripe=_mix(cloth, (225, 225, 225), 0.3) if rng.random() < 0.15 else None,
+            # place and proportions of the body
             size=rng.uniform(0.88, 1.04),
             centre=(0.5 + rng.uniform(-0.05, 0.05), 0.505 + rng.uniform(-0.02, 0.03)),
             head=rng.uniform(1.0, 1.12),
@@ -113,18 +115,22 @@ class Identity:
             hand=rng.uniform(0.58, 0.66),
             fingers=rng.uniform(0.88, 1.15),
             girth=rng.uniform(0.88, 1.14),
+            # face
             eye=rng.uniform(0.9, 1.15),
             nose=rng.uniform(0.85, 1.2),
             mouth=rng.uniform(0.9, 1.15),
             brow=rng.uniform(0.75, 1.4),
+            # hair
             beard=rng.uniform(0.35, 0.9) if style in ("short", "crop") and rng.random() < 0.35 else 0.0,
             hairline=rng.uniform(-0.3, -0.2),
             hair_style=style,
             hair_volume=rng.uniform(0.03, 0.07),
             parting=rng.uniform(-0.6, 0.6),
+            # clothes
             neckline=NECKLINES[rng.integers(len(NECKLINES))],
             sleeve=float(rng.choice([0.92, 0.88, 0.6, 0.0], p=[0.5, 0.2, 0.15, 0.15])),
             buttons=bool(rng.random() < 0.4),
+            # light and background
             light=tuple((light / np.linalg.norm(light)).tolist()),
             ambient=rng.uniform(0.12, 0.32),
             backdrop=_backdrop(rng),

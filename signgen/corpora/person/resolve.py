@@ -141,6 +141,7 @@ def load_frames(
 
     Returns the images by key, and their size, which is that of most. Raises PairSetError where no image is readable.
     """
+    # headers
     wanted = dict.fromkeys(key for found in lists.values() for pair in found.pairs for key in pair)
     why: dict[str, tuple[str, str]] = {}
     sizes: dict[str, tuple[int, int]] = {}
@@ -152,6 +153,7 @@ def load_frames(
     if not sizes:
         raise PairSetError(f"{images.root}: no pair of images can be used", fix="signgen verify names what is wrong")
     size = Counter(sizes.values()).most_common(1)[0][0]
+    # keypoints
     frames = {}
     for key, own in sizes.items():
         if own != size:
@@ -168,6 +170,7 @@ def load_frames(
                 frames[key] = Frame(images.images[key].path, points)
             else:
                 why[key] = ("no-keypoints", f"{images.shown(key)}: all its points are missing")
+    # pairs of usable images
     for found in lists.values():
         found.keep({pair: next((why[key] for key in pair if key in why), None) for pair in found.pairs})
     return frames, size

@@ -51,17 +51,20 @@ def join_clips(
     """
     if not clips:
         raise VideoError("no frames were scored", expected="at least one pair of frames")
+    # frames of all clips
     definitions = dict(clips[0].result["definitions"])
     names = list(dict.fromkeys(name for clip in clips for name in clip.result["per_frame_baselines"]))
     tracks = {name: _rows(clips, name) for name in (MODEL, *names)}
     means = {name: mean_row(rows, definitions) for name, rows in tracks.items()}
     reasons_of = {name: reason for clip in clips for name, reason in clip.result["not_computed"].items()}
+    # metrics of the whole set
     for metric in set_metrics:
         definitions |= {name: DEFINITIONS[name] for name in metric.names}
         for track in means:
             found, reasons = metric.result(track)
             means[track] |= {name: found.get(name) for name in metric.names}
             reasons_of |= reasons if track == MODEL else {}
+    # the model beside the baselines
     mean, rows = means.pop(MODEL), tracks.pop(MODEL)
     single = {name: reason for name, reason in reasons_of.items() if mean.get(name) is None and name not in names}
     protocols = {clip.result["protocol"] for clip in clips}

@@ -85,11 +85,13 @@ class FrameScorer:
         `frame_index` counts in the truth: it names the row and picks the keypoints. Metrics of time are taken between
         consecutive indices only. Raises VideoError when sizes differ, PoseError when the keypoints end before it.
         """
+        # a gap, or another size: nothing comes before this frame
         image.check_pair(generated, truth)
         if self._last_index is None or frame_index != self._last_index + 1 or self._is_new_size(truth):
             self._truth = None
             for track in self._tracks.values():
                 track.previous = None
+        # model and baselines
         points = self._points(frame_index)
         real = TruthFrame(frame_index, truth, self._truth, points)
         for name, track in self._tracks.items():
