@@ -25,21 +25,22 @@ import numpy as np
 from nano import AUGMENTATION, WITHOUT_WARP
 from real_clips import CLIPS, build, canvas_copy, held_out, signgen
 
-from signgen.data.canvas import Canvas
-from signgen.data.pairset import PairSet
-from signgen.data.synthetic import frame_folders, signer_of
-from signgen.data.video import open_frames
-from signgen.metrics.baselines import CopySource
-from signgen.metrics.frame_pair import MODEL
-from signgen.metrics.pose_accuracy import PoseAccuracy
-from signgen.metrics.scoring import FrameScorer
+from signgen.evaluation.baselines import CopySource
+from signgen.metrics.clip.frame_pair import MODEL
+from signgen.metrics.clip.scorer import FrameScorer
+from signgen.metrics.pose.accuracy import PoseAccuracy
+from signgen.models.canvas import Canvas
 from signgen.models.card import load_model
 from signgen.models.device import prepare_device
+from signgen.pairs.pairset import PairSet
 from signgen.poses.clean import clean
 from signgen.poses.estimators import extract, open_estimator
 from signgen.poses.readers import read_poses
 from signgen.poses.sequence import PoseSequence
-from signgen.rendering.renderer import ReferenceClip, Renderer, Source
+from signgen.rendering.renderer import Renderer
+from signgen.rendering.source import ReferenceClip, Source
+from signgen.synthetic import frame_folders, signer_of
+from signgen.video.reader import open_frames
 
 CANVAS = Canvas(128, 128)
 COLUMNS = (

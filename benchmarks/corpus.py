@@ -39,7 +39,7 @@ def build(folder: Path, out: Path, options: list[str]) -> Run:
     words = ["build-pairs", str(folder), "--keypoints", str(folder / "keypoints"), "--out", str(out), *options]
     with out.with_suffix(".log").open("wb") as log:
         start = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-m", "signgen.cli", *words], stdout=log, stderr=log)
+        process = subprocess.Popen([sys.executable, "-m", "signgen", *words], stdout=log, stderr=log)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)  # it has been waited for

@@ -19,12 +19,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from signgen.data.synthetic import Identity, Motion
-from signgen.data.synthetic.skeleton import Camera, keypoints, pose
 from signgen.poses import PoseSequence, read_poses
 from signgen.poses.convert import to_skeleton
 from signgen.poses.draw import PALETTES, draw_pose
 from signgen.poses.palettes import Dots, Palette
+from signgen.synthetic import Identity, Motion
+from signgen.synthetic.skeleton import Camera, keypoints, pose
 
 SIDE = 256
 PER_BLOCK = 30  # frames

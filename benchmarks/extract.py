@@ -18,10 +18,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from signgen.data.video import open_frames
 from signgen.poses import PoseSequence, read_poses
 from signgen.poses.estimators import extract, open_estimator
 from signgen.poses.parts import part_distances, seen_frames
+from signgen.video.reader import open_frames
 
 PANEL = (420, 630)  # the truth, third of four panels of 210x260
 

@@ -24,13 +24,13 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from signgen.config import Augmentation
-from signgen.data.batches import StepBatches
-from signgen.data.canvas import Canvas
-from signgen.data.canvas_frames import CanvasFrames
-from signgen.data.dataset import TripleDataset
-from signgen.data.pairset import PairSet
-from signgen.data.video import open_frames, write_png
+from signgen.models.canvas import Canvas
+from signgen.pairs.pairset import PairSet
 from signgen.poses.palettes import SIGNGEN_133
+from signgen.training.data.batches import StepBatches
+from signgen.training.data.dataset import TripleDataset
+from signgen.training.data.frames import CanvasFrames
+from signgen.video.reader import open_frames, write_png
 
 CANVAS = Canvas(256, 256)
 BATCH = 10
@@ -55,7 +55,7 @@ def signgen(*words: object) -> None:
     """Print a signgen command and run it."""
     command = [str(word) for word in words]
     print("$ signgen " + " ".join(command), flush=True)
-    subprocess.run([sys.executable, "-m", "signgen.cli", *command], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-m", "signgen", *command], check=True, stdout=subprocess.DEVNULL)
 
 
 def prepare(folder: Path, signers: int, clips: int, frames: int, per_clip: int) -> dict[str, PairSet]:

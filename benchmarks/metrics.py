@@ -34,24 +34,24 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from signgen.config import load_recipe
-from signgen.data.video import open_frames, read_image, write_png
-from signgen.metrics.baselines import CopySource
-from signgen.metrics.features import FeatureStatistics
-from signgen.metrics.frame_pair import FrameMetric, FramePair, TruthFrame
-from signgen.metrics.frame_scores import Perceptual
-from signgen.metrics.image_set import ImageSetScorer, Networks
-from signgen.metrics.inception import InceptionFeatures, _up_to_pooling
-from signgen.metrics.lpips import Lpips, build_network
-from signgen.metrics.protocols import PROTOCOLS
-from signgen.metrics.scoring import FrameScorer, frame_metrics
-from signgen.metrics.similarity import SsimVariant, l1_of, ms_ssim, psnr_of, ssim_variant
-from signgen.models.components import build_pipeline
+from signgen.evaluation.baselines import CopySource
+from signgen.metrics.clip.frame_metrics import Perceptual
+from signgen.metrics.clip.frame_pair import FrameMetric, FramePair, TruthFrame
+from signgen.metrics.clip.scorer import FrameScorer, frame_metrics
+from signgen.metrics.distribution.frechet import FeatureStatistics
+from signgen.metrics.distribution.inception import InceptionFeatures, _up_to_pooling
+from signgen.metrics.image.lpips import Lpips, build_network
+from signgen.metrics.image.ssim import SsimVariant, l1_of, ms_ssim, psnr_of, ssim_variant
+from signgen.metrics.image_set.protocols import PROTOCOLS
+from signgen.metrics.image_set.scorer import ImageSetScorer, Networks
+from signgen.models.build import build_pipeline
 from signgen.models.guidance import branch_weights, keep_masks
 from signgen.poses import read_poses
 from signgen.poses.draw import SIGNGEN_133
 from signgen.poses.sequence import PoseSequence
 from signgen.rendering.output import Outputs, Truth, write_rendering
-from signgen.rendering.renderer import Source
+from signgen.rendering.source import Source
+from signgen.video.reader import open_frames, read_image, write_png
 
 NAME = "25June_2010_Friday_tagesschau-3880"
 WIDTH, HEIGHT = 210, 260

@@ -21,7 +21,7 @@ from pathlib import Path
 from real_clips import CLIPS, build, held_out, line, signgen
 
 from signgen.config import load_recipe
-from signgen.data.synthetic import frame_folders
+from signgen.synthetic import frame_folders
 
 COLUMNS = ("ssim", "psnr", "hand_ssim", "hand_sharpness", "face_ssim")
 AUGMENTATION = "training.diffusion.augmentation"

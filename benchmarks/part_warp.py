@@ -23,15 +23,15 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from signgen.data.canvas import Canvas
-from signgen.data.synthetic.corpus import plan_takes
-from signgen.data.video import open_frames
-from signgen.metrics.frame_scores import score_frame
-from signgen.metrics.image import box_mask
+from signgen.metrics.clip.frame_metrics import score_frame
+from signgen.metrics.image.pixels import box_mask
+from signgen.models.canvas import Canvas
 from signgen.poses.clean import clean
 from signgen.poses.parts import part_boxes
 from signgen.poses.readers import read_poses
 from signgen.poses.sequence import PoseSequence
+from signgen.synthetic.corpus import plan_takes
+from signgen.video.reader import open_frames
 from signgen.warp.bank import source_bank
 from signgen.warp.bank_file import bank_key, read_bank, write_bank
 from signgen.warp.compose import part_warp

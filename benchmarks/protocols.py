@@ -21,14 +21,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from signgen.data.person_images import look_through
-from signgen.data.video import read_image
+from signgen.corpora.person.images import look_through
 from signgen.errors import WeightsError
-from signgen.metrics.image_set import ImageSetScorer, Networks
-from signgen.metrics.lpips import Lpips, load_lpips
-from signgen.metrics.protocols import PROTOCOLS, Size
-from signgen.metrics.resize import Resize, resize
-from signgen.metrics.similarity import SsimVariant, l1_of, luma_of, ms_ssim, psnr_of, ssim_variant
+from signgen.metrics.image.lpips import Lpips, load_lpips
+from signgen.metrics.image.resize import Resize, resize
+from signgen.metrics.image.ssim import SsimVariant, l1_of, luma_of, ms_ssim, psnr_of, ssim_variant
+from signgen.metrics.image_set.protocols import PROTOCOLS, Size
+from signgen.metrics.image_set.scorer import ImageSetScorer, Networks
+from signgen.video.reader import read_image
 
 Pair = tuple[np.ndarray, np.ndarray]  # generated, truth
 SMALL: Size = (176, 256)

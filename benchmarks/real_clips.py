@@ -19,9 +19,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from signgen.data.canvas import Canvas
-from signgen.data.pairset import PairSet
-from signgen.data.video import write_png
+from signgen.models.canvas import Canvas
+from signgen.pairs.pairset import PairSet
+from signgen.video.reader import write_png
 
 PHOENIX = "phoenix/PHOENIX-2014-T-release-v3"
 COLUMNS = ("ssim", "psnr", "hand_ssim", "hand_psnr", "hand_sharpness", "face_ssim", "flicker", "flicker_truth")
@@ -48,7 +48,7 @@ def signgen(*words: object) -> None:
     """Print a signgen command and run it."""
     command = [str(word) for word in words]
     print("$ signgen " + shlex.join(command), flush=True)
-    subprocess.run([sys.executable, "-m", "signgen.cli", *command], check=True)
+    subprocess.run([sys.executable, "-m", "signgen", *command], check=True)
 
 
 def build(data: Path, clip: Clip, out: Path) -> PairSet:

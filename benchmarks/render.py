@@ -18,11 +18,14 @@ from statistics import median
 import numpy as np
 import torch
 
-from signgen.data.video import VideoWriter, open_frames
-from signgen.metrics.image import psnr
+from signgen.metrics.image.pixels import psnr
 from signgen.models.card import load_model
 from signgen.poses import PoseSequence, read_poses
-from signgen.rendering.renderer import Renderer, Source, hold_missing
+from signgen.rendering.inputs import hold_missing
+from signgen.rendering.renderer import Renderer
+from signgen.rendering.source import Source
+from signgen.video.reader import open_frames
+from signgen.video.writer import VideoWriter
 
 Path_ = Callable[[Renderer, Source, PoseSequence], Iterator[np.ndarray]]
 

@@ -20,10 +20,10 @@ import torch
 from rich.progress import track
 
 from signgen.config import Augmentation, load_recipe
-from signgen.data.augment import move_frame, random_affine
-from signgen.data.canvas import Canvas
-from signgen.data.canvas_frames import CanvasFrames
-from signgen.data.pairset import PairSet
+from signgen.models.canvas import Canvas
+from signgen.pairs.pairset import PairSet
+from signgen.training.data.augment import move_frame, random_affine
+from signgen.training.data.frames import CanvasFrames
 
 # isort: split
 from diffusers import AutoencoderKL  # after signgen, which makes torchvision importable here

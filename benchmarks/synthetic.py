@@ -14,7 +14,7 @@ import time
 
 import cv2
 
-from signgen.data.synthetic import Take, plan_takes, render_takes
+from signgen.synthetic import Take, plan_takes, render_takes
 
 
 def rate(takes: list[Take], processes: int) -> tuple[float, float]:

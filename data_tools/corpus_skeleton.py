@@ -20,10 +20,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from signgen.data.phoenix import FRAMES, PUBLISHED, SPLITS, corpus_csv
-from signgen.data.synthetic import Identity, Motion, render_clip
-from signgen.data.synthetic.corpus import RELEASE
-from signgen.data.video import write_png
+from signgen.corpora.phoenix.layout import FRAMES, PUBLISHED, SPLITS, corpus_csv
+from signgen.synthetic import Identity, Motion, render_clip
+from signgen.synthetic.corpus import RELEASE
+from signgen.video.reader import write_png
 
 SHORTEST = 15
 DRAWN = 8  # different PNGs

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from signgen.data.synthetic import Identity, Motion, render_clip
 from signgen.poses.draw import draw_pose
 from signgen.poses.skeletons import COCO_WHOLEBODY_133 as LAYOUT
+from signgen.synthetic import Identity, Motion, render_clip
 
 SIZE = (1260, 1560)  # six times Phoenix's
 SEED, FRAME = 11, 40

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from signgen.data.video import open_frames, write_png
+from signgen.video.reader import open_frames, write_png
 
 CASES = ("seen", "unseen", "crossed")
 HERE = Path(__file__).parent

@@ -13,14 +13,15 @@ import cv2
 import numpy as np
 import torch
 
-from signgen.data.synthetic import frame_folders
-from signgen.data.synthetic.corpus import plan_takes
-from signgen.data.video import open_frames, write_png
 from signgen.models.card import load_model
-from signgen.models.layers import shares, split_layers
+from signgen.models.compositing import shares, split_layers
 from signgen.poses.clean import clean
 from signgen.poses.readers import read_poses
-from signgen.rendering.renderer import Renderer, Source
+from signgen.rendering.renderer import Renderer
+from signgen.rendering.source import Source
+from signgen.synthetic import frame_folders
+from signgen.synthetic.corpus import plan_takes
+from signgen.video.reader import open_frames, write_png
 from signgen.warp.bank import Layer, SourceBank, source_bank
 from signgen.warp.compose import part_warp
 

@@ -98,7 +98,7 @@ class RegionWeights(Section):
 
 
 class CopySettings(Section):
-    """What of the sample is copied from the source instead of drawn, learned with the rest (signgen.models.layers).
+    """What of the sample is copied from the source instead of drawn, learned with the rest (models/compositing.py).
 
     layers: how many copies of the source, each with a share and an appearance flow of its own, are blended into the
     prediction; 0: none. reach: pixels of the canvas that an output of 1 moves a copy; 0: copies stay where they are.

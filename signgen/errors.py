@@ -17,6 +17,10 @@ class SigngenError(Exception):
         super().__init__("; ".join(" ".join(part.split()) for part in parts if part))
 
 
+class OptionError(SigngenError):
+    """A value that no call can take: a range, a size, or options that exclude each other."""
+
+
 class VideoError(SigngenError):
     """A video, frame folder or image that is missing, unreadable or of the wrong size or length."""
 

@@ -50,7 +50,7 @@ class Line:
 def start(*words: object) -> subprocess.Popen[str]:
     """`signgen WORDS` as a process of its own group, as from a terminal; one thread, no colours."""
     return subprocess.Popen(
-        [sys.executable, "-m", "signgen.cli", *map(str, words)],
+        [sys.executable, "-m", "signgen", *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

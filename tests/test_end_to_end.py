@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from signgen.data.video import image_files, open_frames, read_image, write_png
 from signgen.poses import read_poses
+from signgen.video.reader import image_files, open_frames, read_image, write_png
 from tests.line import Called, Command, Line, finish, start
 from tests.worlds import SIZE, figure_frames, figure_poses, write_mmpose
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from signgen.data.video import VideoWriter
 from signgen.poses.draw import draw_pose
 from signgen.poses.sequence import PoseSequence
+from signgen.video.writer import VideoWriter
 
 SIZE = 64
 

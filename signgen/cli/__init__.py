@@ -11,8 +11,9 @@ from signgen.cli import (
     demo,
     evaluate,
     evaluate_fusion,
+    evaluate_images,
+    evaluate_model,
     evaluate_text,
-    poses,
     render,
     robustness,
     study,
@@ -21,6 +22,7 @@ from signgen.cli import (
     verify,
 )
 from signgen.cli.common import help_of, run
+from signgen.cli.poses import commands as poses
 
 app = typer.Typer(
     name="signgen",
@@ -44,19 +46,28 @@ def _root(
     pass
 
 
-for _name, _command in (
+COMMANDS = (
+    # data
     ("verify", verify.verify),
     ("build-pairs", build_pairs.build_pairs),
+    ("synthesize", synthesize.synthesize),
+    # model
     ("train", train.train),
     ("render", render.render),
+    # numbers
     ("evaluate", evaluate.evaluate),
+    ("evaluate-images", evaluate_images.evaluate_images),
+    ("evaluate-model", evaluate_model.evaluate_model),
     ("evaluate-fusion", evaluate_fusion.evaluate_fusion),
     ("evaluate-text", evaluate_text.evaluate_text),
-    ("compare", compare.compare),
     ("robustness", robustness.robustness),
-    ("synthesize", synthesize.synthesize),
+    ("compare", compare.compare),
+    # all of it
     ("demo", demo.demo),
-):
+)
+MOVED = {"evaluate": evaluate.MOVED}  # command -> options that another command has now
+
+for _name, _command in COMMANDS:
     app.command(_name, help=help_of(_command), no_args_is_help=True)(_command)
 app.add_typer(poses.app)
 app.add_typer(study.app)
@@ -64,4 +75,4 @@ app.add_typer(study.app)
 
 def main() -> None:
     """Entry point: runs the command; bad input becomes one line on stderr and exit code 2."""
-    run(app)
+    run(app, MOVED)

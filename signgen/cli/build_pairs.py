@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from signgen import __version__
-from signgen.cli.common import console, watched
-from signgen.cli.listed_pairs import build_listed
-from signgen.errors import PairSetError, PoseError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from signgen.data.pairset_writer import PairSetWriter
-    from signgen.data.plan import Plan, Rule
-    from signgen.data.survey import Survey
-    from signgen.data.verify import Report
+from signgen.console import Bars
 
 _DATA, _TRIPLES = "Data", "Triples"
-_SHOWN = 30
-DEFAULT_COUNT = 100_000
-_OWN_PARTS = {"triples.parquet", "clips.parquet", "meta.json", "poses", "store"}
 
 
 def build_pairs(
@@ -79,7 +62,7 @@ def build_pairs(
             min=1,
             help="Training triples.",
             rich_help_panel=_TRIPLES,
-            show_default=f"{DEFAULT_COUNT}; of lists of pairs, all",
+            show_default="100000; of lists of pairs, all",
         ),
     ] = None,
     min_gap: Annotated[
@@ -131,191 +114,27 @@ def build_pairs(
     used; the others are written. Videos that merely have no keypoints, and corpus clips that are not on disk, are
     named but are no error. Exit code 2: nothing was written.
     """
-    from signgen.data.pairset_writer import PairSetWriter
-    from signgen.data.plan import Rule
+    from signgen.pairs.build import BuildPairsRequest, build_pairs
 
-    names = _names(root, clips, more)
-    _check_out(out)
-    if _is_listed(root):
-        _refuse_options(pairing=pairing, clips=names, holdout_tail=holdout_tail, min_gap=min_gap, clean=clean)
-        lists = [path.resolve() for path in pair_list or ()]
-        aside = build_listed(root.resolve(), out, lists, keypoints.resolve() if keypoints else None, count, seed)
-        return _finish(out, store, aside)
-    if pair_list:
-        raise typer.BadParameter(f"--pair-list {pair_list[0]}: {root} is neither DeepFashion nor Market-1501")
-    survey = _survey(root.resolve(), keypoints, pairing, names)
-    with PairSetWriter(out) as writer:
-        read = _read_poses(survey, writer, clean)
-        _show_survey(survey)
-        if not survey.clips:
-            raise PairSetError(f"{root}: no clip can be used", fix="see above why; --pairing FILE.csv names keypoints")
-        rule = Rule(count or DEFAULT_COUNT, seed, min_gap, holdout_tail, tuple(names), sources_per_clip, clean)
-        _write(out, survey, read, writer, rule)
-    _finish(out, store, any(left.error for left in survey.left_out))
-
-
-def _is_listed(root: Path) -> bool:
-    """Its triples come from lists of pairs."""
-    from signgen.data.person_images import recognise
-    from signgen.data.phoenix import find_root
-
-    return find_root(root) is None and recognise(root) is not None
-
-
-def _refuse_options(**given: Any) -> None:
-    """Options that say how frames of clips are chosen have no meaning where a list chooses."""
-    for name, value in given.items():
-        if value:
-            option = f"--{name.replace('_', '-')}"
-            raise typer.BadParameter(f"{option} is for clips; the pairs of this data set come from its lists")
-
-
-def _names(root: Path, clips: list[str] | None, more: list[str] | None) -> list[str]:
-    """--clips A B: the names after the first arrive as further arguments."""
     if more and not clips:
         raise typer.BadParameter(f"unexpected {' '.join(more)} after {root}; names of clips follow --clips")
-    return list(dict.fromkeys([*(clips or []), *(more or [])]))
-
-
-def _check_out(out: Path) -> None:
-    """Refuse to write among files that are not a pair set's."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise PairSetError(f"{out}: a file is there", expected="a new folder for the pair set")
-    foreign = sorted(p.name for p in out.iterdir() if p.name not in _OWN_PARTS and not p.name.startswith("."))
-    if foreign and not (out / "meta.json").is_file():
-        raise PairSetError(f"{out}: holds other things ({', '.join(foreign[:3])})", expected="a new or empty folder")
-
-
-def _survey(root: Path, keypoints: Path | None, pairing: Path | None, names: list[str]) -> Survey:
-    from signgen.data import pairing as videos
-    from signgen.data import phoenix
-    from signgen.data.phoenix_survey import survey_phoenix
-    from signgen.data.survey import read_pairing
-
-    rows = read_pairing(pairing.resolve(), root) if pairing else {}
-    look = survey_phoenix if phoenix.find_root(root) else videos.survey_videos
-    watch = partial(watched, what="looking at clips")
-    return look(root, keypoints.resolve() if keypoints else None, rows, names, watch)
-
-
-@dataclass(frozen=True)
-class _Read:
-    """What is kept of every clip's keypoints. usable: name -> frames with a person; notes: what a reader decided."""
-
-    usable: dict[str, np.ndarray] = field(default_factory=dict)
-    notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-def _read_poses(survey: Survey, writer: PairSetWriter, clean: bool) -> _Read:
-    """Write every clip's keypoints, one clip after the other; a clip whose keypoints are damaged is put aside."""
-    from signgen.data.pairset_writer import footage
-    from signgen.data.survey import LeftOut
-    from signgen.poses.clean import clean as cleaned
-
-    read, sound = _Read(), []
-    for clip in watched(survey.clips, "keypoints"):
-        try:
-            poses = cleaned(clip.poses()) if clean else clip.poses()
-        except PoseError as error:
-            survey.left_out.append(LeftOut(clip.name, str(error), error=True))
-            continue
-        writer.add(clip.name, poses, footage(clip.video, clip.first_image))
-        read.usable[clip.name], read.notes[clip.name] = poses.has_person.nonzero()[0], poses.notes
-        sound.append(clip)
-    survey.clips = sound
-    return read
-
-
-def _show_report(report: Report) -> None:
-    """How much of the data set is there, and what the quick verification found."""
-    if report.size:
-        console.print(report.size)
-    if report.findings:
-        found = ", ".join(f"{kind} {number}" for kind, number in report.by_kind.items())
-        console.print(f"[yellow]verified[/] quickly: {found} (signgen verify shows them; all are in meta.json)")
-
-
-def _show_survey(survey: Survey) -> None:
-    """Which keypoints belong to which video, and what was left out."""
-    if survey.report is not None:
-        _show_report(survey.report)
-    for clip in survey.clips[:_SHOWN]:
-        keypoints = clip.keypoints
-        console.print(
-            f"[green]paired[/] {escape(clip.name)}: {escape(clip.video.name)} + {escape(keypoints.label)}"
-            f" ({keypoints.file.format}, {keypoints.file.points} points, {clip.num_frames} frames)"
-        )
-    if len(survey.clips) > _SHOWN:
-        console.print(f"... and {len(survey.clips) - _SHOWN} more; all are in clips.parquet")
-    mild = [left for left in survey.left_out if not left.error]
-    for left in mild[:_SHOWN]:
-        console.print(f"[yellow]left out[/] {escape(left.name)}: {escape(left.reason)}")
-    if len(mild) > _SHOWN:
-        console.print(f"... and {len(mild) - _SHOWN} more left out; all are in meta.json")
-    for left in survey.left_out:
-        if left.error:
-            console.print(f"[red]put aside[/] {escape(left.name)}: {escape(left.reason)}")
-
-
-def _write(out: Path, survey: Survey, read: _Read, writer: PairSetWriter, rule: Rule) -> None:
-    from signgen.data.plan import plan_pairs
-
-    plan = plan_pairs(survey, read.usable, rule)
-    meta = _meta(survey, plan, rule, writer.fingerprint(plan.clips))
-    for clip in plan.clips:
-        for note in read.notes[clip.name]:
-            console.print(f"[yellow]note[/] {escape(clip.name)}: {escape(note)}")
-    for note in plan.notes:
-        console.print(f"[yellow]note[/] {escape(note)}")
-    if plan.absent:
-        each = ", ".join(f"{name} {number}" for name, number in list(plan.absent.items())[:10])
-        console.print(f"{sum(plan.absent.values())} frames without a person are in no triple ({escape(each)})")
-    writer.finish(plan.clips, plan.triples, meta)
-    counts = ", ".join(f"{number} {split}" for split, number in meta["triples"].items())
-    console.print(f"[bold]{escape(str(out))}[/]: {len(plan.clips)} clips, triples: {counts}")
-
-
-def _finish(out: Path, store: bool, aside: bool) -> None:
-    """Store frames where asked to; exit code 1 where something was put aside."""
-    if store:
-        _store(out)
-    if aside:
+    built = build_pairs(
+        BuildPairsRequest(
+            root,
+            out,
+            keypoints=keypoints,
+            pairing=pairing,
+            pair_lists=tuple(pair_list or ()),
+            clips=(*(clips or ()), *(more or ())),
+            holdout_tail=holdout_tail,
+            count=count,
+            min_gap=min_gap,
+            sources_per_clip=sources_per_clip,
+            seed=seed,
+            clean=clean,
+            store=store,
+        ),
+        Bars(),
+    )
+    if built.put_aside:
         raise typer.Exit(1)
-
-
-def _store(out: Path) -> None:
-    """The frames that the triples use."""
-    from signgen.data.pairset import PairSet
-    from signgen.data.store import FOLDER, write_store
-
-    pairs = PairSet.load(out)
-    used = pairs.used_frames()
-    size = write_store(out, pairs.fingerprint, used, pairs.frames, partial(watched, what="storing frames"))
-    frames = sum(map(len, used.values()))
-    console.print(f"[bold]{escape(str(out / FOLDER))}[/]: {frames:,} frames, {size / 2**30:.2f} GiB")
-
-
-def _meta(survey: Survey, plan: Plan, rule: Rule, fingerprint: str) -> dict[str, Any]:
-    """Everything that says how the set was made; nothing that depends on when or where it is written."""
-    return {
-        "signgen": __version__,
-        "kind": survey.kind,
-        "root": str(survey.root),
-        "seed": rule.seed,
-        "rule": {
-            "count": rule.count,
-            "min_gap": rule.min_gap,
-            "sources_per_clip": rule.sources_per_clip,
-            "holdout_tail": plan.holdout_tail,
-            "clips": list(rule.clips),
-            "clean": rule.clean,
-        },
-        "fingerprint": fingerprint,
-        "triples": {split: len(rows) for split, rows in plan.triples.items()},
-        "frames_without_person": plan.absent,
-        "notes": plan.notes,
-        "verified": survey.report.to_json() if survey.report else None,
-        "left_out": [{"name": left.name, "reason": left.reason, "error": left.error} for left in survey.left_out],
-    }

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from signgen.cli.common import console
+from signgen.cli.results import print_table
+from signgen.console import console
 
 JSON_FILE, PAGE_FILE = "compare.json", "compare.html"
 
@@ -36,8 +37,8 @@ def compare(
     Frames are matched by number, images of a set by name; only those that all runs have are compared. Differences come
     with 95 % intervals that know that neighbouring frames are alike (docs/report.md).
     """
-    from signgen.metrics import comparison
-    from signgen.reporting.provenance import provenance
+    from signgen.evaluation import compare as comparison
+    from signgen.evaluation.provenance import provenance
 
     runs = comparison.load_runs(metrics)
     result = comparison.compare(runs)
@@ -62,8 +63,8 @@ def _print(result: dict[str, Any]) -> None:
     """The verdict, the means, and a table of differences for every run but the first."""
     from rich.markup import escape
 
-    from signgen.metrics.comparison import interval_text, judgement
-    from signgen.metrics.report import number_text
+    from signgen.evaluation.compare import interval_text, judgement
+    from signgen.metrics.results import number_text
 
     means = result["means"]
     console.print(escape(result["verdict"]))
@@ -85,17 +86,3 @@ def _print(result: dict[str, Any]) -> None:
     for note in result["notes"]:
         console.print(escape(f"note: {note}"))
     console.print(escape(result["method"]))
-
-
-def print_table(head: list[str], rows: list[list[str]]) -> None:
-    """Names on the left, numbers on the right."""
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for place, name in enumerate(head):
-        table.add_column(escape(name), justify="right" if place and name else "left")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console.print(table)

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from signgen.cli.common import console
+from signgen.console import console
 from signgen.errors import Interrupted, SigngenError
 
 COLUMNS = ("ssim", "psnr", "hand_ssim", "hand_psnr", "face_ssim")
@@ -115,7 +115,7 @@ def _preparation(out: Path, size: Size, seed: int) -> list[Step]:
 def _cases(corpus: Path) -> list[Case]:
     """The first test clip, the clip of the signer who is in the test split only, and the first one performed by
     another signer."""
-    from signgen.data.synthetic import frame_folders, signer_of
+    from signgen.synthetic import frame_folders, signer_of
 
     test, cross = frame_folders(corpus, "test"), frame_folders(corpus / "cross", "test")
     seen, unseen, other = test[0], test[-1], cross[0]
@@ -159,7 +159,7 @@ def _run(step: Step) -> None:
         return
     if step.partial is not None:
         shutil.rmtree(step.partial, ignore_errors=True)
-    process = subprocess.Popen([sys.executable, "-m", "signgen.cli", *words])
+    process = subprocess.Popen([sys.executable, "-m", "signgen", *words])
     try:
         code = process.wait()
     except KeyboardInterrupt:  # the command has had the same Ctrl-C, and saves what it has

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signgen.cli.common import console, watched
+from signgen.console import Bars, console
 from signgen.errors import TextError
 from signgen.files import check_folder
 
 if TYPE_CHECKING:
-    from signgen.data.texts import Texts
+    from signgen.evaluation.texts import Texts
 
 _RECOGNISER_PANEL = "Hypotheses from videos"
 HYPOTHESES_FILE = "hypotheses.json"
@@ -59,8 +59,8 @@ def evaluate_text(
     Texts are matched by the clips' names, plain text by its lines; a missing or extra one is an error. BLEU needs
     sacrebleu and WER jiwer, the extra text.
     """
-    from signgen.data.texts import COLUMNS, match_texts, read_texts
-    from signgen.metrics.report import write_metrics, write_per_frame_csv
+    from signgen.evaluation.texts import COLUMNS, match_texts, read_texts
+    from signgen.metrics.results import write_metrics, write_per_frame_csv
     from signgen.metrics.text import score_texts
 
     check_folder(out)
@@ -77,10 +77,10 @@ def evaluate_text(
 
 def _recognised(folder: Path, references: Texts, command: str, seconds: float, out: Path) -> Texts:
     """Hypotheses of the videos, kept in OUT as they come; names are checked before anything runs."""
-    from signgen.cli.recogniser import Recogniser
-    from signgen.data.texts import Texts, match_texts
-    from signgen.data.video import in_natural_order, is_video
+    from signgen.evaluation.recogniser import Recogniser
+    from signgen.evaluation.texts import Texts, match_texts
     from signgen.files import write_json
+    from signgen.video.reader import in_natural_order, is_video
 
     recogniser = Recogniser(command, seconds)
     recogniser.check()
@@ -91,7 +91,7 @@ def _recognised(folder: Path, references: Texts, command: str, seconds: float, o
     names = in_natural_order(videos)
     path, texts = out / HYPOTHESES_FILE, dict[str, str]()
     try:
-        for name in watched(names, "recognising"):
+        for name in Bars().track(names, "recognising"):
             texts[name] = recogniser(videos[name])
             write_json(path, texts)
     finally:
@@ -101,7 +101,7 @@ def _recognised(folder: Path, references: Texts, command: str, seconds: float, o
 
 
 def _print(result: dict[str, Any]) -> None:
-    from signgen.metrics.report import by_reason
+    from signgen.metrics.results import by_reason
 
     console.print(f"{result['protocol']}; {result['frames']} texts", markup=False)
     for name, value in result["mean"].items():

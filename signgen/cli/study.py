@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from signgen.cli.common import console, help_of, watched
+from signgen.cli.common import help_of
+from signgen.console import Bars, console
 
 _AMOUNTS = "How much each rater is asked"
 _LOOK = "How it is shown"
@@ -95,12 +96,12 @@ def build(
     STUDY/site is the page: open it from a disk, or publish it on any web server. STUDY/key.json says what was shown;
     keep it to yourself. Answers come back as files; put them into STUDY/answers.
     """
-    from signgen.cli.protocol_scoring import parse_size
     from signgen.study.build import Look, build_study, refuse_existing
     from signgen.study.design import amounts_for
     from signgen.study.material import match_targets, parse_runs, telling_files
     from signgen.study.media import IMAGE_FORMATS
     from signgen.study.texts import load_texts
+    from signgen.video.reader import parse_size
 
     if image_format not in IMAGE_FORMATS:
         raise typer.BadParameter(f"--format {image_format!r}; expected {' or '.join(IMAGE_FORMATS)}")
@@ -120,7 +121,7 @@ def build(
         checks=checks,
     )
     look = Look(seconds, image_format, parse_size(size) if size else None, show_truth)
-    key = build_study(found, places, amounts, look, wording, out, seed, watched)
+    key = build_study(found, places, amounts, look, wording, out, seed, Bars())
     _tell(key, out)
 
 
@@ -162,8 +163,8 @@ def score(
 
     Files that are incomplete or given twice are named; one of another study, or changed after it was saved, is refused.
     """
+    from signgen.evaluation.provenance import provenance
     from signgen.files import write_json
-    from signgen.reporting.provenance import provenance
     from signgen.study.answers import answer_files, load_key, load_raters, study_of
     from signgen.study.score import score_study
 

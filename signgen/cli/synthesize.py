@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from signgen.cli.common import console, rate_progress
+from signgen.console import Bars, console
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from signgen.data.synthetic import SyntheticClip, Take
+    from signgen.progress import Bar
+    from signgen.synthetic import SyntheticClip, Take
 
 CORPUS, KEYPOINTS = "What is drawn", "Keypoints as an estimator would have seen them"
 
@@ -50,7 +49,7 @@ def synthesize(
     The phoenix layout is read by `build-pairs OUT --keypoints OUT/keypoints`; OUT/keypoints holds what an estimator
     would have seen, OUT/keypoints_exact the true points.
     """
-    from signgen.data.synthetic import Observation, plan_cross, plan_takes
+    from signgen.synthetic import Observation, plan_cross, plan_takes
 
     plan = plan_takes(
         seed, signers=signers, clips=clips, frames=frames, size=(width, height), observation=Observation(jitter, gaps)
@@ -59,21 +58,18 @@ def synthesize(
     if cross:
         places[out / "cross"] = {"test": plan_cross(plan["test"])}
     total = sum(len(take.motion) for splits in places.values() for takes in splits.values() for take in takes)
-    with rate_progress() as progress:
-        task = progress.add_task("drawing", total=total)
+    with Bars().bar("drawing", total, keep=True) as bar:
         for folder, splits in places.items():
-            _write(folder, splits, layout, processes, progress, task)
+            _write(folder, splits, layout, processes, bar)
     console.print(f"wrote {out}: {total} frames of {signers + 1} signers")
 
 
-def _write(
-    folder: Path, plan: dict[str, list[Take]], layout: str, processes: int, progress: Progress, task: int
-) -> None:
-    from signgen.data.synthetic import render_takes, write_phoenix, write_videos
+def _write(folder: Path, plan: dict[str, list[Take]], layout: str, processes: int, bar: Bar) -> None:
+    from signgen.synthetic import render_takes, write_phoenix, write_videos
 
     def drawn(takes: Iterable[Take]) -> Iterator[SyntheticClip]:
         for clip in render_takes(takes, processes):
-            progress.advance(task, len(clip.frames))  # type: ignore[arg-type]
+            bar.advance(len(clip.frames))
             yield clip
 
     splits = {split: drawn(takes) for split, takes in plan.items()}

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from signgen.cli.common import console, quiet_libraries
+from signgen.console import Bars, console
 
 RECIPE = "Recipe"
 MACHINE = "Machine"
@@ -58,28 +58,31 @@ def train(
 ) -> None:
     """Train stage 1 (fusion), then stage 2 (diffusion), on a pair set.
 
-    Several processes: `accelerate launch -m signgen.cli train ...` on GPUs, or
-    `torchrun --nproc_per_node 2 -m signgen.cli train ... --device cpu`.
+    Several processes: `accelerate launch -m signgen train ...` on GPUs, or
+    `torchrun --nproc_per_node 2 -m signgen train ... --device cpu`.
     """
     overrides = list(settings or [])
     if seed is not None:
         overrides.append(f"seed={seed}")
     if dtype is not None:
         overrides.append(f"training.precision={dtype}")
-    from signgen.training.run import TrainOptions, open_run
+    from signgen.training.run import TrainRequest, train
 
-    options = TrainOptions(stage, resume, device, max_minutes, threads, init)
-    quiet_libraries()
-    run = open_run(pairs, config, out, tuple(overrides), options, console)
-    if run.accelerator.is_main_process:
-        console.print(
-            f"recipe [bold]{run.recipe.name}[/], {len(run.pairs.triples('train'))} training triples,"
-            f" {len(run.pairs.triples('val'))} validation rows, device {run.accelerator.device}"
-        )
-    model = run.train()
-    if not run.accelerator.is_main_process:
+    result = train(
+        TrainRequest(
+            pairs,
+            out,
+            config=config,
+            overrides=tuple(overrides),
+            stage=stage,
+            resume=resume,
+            max_minutes=max_minutes,
+            init=init,
+            device=device,
+            threads=threads,
+        ),
+        Bars(),
+    )
+    if not result.notes:  # not the first process of several
         return
-    if model is None:
-        console.print(f"stage 1: {out / 'fusion'}")
-    else:
-        console.print(f"model: {model}")
+    console.print(f"model: {result.model}" if result.model else f"stage 1: {result.fusion}", markup=False)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from signgen.cli.common import console, rate_progress
+from signgen.console import Bars, console
 
 if TYPE_CHECKING:
-    from signgen.data.verify import Report
+    from signgen.corpora.findings import Report
 
 _SHOWN = 12  # findings of one kind
 
@@ -37,17 +36,12 @@ def verify(
 
     Exit code 1: something is missing or damaged, and named. `build-pairs` leaves out what the quick look finds damaged.
     """
-    from signgen.data.verify import verify as look_through
+    from signgen.corpora.verify import verify as look_through
     from signgen.files import check_folder, write_json
 
     if out is not None:
         check_folder(out.parent)
-    with rate_progress(transient=True, disable=not console.is_terminal) as progress:
-
-        def watch(items: Iterable[Any], what: str, total: int) -> Iterable[Any]:
-            return progress.track(items, total=total, description=what)
-
-        report = look_through(root, keypoints, full, processes or os.cpu_count() or 1, watch)
+    report = look_through(root, keypoints, full, processes or os.cpu_count() or 1, Bars())
     if out is not None:
         write_json(out, report.to_json())
     _show(report)
@@ -60,7 +54,7 @@ def _show(report: Report) -> None:
     from rich import box
     from rich.table import Table
 
-    from signgen.data.verify import KINDS
+    from signgen.corpora.findings import KINDS
 
     columns = list(dict.fromkeys(name for numbers in report.counts.values() for name in numbers))
     table = Table(box=box.SIMPLE_HEAD)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from signgen.metrics.image import PSNR_CAP
+from signgen.metrics.image.pixels import PSNR_CAP
 from signgen.poses.parts import SCORE_THRESHOLD
 
 BOX_MARGIN = 0.15

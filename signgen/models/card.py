@@ -12,10 +12,11 @@ import torch
 from safetensors import safe_open
 
 from signgen import __version__
-from signgen.config import Recipe, parse_recipe
+from signgen.config import Recipe, SamplingSettings, parse_recipe
 from signgen.errors import ModelError
 from signgen.files import disk_full_is_oserror, make_folder, write_json
 from signgen.models.pipeline import SignerPipeline
+from signgen.models.quiet import quiet_libraries
 from signgen.poses.draw import PALETTES, Palette
 
 CARD = "signgen.json"
@@ -56,6 +57,10 @@ class ModelCard:
         """The recipe, validated."""
         return parse_recipe(self.recipe, CARD)
 
+    def sampling(self, **chosen: Any) -> SamplingSettings:
+        """The recipe's sampling, with the values of `chosen` that are not None."""
+        return self.parsed_recipe().sampling.model_copy(update={k: v for k, v in chosen.items() if v is not None})
+
     def drawing_palette(self) -> Palette:
         """The palette to draw this model's poses with; refuses if this signgen draws it differently."""
         palette = palette_of(self.parsed_recipe())
@@ -78,7 +83,7 @@ def palette_of(recipe: Recipe) -> Palette:
 def save_model(pipeline: SignerPipeline, card: ModelCard, folder: Path) -> None:
     """Write the diffusers folder with its signgen.json; the card comes last, so a folder with one is whole."""
     (folder / CARD).unlink(missing_ok=True)
-    with disk_full_is_oserror(make_folder(folder)):
+    with disk_full_is_oserror(make_folder(folder)), quiet_libraries():
         pipeline.save_pretrained(folder, safe_serialization=True)
     write_json(folder / CARD, asdict(card))
 
@@ -88,7 +93,8 @@ def load_model(folder: Path) -> tuple[SignerPipeline, ModelCard]:
     card = read_card(folder)
     check_parts(folder)
     try:
-        pipeline = SignerPipeline.from_pretrained(str(folder), local_files_only=True)
+        with quiet_libraries():
+            pipeline = SignerPipeline.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         raise ModelError(f"{folder}: cannot be loaded ({str(error).splitlines()[0][:160]})") from error
     for name, network in pipeline.networks().items():

@@ -20,12 +20,12 @@ from torch.nn import functional as F
 from transformers import Dinov2Model
 
 from signgen.errors import ModelError
+from signgen.models.compositing import blend, split_layers
 from signgen.models.conditions import Conditioning, ConditionSet, Features, Values
 from signgen.models.denoiser import denoise
 from signgen.models.fusion import FusionModel
 from signgen.models.guidance import branch_weights, combine, keep_masks
 from signgen.models.image_space import ImageSpace, as_image_space
-from signgen.models.layers import blend, split_layers
 
 SOLVERS = {"ddim": DDIMScheduler, "unipc": UniPCMultistepScheduler, "dpmpp": DPMSolverMultistepScheduler}
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -12,7 +12,7 @@ Given = ParamSpec("Given")
 WAITING = 32  # two micro-batches of the full-size recipe, whose frames come all at once
 
 
-class Background:
+class FrameWorker:
     """Context manager; `submit` hands over a call. The results are those of calling at once: one thread, in order.
 
     While the model waits for its device, or computes outside of the interpreter, the thread writes and scores what was
@@ -28,7 +28,7 @@ class Background:
         self._calls: deque[Future[None]] = deque()
         self._stopped = False
 
-    def __enter__(self) -> Background:
+    def __enter__(self) -> FrameWorker:
         return self
 
     def submit(self, work: Callable[Given, object], *given: Given.args, **named: Given.kwargs) -> None:

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from signgen.data.video import FrameSource, write_png
-from signgen.data.video_writer import VideoWriter, sample_aspect
 from signgen.errors import SigngenError
-from signgen.metrics.scoring import FrameScorer
+from signgen.metrics.clip.scorer import FrameScorer
 from signgen.poses.draw import Palette, draw_pose
 from signgen.poses.sequence import PoseSequence
-from signgen.rendering.background import Background
-from signgen.rendering.renderer import Source
+from signgen.rendering.background import FrameWorker
+from signgen.rendering.source import Source
 from signgen.rendering.strips import join
+from signgen.video.reader import FrameSource, write_png
+from signgen.video.writer import VideoWriter, sample_aspect
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def write_rendering(
             if truth is not None and real is not None:
                 truth.scorer.update(index, frame, real)
 
-        background = stack.enter_context(Background())  # last, so that it ends before what it writes to is closed
+        background = stack.enter_context(FrameWorker())  # last, so that it ends before what it writes to is closed
         for index, frame in enumerate(rendered, start=first):
             background.submit(finish, index, frame)
             advance()

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import torch
 
 from signgen.config import SamplingSettings
-from signgen.data.canvas import Canvas
-from signgen.data.video import FrameSource
 from signgen.errors import PoseError
+from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard
 from signgen.models.pipeline import SignerPipeline, clip_noise
 from signgen.poses.draw import draw_pose
 from signgen.poses.sequence import PoseSequence, window_frames
+from signgen.rendering.source import ReferenceClip, Source
 from signgen.rendering.strips import to_uint8
 from signgen.warp.bank import SourceBank, source_bank
 from signgen.warp.compose import part_warp, unmoved
@@ -24,29 +23,6 @@ from signgen.warp.references import References
 
 BANKS = 48  # of references, kept at hand
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass(frozen=True)
-class ReferenceClip:
-    """Further frames of the person, of any size: those from `first` on, as many as there are poses."""
-
-    frames: FrameSource
-    poses: PoseSequence
-    first: int = 0
-
-
-@dataclass(frozen=True)
-class Source:
-    """Who is rendered. frame: uint8 (h, w, 3). pose: its keypoints (1 frame), or None where they are not known.
-
-    name: keys the clip's noise, so the same source and seed give the same pixels. references: where else the part warp
-    may take body and hands from; without them, from the source alone.
-    """
-
-    frame: np.ndarray
-    pose: PoseSequence | None
-    name: str
-    references: ReferenceClip | None = None
 
 
 class Renderer:
@@ -165,25 +141,3 @@ class Renderer:
     def _autocast(self) -> torch.autocast:
         dtype = AUTOCAST[self.sampling.precision]
         return torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
-
-
-def share_inside(poses: PoseSequence) -> float:
-    """The share of all points with coordinates that lie within their frame; 1 where there are none."""
-    xy = poses.keypoints[np.isfinite(poses.keypoints[..., 0]), :2]
-    inside = np.all((xy >= 0) & (xy <= (poses.width, poses.height)), axis=-1)
-    return float(inside.mean()) if len(xy) else 1.0
-
-
-def hold_missing(poses: PoseSequence) -> tuple[PoseSequence, list[int]]:
-    """Frames without a person get the pose of the nearest earlier frame that has one (later, at the start).
-
-    Returns the filled sequence and the frames that were filled. Raises PoseError when no frame has a person.
-    """
-    there = poses.has_person
-    if not there.any():
-        raise PoseError("no frame of the poses has a person", expected="keypoints of one signer")
-    if there.all():
-        return poses, []
-    known = np.flatnonzero(there)
-    place = np.maximum(np.searchsorted(known, np.arange(len(poses)), side="right") - 1, 0)
-    return replace(poses, keypoints=poses.keypoints[known[place]]), np.flatnonzero(~there).tolist()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from signgen.metrics.directions import direction_of
-from signgen.metrics.report import number_text
+from signgen.metrics.results import number_text
 
 WIDTH, HEIGHT = 1000, 200
 MOST_BINS = 24

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from signgen.data.video import FrameSource
-from signgen.metrics import image
 from signgen.metrics.definitions import BOX_MARGIN
 from signgen.metrics.directions import worst_rows
-from signgen.metrics.report import MODEL, number_text
+from signgen.metrics.image import pixels as image
+from signgen.metrics.results import MODEL, number_text
 from signgen.poses.parts import part_boxes
 from signgen.reporting.content import metric_for_worst, metrics_content
 from signgen.reporting.page import write_page
 from signgen.reporting.pictures import fitted, png_uri, webp_uri, webps
+from signgen.video.reader import FrameSource
 
 WORST = 10
 PLAYER_SIDE = 512  # px of the longer side; larger frames are shown smaller

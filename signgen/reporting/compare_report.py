@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from signgen.metrics.comparison import Run, interval_text, judgement
-from signgen.metrics.report import is_set
+from signgen.evaluation.compare import Run, interval_text, judgement
+from signgen.metrics.results import is_set
 from signgen.reporting.charts import WIDTH, curves, histograms
 from signgen.reporting.content import summary
 from signgen.reporting.page import write_page

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from signgen.metrics.directions import best_of, direction_of
-from signgen.metrics.report import MODEL, by_reason, is_set, number_text, verdict
+from signgen.metrics.results import MODEL, by_reason, is_set, number_text, verdict
 from signgen.reporting.charts import curves, histograms
 
 TABLE_ROWS = 300  # of single frames or images; the files hold all

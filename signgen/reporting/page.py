@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from signgen import __version__
 from signgen.files import write_text
-from signgen.metrics.report import number_text
+from signgen.metrics.results import number_text
 
 STYLE = "style.css"
 _BESIDE = " 'self' file:"  # opened from a disk, a page has no self

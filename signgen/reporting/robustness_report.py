@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from signgen.metrics.report import number_text
-from signgen.metrics.robustness import spread
+from signgen.evaluation.robustness import spread
+from signgen.metrics.results import number_text
 from signgen.reporting.charts import Chart, curves
 from signgen.reporting.page import write_page
 

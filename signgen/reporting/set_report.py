@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from signgen.metrics.directions import worst_rows
-from signgen.metrics.report import number_text
+from signgen.metrics.results import number_text
 from signgen.reporting.content import metric_for_worst, metrics_content
 from signgen.reporting.page import write_page
 from signgen.reporting.pictures import fitted, webp_uri

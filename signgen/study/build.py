@@ -5,7 +5,7 @@ STUDY/site is all that raters get: which of its files are generated stands in ST
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from json import dumps
@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import StudyError
+from signgen.evaluation.provenance import provenance
 from signgen.files import make_folder, write_json, write_text
+from signgen.progress import SILENT, Progress
 from signgen.reporting.page import STYLE, write_page
-from signgen.reporting.provenance import provenance
 from signgen.study.answers import ANSWERS_FORMAT, KEY_FILE, KEY_FORMAT, VERSION
 from signgen.study.design import BEST, CHECK, REALISM, TRUTH, Amounts, Plan, Trial, plans, sample_targets
 from signgen.study.material import Target, Targets
@@ -56,14 +57,14 @@ def build_study(
     texts: Mapping[str, str],
     out: Path,
     seed: int,
-    watched: Callable[[Iterable[Any], str], Iterable[Any]] = lambda items, what: items,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
-    """Write the study below `out` and return its key. watched: shows progress over the targets."""
+    """Write the study below `out` and return its key."""
     refuse_existing(out)
     targets = [found.targets[index] for index in sample_targets(len(found.targets), amounts, seed)]
     asked = plans(list(runs), amounts, seed)
     folder = MediaFolder(out / SITE / MEDIA, look.image_format, look.size)
-    files = _write_media(targets, _needed(asked, targets, look), folder, seed, watched)
+    files = _write_media(targets, _needed(asked, targets, look), folder, seed, progress)
     seconds = look.seconds or (ceil(folder.longest * 10) / 10 if found.clips else SECONDS)
     design = {
         "seed": seed,
@@ -101,13 +102,13 @@ def _write_media(
     needed: Sequence[tuple[int, str]],
     folder: MediaFolder,
     seed: int,
-    watched: Callable[[Iterable[Any], str], Iterable[Any]],
+    progress: Progress,
 ) -> dict[tuple[int, str], str]:
     """Encode everything needed under random numbers; (target, name) -> file name."""
     numbers = np.random.default_rng([seed, 3]).permutation(len(needed)) + 1
     stems = {which: f"{number:04}" for which, number in zip(needed, numbers.tolist(), strict=True)}
     files: dict[tuple[int, str], str] = {}
-    for index in watched(range(len(targets)), "writing pictures"):
+    for index in progress.track(range(len(targets)), "writing pictures"):
         which = [(name, stems[i, name]) for i, name in needed if i == index]
         if which:
             files |= {(index, name): file for name, file in folder.write(targets[index], which).items()}

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from signgen.data.image_pairs import image_key, images_below, match_images
-from signgen.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, in_natural_order, open_frames, read_image
+from signgen.corpora.person.images import image_key
 from signgen.errors import StudyError
+from signgen.evaluation.match_images import images_below, match_images
 from signgen.study.design import TRUTH
+from signgen.video.reader import IMAGE_SUFFIXES, VIDEO_SUFFIXES, in_natural_order, open_frames, read_image
 
 _CLIPS = VIDEO_SUFFIXES - {".gif"}  # a GIF has other colours than what stands beside it
 _LOSSY = frozenset([".jpg", ".jpeg", ".webp"])

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from signgen.data.video import VideoWriter
-from signgen.data.video_writer import sample_aspect
 from signgen.errors import StudyError
 from signgen.files import atomic_path
-from signgen.metrics.image import size_text
-from signgen.metrics.resize import resize
+from signgen.metrics.image.pixels import size_text
+from signgen.metrics.image.resize import resize
 from signgen.study.design import TRUTH
 from signgen.study.material import Target
+from signgen.video.writer import VideoWriter, sample_aspect
 
 JPEG_QUALITY = 92
 IMAGE_FORMATS: dict[str, dict[str, int]] = {"png": {}, "jpeg": {"quality": JPEG_QUALITY, "subsampling": 0}}

@@ -10,13 +10,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from signgen.config import DiffusionSettings, Recipe
-from signgen.data.batches import Sample
-from signgen.data.dataset import TripleDataset, spread
-from signgen.metrics.frame_scores import score_frame
-from signgen.metrics.scoring import mean_row
+from signgen.metrics.clip.frame_metrics import score_frame
+from signgen.metrics.clip.scorer import mean_row
 from signgen.models.conditions import BRANCHES, Features
 from signgen.models.pipeline import SignerPipeline, evaluating
 from signgen.rendering.strips import save_strips, to_uint8
+from signgen.training.data.batches import Sample
+from signgen.training.data.dataset import TripleDataset, spread
 from signgen.training.stages import Batch, sample_generators, signed_range, unit_range
 
 VALIDATION_FRAMES = 32

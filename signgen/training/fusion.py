@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from signgen.config import FusionLossSettings, Recipe
-from signgen.data.dataset import TripleDataset, spread
-from signgen.metrics.fusion_retrieval import embed_triples, fusion_recalls
 from signgen.models.fusion import FusionModel, source_enhanced_info_nce
 from signgen.models.pipeline import evaluating
+from signgen.training.data.dataset import TripleDataset, spread
+from signgen.training.retrieval import embed_triples, fusion_recalls
 from signgen.training.stages import Batch, unit_range
 
 VALIDATION_TRIPLES = 4096  # to bound the time; `signgen evaluate-fusion` takes all

@@ -15,17 +15,17 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
-from rich.progress import Progress, TaskID
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from signgen.config import StageSettings
-from signgen.data.batches import StepBatches
-from signgen.data.dataset import TripleDataset
 from signgen.errors import Interrupted, ModelError
 from signgen.files import disk_full_is_oserror, make_folder, write_json
 from signgen.interrupts import deferred_interrupt
+from signgen.progress import Bar
+from signgen.training.data.batches import StepBatches
+from signgen.training.data.dataset import TripleDataset
 from signgen.training.logs import RunLog
 from signgen.training.stages import Stage
 
@@ -91,22 +91,20 @@ class Loop:
         decay, power = self.settings.ema, self.settings.ema_power
         return OnePassEMA(self.parameters, decay=decay, use_ema_warmup=True, power=power) if decay else None
 
-    def train(self, progress: Progress, task: TaskID, workers: int = 0) -> None:
+    def train(self, bar: Bar, workers: int = 0) -> None:
         """Train to the end, or to Ctrl-C: then the state is saved and Interrupted raised. The EMA is left in place."""
         self.resume()
         log = RunLog(self.run, self.stage.name, self.at.step) if self.accelerator.is_main_process else None
         try:
             with deferred_interrupt() as interrupt:
-                self._steps(log, progress, task, workers, interrupt)
+                self._steps(log, bar, workers, interrupt)
         finally:
             if log:
                 log.close()
         if self.ema:
             self.ema.copy_to(self.parameters)
 
-    def _steps(
-        self, log: RunLog | None, progress: Progress, task: TaskID, workers: int, interrupt: threading.Event
-    ) -> None:
+    def _steps(self, log: RunLog | None, bar: Bar, workers: int, interrupt: threading.Event) -> None:
         self.trainee.train()
         saved, times = time.monotonic(), []
         batches = iter(self._loader(workers))
@@ -117,10 +115,7 @@ class Loop:
             if self.at.steps is None:
                 times.append(time.monotonic() - began)
                 self._decide_steps(times)
-            rate = 1 / max(time.monotonic() - began, 1e-9)
-            progress.update(
-                task, completed=self.at.step, total=self.at.steps, note=f"loss {logs['loss']:.3f} · {rate:.1f}/s"
-            )
+            bar.update(self.at.step, self.at.steps, f"loss {logs['loss']:.3f}")
             if log and (self.at.step % 10 == 0 or self.at.step == self.at.steps):
                 log.scalars("train", self.at.step, logs)
             if self.at.steps and self._validation_due(self.at.step, self.at.steps):

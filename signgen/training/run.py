@@ -10,53 +10,88 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
-from rich.console import Console
-from rich.markup import escape
 
 from signgen.config import Augmentation, Recipe, StageSettings, load_recipe
-from signgen.data.canvas import Canvas
-from signgen.data.dataset import TripleDataset
-from signgen.data.pairset import PairSet
 from signgen.errors import ModelError, PairSetError, RecipeError
 from signgen.files import disk_full_is_oserror, make_folder, write_json, write_text
+from signgen.models.build import build_fusion, build_pipeline
+from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard, palette_of, save_model
-from signgen.models.components import build_fusion, build_pipeline
 from signgen.models.device import prepare_device
 from signgen.models.fusion import FusionModel
 from signgen.models.pipeline import SignerPipeline
+from signgen.models.quiet import quiet_libraries
+from signgen.pairs.pairset import PairSet
 from signgen.poses.skeletons import COCO_WHOLEBODY_133
+from signgen.progress import SILENT, Notes, Progress
+from signgen.training.data.dataset import TripleDataset
 from signgen.training.diffusion import DiffusionStage
 from signgen.training.fusion import FusionStage
-from signgen.training.logs import progress_bar
+from signgen.training.init_from import Start
 from signgen.training.loop import Loop, Plan, read_progress
 from signgen.training.stages import Stage
-from signgen.training.start import Start
 
 BUDGET_FOR_STEPS = 0.97  # of --max-minutes; the rest is validation and saving
 MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
 @dataclass(frozen=True)
-class TrainOptions:
-    """What the command line adds to a recipe.
+class TrainRequest:
+    """What is trained on what, and where.
 
-    stage: fusion, diffusion, or None for both. init: a model folder whose weights the run starts from.
+    pairs: a pair set. out: the run folder. config: a recipe's shipped name or path, None: nano, or the resumed run's.
+    overrides: `a.b=c`, changes of the recipe. stage: fusion, diffusion, or None for both. resume: go on with the run
+    that is in `out`. max_minutes: fit both stages into this time; the first 20 steps of each decide its number of
+    steps. init: a model folder whose weights the run starts from. device: auto, cpu or cuda. threads: of the CPU.
     """
 
+    pairs: Path
+    out: Path
+    config: str | None = None
+    overrides: tuple[str, ...] = ()
     stage: str | None = None
     resume: bool = False
-    device: str = "auto"
     max_minutes: float | None = None
-    threads: int | None = None
     init: Path | None = None
+    device: str = "auto"
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """model: the model folder, None where only stage 1 was trained; fusion: stage 1's folder, None without it."""
+
+    model: Path | None
+    fusion: Path | None
+    notes: tuple[str, ...]
+
+
+def train(request: TrainRequest, progress: Progress = SILENT) -> TrainResult:
+    """Train stage 1 (fusion), then stage 2 (diffusion), on a pair set; Ctrl-C leaves a state to resume from.
+
+    Under `torchrun` or `accelerate launch` every process calls it; the first one writes, and shows its progress.
+    Raises RecipeError, PairSetError, ModelError or WeightsError for what does not fit, Interrupted at Ctrl-C.
+    """
+    notes = Notes(progress)
+    with quiet_libraries():
+        run = open_run(request, notes)
+        run.note(
+            f"{run.recipe.name}, {len(run.pairs.triples('train'))} training triples,"
+            f" {len(run.pairs.triples('val'))} validation rows, device {run.accelerator.device}",
+            "recipe",
+        )
+        model = run.train()
+    fusion = run.folder / "fusion"
+    return TrainResult(model, fusion if fusion.is_dir() else None, notes.kept)
 
 
 class TrainingRun:
     """One run folder and what is needed to train in it."""
 
-    def __init__(self, pairs: PairSet, recipe: Recipe, folder: Path, options: TrainOptions, console: Console) -> None:
-        self.pairs, self.recipe, self.folder, self.options, self.console = pairs, recipe, folder, options, console
-        device = prepare_device(options.device, options.threads)
+    def __init__(self, pairs: PairSet, recipe: Recipe, request: TrainRequest, notes: Notes | None = None) -> None:
+        self.pairs, self.recipe, self.folder, self.request = pairs, recipe, request.out, request
+        self.notes = notes or Notes()
+        device = prepare_device(request.device, request.threads)
         self.accelerator = Accelerator(
             cpu=device.type == "cpu",
             mixed_precision=MIXED_PRECISION[recipe.training.precision],
@@ -64,7 +99,17 @@ class TrainingRun:
         )
         self.palette = palette_of(recipe)
         self._check_data()
-        self.start = Start(options.init, recipe) if options.init else None
+        self.start = Start(request.init, recipe) if request.init else None
+
+    @property
+    def progress(self) -> Progress:
+        """Where the first process shows how far it is; the others show nothing."""
+        return self.notes.progress if self.accelerator.is_main_process else SILENT
+
+    def note(self, text: str, about: str = "") -> None:
+        """Say something once, by the first process."""
+        if self.accelerator.is_main_process:
+            self.notes.add(text, about)
 
     def _check_data(self) -> None:
         if self.palette.skeleton != (found := self.pairs.poses(self.pairs.clips[0].name).skeleton):
@@ -102,7 +147,7 @@ class TrainingRun:
         """Train the stages that are asked for and not finished; returns the model folder, None if there is none yet."""
         began = time.monotonic()
         write_text(self.folder / "recipe.yaml", self.recipe.to_yaml())
-        wanted = self.options.stage
+        wanted = self.request.stage
         fusion = self._fusion_stage(train=wanted in (None, "fusion")) if self.recipe.fusion.enabled else None
         if wanted == "fusion":
             return None
@@ -149,30 +194,25 @@ class TrainingRun:
         if dataset.part_warps is None or not dataset.augmentation.references:
             return
         clips = [clip.name for clip in self.pairs.clips if clip.train_frames]
-        with progress_bar(self.console, disable=not self.accelerator.is_main_process) as progress:
-            task = progress.add_task("references", total=len(clips), note="")
-            for _ in dataset.part_warps.prepare(clips):
-                progress.advance(task)
+        for _ in self.progress.track(dataset.part_warps.prepare(clips), "references", len(clips)):
+            pass
 
     def _tell_of_cache(self, dataset: TripleDataset) -> None:
         """Say where source banks cannot be kept: every loader process, and every run, then builds its own."""
         warps = dataset.part_warps
-        if warps is not None and not warps.stored.writable and self.accelerator.is_main_process:
-            folder = escape(str(warps.stored.folder))
-            self.console.print(f"[yellow]note[/] {folder} cannot be written: source banks are kept in memory only")
+        if warps is not None and not warps.stored.writable:
+            self.note(f"{warps.stored.folder} cannot be written: source banks are kept in memory only", "note")
 
     def _train_stage(self, stage: Stage, dataset: TripleDataset, spent: float = 0.0) -> int:
         """Run the loop; returns the number of steps. spent: seconds of the stage that are gone already."""
-        main = self.accelerator.is_main_process
         loop = Loop(stage, dataset, self._plan(stage.settings, spent), self.folder, self.accelerator, self.recipe.seed)
-        with progress_bar(self.console, disable=not main) as progress:
-            task = progress.add_task(f"stage {stage.name}", total=loop.at.steps, note="")
-            loop.train(progress, task, self.recipe.training.workers)
+        with self.progress.bar(f"stage {stage.name}", loop.at.steps, keep=True) as bar:
+            loop.train(bar, self.recipe.training.workers)
         self.accelerator.free_memory()
         return loop.at.step
 
     def _plan(self, settings: StageSettings, spent: float) -> Plan:
-        minutes = self.options.max_minutes
+        minutes = self.request.max_minutes
         if minutes is None:
             return Plan(settings.steps)
         stages = (self.recipe.training.fusion, self.recipe.training.diffusion)
@@ -215,34 +255,28 @@ class TrainingRun:
         return folder
 
 
-def open_run(
-    pairs_folder: Path,
-    config: str | None,
-    folder: Path,
-    overrides: tuple[str, ...],
-    options: TrainOptions,
-    console: Console,
-) -> TrainingRun:
-    """Begin a run, or go on with one: a resumed run keeps its own recipe, pair set, --max-minutes and --init."""
+def open_run(request: TrainRequest, notes: Notes | None = None) -> TrainingRun:
+    """Begin a run, or go on with one: a resumed run keeps its own recipe, pair set, max_minutes and init."""
+    folder = request.out
     stored, settings = folder / "recipe.yaml", folder / "settings.json"
-    pairs = PairSet.load(pairs_folder)
-    if stored.exists() and not options.resume and options.stage is None:
+    pairs = PairSet.load(request.pairs)
+    if stored.exists() and not request.resume and request.stage is None:
         raise ModelError(f"{folder}: holds a run already", fix="add --resume to go on with it, or choose another --out")
     if stored.exists():
         recipe = load_recipe(str(stored))
         kept = json.loads(settings.read_text())
         if kept["fingerprint"] != pairs.fingerprint:
-            raise PairSetError(f"{pairs_folder} is not the pair set that {folder} was begun with")
-        if (config or overrides) and load_recipe(config or "nano", overrides) != recipe:
+            raise PairSetError(f"{request.pairs} is not the pair set that {folder} was begun with")
+        asked = request.config or request.overrides
+        if asked and load_recipe(request.config or "nano", request.overrides) != recipe:
             raise ModelError(
                 f"{stored} differs from the recipe asked for",
                 fix="leave --config and --set out, or choose another --out",
             )
         init = Path(kept["init"]) if kept.get("init") else None
-        options = replace(options, max_minutes=kept["max_minutes"], init=init)
-        return TrainingRun(pairs, recipe, folder, options, console)
-    recipe = load_recipe(config or "nano", overrides)
-    run = TrainingRun(pairs, recipe, folder, options, console)
-    begun_from = str(options.init.resolve()) if options.init else None
-    write_json(settings, {"fingerprint": pairs.fingerprint, "max_minutes": options.max_minutes, "init": begun_from})
+        return TrainingRun(pairs, recipe, replace(request, max_minutes=kept["max_minutes"], init=init), notes)
+    recipe = load_recipe(request.config or "nano", request.overrides)
+    run = TrainingRun(pairs, recipe, request, notes)
+    begun_from = str(request.init.resolve()) if request.init else None
+    write_json(settings, {"fingerprint": pairs.fingerprint, "max_minutes": request.max_minutes, "init": begun_from})
     return run

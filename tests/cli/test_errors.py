@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signgen.data.video import write_png
+from signgen.video.reader import write_png
 from tests.line import Command, Line, finish, start
 from tests.tiny import set_options
 from tests.worlds import figure_poses, write_mmpose, write_world
@@ -223,8 +223,8 @@ def test_an_out_that_cannot_be(line, command: Command, tmp_path):
     "words",
     [
         ["evaluate", "gone.mp4", "gone.mp4", "--out"],
-        ["evaluate", "gone/", "gone/", "--protocol", "strict", "--out"],
-        ["evaluate", "--model", "gone", "--pairs", "gone", "--out"],
+        ["evaluate-images", "gone/", "gone/", "--protocol", "strict", "--out"],
+        ["evaluate-model", "gone", "gone", "--out"],
         ["evaluate-fusion", "gone", "gone", "--out"],
         ["evaluate-text", "gone", "gone", "--out"],
         ["robustness", "gone", "gone", "--out"],
@@ -261,7 +261,7 @@ def commands_that_write(line: Line, folder: Path, out: Path) -> list[list[object
         [*whole, "--out", out / "o.mp4"],
         [*whole, "--out", folder / "o.mp4", "--save-frames", out],
         ["evaluate", line.video, line.video, "--out", out],
-        ["evaluate", *model, "--pairs", line.pairs, "--split", "val", *cpu, "--keep", out, "--out", folder / "x"],
+        ["evaluate-model", line.model, line.pairs, "--split", "val", *cpu, "--keep", out, "--out", folder / "x"],
         ["evaluate-fusion", line.model, line.pairs, *cpu, "--out", out],
         ["evaluate-text", text, text, "--out", out],
         ["compare", folder / "report", folder / "other", "--out", out],

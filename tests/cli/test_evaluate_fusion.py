@@ -12,13 +12,14 @@ import torch
 from torch.nn import functional as F
 
 from signgen.config import Augmentation
-from signgen.data.batches import Sample
-from signgen.data.canvas import Canvas
-from signgen.data.dataset import TripleDataset
-from signgen.data.pairset import PairSet
+from signgen.evaluation.fusion import DEFINITIONS
 from signgen.metrics.directions import direction_of
-from signgen.metrics.fusion_retrieval import DEFINITIONS, embed_triples, fusion_recalls
+from signgen.models.canvas import Canvas
 from signgen.models.card import load_model
+from signgen.pairs.pairset import PairSet
+from signgen.training.data.batches import Sample
+from signgen.training.data.dataset import TripleDataset
+from signgen.training.retrieval import embed_triples, fusion_recalls
 from tests.line import Command, Line
 
 

@@ -1,4 +1,4 @@
-"""`signgen evaluate --model --pairs`: the numbers of rendering first and scoring afterwards, from any number of
+"""`signgen evaluate-model MODEL PAIRS`: the numbers of rendering first and scoring afterwards, from any number of
 processes; and baselines of sets."""
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from signgen.cli import model_scoring
-from signgen.cli.processes import shares
-from signgen.data.pair_names import frame_name
-from signgen.data.pairset import PairSet
-from signgen.data.triples import TRIPLE
-from signgen.data.video import read_image, write_png
-from signgen.metrics import video_features
+from signgen.evaluation import model_clips
+from signgen.evaluation.worst import WorstPictures
 from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
-from signgen.metrics.features import FeatureStatistics, frechet_distance
-from signgen.metrics.worst import WorstPictures
+from signgen.metrics.distribution import i3d as video_features
+from signgen.metrics.distribution.frechet import FeatureStatistics, frechet_distance
+from signgen.pairs.pairset import PairSet, frame_name
+from signgen.pairs.triples import TRIPLE
+from signgen.parallel import split_evenly
 from signgen.poses.estimators import ESTIMATORS
-from signgen.rendering.pair_rendering import jobs_of, runs
+from signgen.rendering.pairs import jobs_of, runs
+from signgen.video.reader import read_image, write_png
 from tests.line import Command, Line
 
 
@@ -39,15 +38,15 @@ def numbers(folder: Path) -> dict[str, Any]:
 
 
 def test_one_pass_is_render_and_evaluate(command: Command, line: Line, tmp_path: Path) -> None:
-    rendering = ("--model", line.model, "--seed", 3, "--threads", 1)
+    rendering = ("--seed", 3, "--threads", 1)
     out = command.works(
-        *("evaluate", *rendering, "--pairs", line.pairs, "--split", "val"),
+        *("evaluate-model", line.model, line.pairs, *rendering, "--split", "val"),
         *("--keep", tmp_path / "kept", "--out", tmp_path / "r"),
     )
     result = numbers(tmp_path / "r")
     assert out.startswith("8 val pairs of 2 clips\nThe model does NOT beat copy-source on hands")
     command.works(
-        *("render", line.video, line.poses, *rendering, "--frames", "12:16", "--truth", "none"),
+        *("render", line.video, line.poses, "--model", line.model, *rendering, "--frames", "12:16", "--truth", "none"),
         *("--save-frames", tmp_path / "frames", "--out", tmp_path / "o.mp4"),
     )
     scoring = ("--poses", line.poses, "--pairs", line.pairs, "--frames", "12:16")
@@ -70,7 +69,7 @@ def test_distributions_are_those_of_the_whole_set(
     """Windows of two frames, so that the four of each clip are two; the features are mean colours."""
     monkeypatch.setattr(video_features, "WINDOW", 2)
     monkeypatch.setattr(video_features, "load_i3d", lambda weights: lambda window: window.mean((0, 1, 2)))
-    words = ("evaluate", "--model", line.model, "--pairs", line.pairs, "--split", "val", "--device", "cpu")
+    words = ("evaluate-model", line.model, line.pairs, "--split", "val", "--device", "cpu")
     out = command.works(*words, "--distribution", "--keep", tmp_path / "kept", "--out", tmp_path / "r")
     assert "not computed: fvd_r3d: weights missing" in out
     result = numbers(tmp_path / "r")
@@ -126,19 +125,19 @@ APART = 40
 def reds(monkeypatch: pytest.MonkeyPatch) -> type[Reds]:
     """The estimator `reds`, and processes that see it: one after the other in this one, their results pickled."""
 
-    def in_turn(work: Any, parts: list[Any], total: int, what: str) -> list[Any]:
-        return [pickle.loads(pickle.dumps(work(part, lambda: None))) for part in parts]
+    def in_turn(work: Any, shards: list[Any], total: int, what: str, progress: Any) -> list[Any]:
+        return [pickle.loads(pickle.dumps(work(shard, lambda: None))) for shard in shards]
 
     chosen = type("Reds", (Reds,), {"opened": 0, "closed": 0})
     monkeypatch.setitem(ESTIMATORS, "reds", chosen)
-    monkeypatch.setattr(model_scoring, "in_processes", in_turn)
+    monkeypatch.setattr(model_clips, "in_processes", in_turn)
     return chosen
 
 
 def test_poses_are_estimated_in_one_pass(command: Command, line: Line, tmp_path: Path, reds: type[Reds]) -> None:
     """The errors that the frames kept beside them have; of two clips, those of scoring each alone."""
     reds.tires = 3
-    model = ("evaluate", "--model", line.model, "--pairs", line.pairs, "--split", "val", "--threads", 1)
+    model = ("evaluate-model", line.model, line.pairs, "--split", "val", "--threads", 1)
     whole = (*model, "--estimator", "reds")
     out = command.works(*whole, "--keep", tmp_path / "kept", "--out", tmp_path / "r")
     assert (reds.opened, reds.closed) == (1 + 2 * 3, 1 + 2 * 3)  # one to see that it can be, three for each clip
@@ -179,7 +178,7 @@ def test_a_clip_in_which_nobody_is_seen_is_named(
     frames = [PairSet.load(line.pairs).frames(name).read(12, 16)[..., 0].mean((1, 2)) for name in ("clip0", "clip1")]
     assert frames[0].max() < frames[1].min()
     reds.dark = float(frames[0].max())
-    words = ("evaluate", "--model", line.model, "--pairs", line.pairs, "--split", "val", "--threads", 1)
+    words = ("evaluate-model", line.model, line.pairs, "--split", "val", "--threads", 1)
     out = command.works(*words, "--estimator", "reds", "--out", tmp_path / "r")
     assert "no pose metrics of clip0: the estimator sees no two shoulders in the truth" in out
     assert "dtw_mje is the mean of 1 of 2 clips" in out
@@ -201,11 +200,11 @@ def test_what_was_kept_scores_the_same_under_a_protocol_and_in_two_processes(
         for frame in (0, *range(12, 16)):  # the sources, too
             folder = tmp_path / ("truth" if frame else "sources")
             write_png(folder / f"{frame_name(clip, frame)}.png", pairs.frames(clip.name).read(frame, frame + 1)[0])
-    one = ("--model", line.model, "--pairs", line.pairs, "--split", "val", "--protocol", "strict", "--threads", 1)
-    command.works("evaluate", *one, "--keep", tmp_path / "kept", "--processes", 2, "--out", tmp_path / "r")
-    command.works("evaluate", *one, "--out", tmp_path / "one")
+    one = ("evaluate-model", line.model, line.pairs, "--split", "val", "--protocol", "strict", "--threads", 1)
+    command.works(*one, "--keep", tmp_path / "kept", "--processes", 2, "--out", tmp_path / "r")
+    command.works(*one, "--out", tmp_path / "one")
     assert numbers(tmp_path / "r") == numbers(tmp_path / "one")
-    folders = ("evaluate", tmp_path / "kept", tmp_path / "truth", "--protocol", "strict")
+    folders = ("evaluate-images", tmp_path / "kept", tmp_path / "truth", "--protocol", "strict")
     command.works(*folders, "--source", tmp_path / "sources", "--processes", 2, "--out", tmp_path / "set")
     ours, theirs = numbers(tmp_path / "r"), numbers(tmp_path / "set")
     assert theirs["mean"] == ours["mean"]
@@ -219,24 +218,33 @@ def test_what_was_kept_scores_the_same_under_a_protocol_and_in_two_processes(
 
 
 def test_wrong_input_is_one_line(command: Command, line: Line, tmp_path: Path) -> None:
-    base = ("evaluate", "--out", tmp_path / "x")
-    assert "GENERATED and TRUTH are needed" in command.refuses(*base)
-    assert "--model needs --pairs" in command.refuses(*base, "--model", line.model)
-    whole = (*base, "--model", line.model, "--pairs", line.pairs)
+    whole = ("evaluate-model", line.model, line.pairs, "--out", tmp_path / "x")
+    assert "Missing argument 'PAIRS'" in command.refuses("evaluate-model", line.model, "--out", tmp_path / "x")
     assert "no test triples; choose --split val or train" in command.refuses(*whole)
-    assert "GENERATED does not go with --model" in command.refuses(*whole, line.video, line.video)
     assert "did you mean" in command.refuses(*whole, "--split", "val", "--estimator", "mediapip")
     assert "no such file" in command.refuses(*whole, "--split", "val", "--onnx", tmp_path / "m.onnx")
     strict = command.refuses(*whole, "--split", "val", "--protocol", "strict", "--estimator", "mediapipe")
     assert "--estimator does not go with --protocol" in strict
-    given = command.refuses(*whole, "--split", "val", "--generated-poses", line.poses)
-    assert "--generated-poses does not go with --model" in given
-    assert "--frames does not go with --model" in command.refuses(*whole, "--frames", "0:2")
-    assert "--split needs --model" in command.refuses(*base, line.video, line.video, "--split", "val")
-    assert "--processes needs" in command.refuses(*base, line.video, line.video, "--processes", 2)
+    assert "--size needs --protocol" in command.refuses(*whole, "--split", "val", "--size", "176x256")
     gfla = command.refuses(*whole, "--split", "val", "--protocol", "gfla", "--processes", 2)
     assert "takes and does not resize" in gfla
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "now"),
+    [
+        (["--model", "m", "--pairs", "p", "--split", "val"], "evaluate-model MODEL PAIRS"),
+        (["a", "b", "--steps", "2"], "evaluate-model MODEL PAIRS"),
+        (["a", "b", "--protocol", "strict"], "evaluate-images GENERATED TRUTH --protocol NAME"),
+        (["a", "b", "--pair-list", "x.csv"], "evaluate-images GENERATED TRUTH --protocol NAME"),
+    ],
+)
+def test_what_evaluate_was_asked_before_names_the_new_command(command: Command, options: list[str], now: str) -> None:
+    assert command.refuses("evaluate", *options, "--out", "r") == (
+        f"signgen: error: signgen evaluate has no {next(o for o in options if o.startswith('--'))} any more; "
+        f"use signgen {now}\n"
+    )
 
 
 def test_jobs_hold_every_triple_once() -> None:
@@ -250,11 +258,11 @@ def test_jobs_hold_every_triple_once() -> None:
         assert [frame for part in runs(job.targets) for frame in part] == list(job.targets)
 
 
-def test_shares_are_even_and_whole() -> None:
-    parts = shares([9, 1, 1, 8, 2, 1], 2)
+def test_shards_are_even_and_whole() -> None:
+    parts = split_evenly([9, 1, 1, 8, 2, 1], 2)
     assert sorted(place for part in parts for place in part) == [0, 1, 2, 3, 4, 5]
     assert sorted(sum([9, 1, 1, 8, 2, 1][p] for p in part) for part in parts) == [11, 11]
-    assert shares([3], 4) == [[0]]
+    assert split_evenly([3], 4) == [[0]]
 
 
 def test_the_worst_pictures_are_those_of_the_worst_rows() -> None:

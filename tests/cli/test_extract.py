@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signgen.data.video import open_frames, write_png
 from signgen.poses import read_poses
 from signgen.poses.estimators import ESTIMATORS
+from signgen.video.reader import open_frames, write_png
 from tests.line import Command
 from tests.poses.estimating import Brightest, dots, spot, write_model
 from tests.worlds import write_world

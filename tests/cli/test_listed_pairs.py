@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signgen.data.pairset import PairSet
-from signgen.data.video import read_image
+from signgen.pairs.pairset import PairSet
+from signgen.video.reader import read_image
 from tests.data.person_corpora import MAN, TRAIN, image, write_csv, write_deepfashion
 from tests.line import Command
 from tests.tiny import set_options
@@ -62,20 +62,20 @@ def evaluated_in_one_pass(world: Path, command: Command, monkeypatch: pytest.Mon
     read, poses = list[str](), PairSet.poses
     monkeypatch.setattr(PairSet, "poses", lambda pairs, clip: read.append(clip) or poses(pairs, clip))
     triples = PairSet.load(world / "pairs").triples("test")
-    model = ("--model", world / "run" / "model", "--pairs", world / "pairs", "--split", "test", "--threads", 1)
+    model = (world / "run" / "model", world / "pairs", "--split", "test", "--threads", 1)
     scoring = ("--protocol", "cfld")
-    command.works("evaluate", *model, *scoring, "--keep", world / "kept", "--out", world / "r")
+    command.works("evaluate-model", *model, *scoring, "--keep", world / "kept", "--out", world / "r")
     assert len(np.unique(triples[["clip", "source"]])) == 2
     assert read.count(PairSet.load(world / "pairs").clips[triples["clip"][0]].name) == 1
     ours = json.loads((world / "r" / "metrics.json").read_text())
     folders = (world / "kept", world / "set" / "img", "--pair-list", world / "set" / "test_pairs.json")
-    command.works("evaluate", *folders, *scoring, "--out", world / "set-r")
+    command.works("evaluate-images", *folders, *scoring, "--out", world / "set-r")
     theirs = json.loads((world / "set-r" / "metrics.json").read_text())
     assert ours["mean"] == theirs["mean"]
     assert ours["baselines"] == theirs["baselines"]
     assert list(ours["baselines"]) == ["copy-source"]
     assert "no training clip of the person" in ours["not_computed"]["nearest-pose"]
-    refused = command.refuses("evaluate", *model, "--estimator", "mediapipe", "--out", world / "r")
+    refused = command.refuses("evaluate-model", *model, "--estimator", "mediapipe", "--out", world / "r")
     assert "a list of pairs has single images: no clip whose shoulder width is the unit" in refused
 
 

@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from signgen.data.video import VideoWriter, image_files, open_frames, read_image
 from signgen.poses import PoseSequence, read_poses
 from signgen.poses.clean import clean
 from signgen.poses.draw import PALETTES, draw_pose
 from signgen.poses.retarget import retarget, scales
 from signgen.poses.writers import write_poses
+from signgen.video.reader import image_files, open_frames, read_image
+from signgen.video.writer import VideoWriter
 from tests.line import Called, Command, Line, finish, start
 from tests.tiny import set_options
 from tests.worlds import figure_frames, figure_poses, write_mmpose

@@ -1,4 +1,4 @@
-"""`signgen evaluate --protocol`: files written, real networks found or named, one line for every wrong input."""
+"""`signgen evaluate-images --protocol`: files written, real networks found or named, one line for every wrong input."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from signgen.data.video import VideoWriter, write_png
-from signgen.metrics.inception import WEIGHTS
-from signgen.metrics.lpips import TRUNKS, build_network
+from signgen.metrics.distribution.inception import WEIGHTS
+from signgen.metrics.image.lpips import TRUNKS, build_network
+from signgen.video.reader import write_png
+from signgen.video.writer import VideoWriter
 from tests.line import Command
 
 SIDE, BACK = "337203_2side", "337203_3back"
@@ -39,7 +40,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
 def test_a_set_of_images_is_scored_and_what_is_missing_is_named(
     command: Command, folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    out = command.works("evaluate", *folders, "--protocol", "strict", "--out", tmp_path / "report")
+    out = command.works("evaluate-images", *folders, "--protocol", "strict", "--out", tmp_path / "report")
     assert "2 pairs by the rule nted-pidm: SOURCE_2_TARGET_vis.png" in out
     assert "not computed: lpips_vgg: weights missing: vgg16-397923af.pth" in out
     result = json.loads((tmp_path / "report" / "metrics.json").read_text())
@@ -65,7 +66,7 @@ def test_with_weights_everything_is_computed(command: Command, folders: tuple[Pa
     torch.save({f"features.{n.split('.', 2)[2]}": v for n, v in trunk.items()}, weights / TRUNKS["alex"].file)
     inception = inception_v3(weights=None, init_weights=False, transform_input=False)
     torch.save(inception.state_dict(), weights / WEIGHTS["torchvision"].file)
-    command.works("evaluate", *folders, "--protocol", "fpdm", "--weights", weights, "--out", tmp_path / "report")
+    command.works("evaluate-images", *folders, "--protocol", "fpdm", "--weights", weights, "--out", tmp_path / "report")
     result = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert result["not_computed"] == {}
     assert result["mean"]["lpips"] > 0
@@ -80,12 +81,12 @@ def test_videos_are_scored_frame_by_frame(command: Command, folders: tuple[Path,
             for seed in seeds:
                 writer.write(picture(seed))
     a, b, short = (tmp_path / f"{name}.mp4" for name in ("a", "b", "short"))
-    command.works("evaluate", a, b, "--protocol", "cfld", "--out", tmp_path / "report")
+    command.works("evaluate-images", a, b, "--protocol", "cfld", "--out", tmp_path / "report")
     rows = json.loads((tmp_path / "report" / "metrics.json").read_text())["per_frame"]
     assert [row["psnr"] > 30 for row in rows] == [True, True, False]
     assert rows[2]["truth"].endswith("b.mp4#2")
     assert 'id="curve-psnr"' in (tmp_path / "report" / "report.html").read_text()
-    assert "has 3 frames" in command.refuses("evaluate", a, short, "--protocol", "cfld", "--out", tmp_path / "x")
+    assert "has 3 frames" in command.refuses("evaluate-images", a, short, "--protocol", "cfld", "--out", tmp_path / "x")
 
 
 def test_strict_says_that_a_generated_video_is_lossy(
@@ -99,26 +100,28 @@ def test_strict_says_that_a_generated_video_is_lossy(
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(seed), format="rgb24")))
         container.mux(stream.encode(None))
     strict = ("--protocol", "strict", "--out", tmp_path / "r")
-    out = command.works("evaluate", generated, lossless, *strict)
+    out = command.works("evaluate-images", generated, lossless, *strict)
     said = f"{generated} is a lossy video (h264), and --protocol strict asks for PNG"
     assert f"note: {said}: how far that alone moves SSIM and PSNR is not known" in out
     result = json.loads((tmp_path / "r" / "metrics.json").read_text())
     assert said in " ".join(result["notes"])
     assert "a lossy video between model and score, NOT the PNG" in result["protocol"]
     assert "nothing lossy" not in out + result["protocol"]
-    clean = command.works("evaluate", lossless, generated, *strict)
+    clean = command.works("evaluate-images", lossless, generated, *strict)
     assert "nothing lossy between model and score" in clean
     assert "lossy video" not in clean
-    assert "lossy video" not in command.works("evaluate", generated, lossless, "--protocol", "cfld", *strict[2:])
+    assert "lossy video" not in command.works("evaluate-images", generated, lossless, "--protocol", "cfld", *strict[2:])
     for number in range(2):
         write_png(tmp_path / "frames" / f"{number}.png", picture(number))
         (tmp_path / "frames" / f"{number}.png").rename(tmp_path / "frames" / f"{number}.jpg")
-    assert "0.jpg and 1 more: a lossy file" in command.refuses("evaluate", tmp_path / "frames", lossless, *strict)
+    assert "0.jpg and 1 more: a lossy file" in command.refuses(
+        "evaluate-images", tmp_path / "frames", lossless, *strict
+    )
 
 
 def test_a_clip_is_not_read_again_for_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Frame 0 of a video is the source of all its frames: reading it for each would seek back and forth."""
-    from signgen.cli.protocol_scoring import ImageSetRequest, Picture, score_image_set
+    from signgen.evaluation.images import ImagesRequest, Picture, evaluate_images
 
     for name in ("a", "b"):
         with VideoWriter(tmp_path / f"{name}.mp4", 176, 256, 25) as writer:
@@ -132,18 +135,18 @@ def test_a_clip_is_not_read_again_for_its_source(tmp_path: Path, monkeypatch: py
         return original(self)
 
     monkeypatch.setattr(Picture, "read", counted)
-    score_image_set(ImageSetRequest(tmp_path / "a.mp4", tmp_path / "b.mp4", "cfld"))
+    evaluate_images(ImagesRequest(tmp_path / "a.mp4", tmp_path / "b.mp4", "cfld"))
     assert read.count(Picture(tmp_path / "b.mp4", 0)) == 2  # as a truth, and as the source of all
     assert len(read) == 13
 
 
 def test_wrong_input_is_one_line(command: Command, folders: tuple[Path, Path], tmp_path: Path) -> None:
     generated, truth = folders
-    base = ("evaluate", generated, truth, "--out", tmp_path / "x")
+    base = ("evaluate-images", generated, truth, "--out", tmp_path / "x")
     assert "did you mean strict" in command.refuses(*base, "--protocol", "stric")
-    assert "--size needs --protocol" in command.refuses(*base, "--size", "176x256")
-    assert "--frames does not go with --protocol" in command.refuses(*base, "--protocol", "fpdm", "--frames", "0:1")
-    assert "not WIDTHxHEIGHT" in command.refuses(*base, "--protocol", "fpdm", "--size", "large")
+    assert "Missing option '--protocol'" in command.refuses(*base, "--size", "176x256")
+    assert "No such option: --frames" in command.refuses(*base, "--protocol", "fpdm", "--frames", "0:1")
+    assert "expected WIDTHxHEIGHT" in command.refuses(*base, "--protocol", "fpdm", "--size", "large")
     assert "takes and does not resize" in command.refuses(*base, "--protocol", "gfla")
     write_png(truth / "another.png", picture(9))
     assert "another.png: no generated image" in command.refuses(*base, "--protocol", "fpdm")

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signgen.data.pairset import PairSet
-from signgen.data.video import image_files, open_frames
+from signgen.pairs.pairset import PairSet
 from signgen.poses.sequence import PoseSequence
+from signgen.video.reader import image_files, open_frames
 from tests.line import Command, Line, finish, start
 from tests.worlds import figure_poses, write_mmpose
 

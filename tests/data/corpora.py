@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from signgen.data.video import VideoWriter, write_png
+from signgen.video.reader import write_png
+from signgen.video.writer import VideoWriter
 
 
 def person(frame: int, points: int = 133) -> np.ndarray:

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signgen.cli.build_pairs import build_pairs
-from signgen.data import bank_cache
-from signgen.data.bank_cache import BankCache
-from signgen.data.canvas_frames import CanvasFrames
-from signgen.data.pairset import PairSet
-from signgen.data.part_warps import PartWarps
+from signgen.pairs.build import BuildPairsRequest, build_pairs
+from signgen.pairs.pairset import PairSet
+from signgen.training.data import caches as bank_cache
+from signgen.training.data.caches import BankCache
+from signgen.training.data.frames import CanvasFrames
+from signgen.training.data.part_warps import PartWarps
 from signgen.warp import bank_file
 from signgen.warp.anatomy import SIDES
 from signgen.warp.bank import SourceBank, source_bank
@@ -173,7 +173,7 @@ def test_a_disk_that_fills_up_is_told_once(cache, built, monkeypatch, caplog):
 
 
 def test_training_data_use_it(tmp_path, monkeypatch, built):
-    build_pairs(write_world(tmp_path / "videos"), out=tmp_path / "pairs", holdout_tail=0.25, count=6)
+    build_pairs(BuildPairsRequest(write_world(tmp_path / "videos"), tmp_path / "pairs", holdout_tail=0.25, count=6))
     pairs = PairSet.load(tmp_path / "pairs")
     name = pairs.clips[0].name
     warps = [PartWarps(CanvasFrames(pairs, CANVAS))(name, 0, target) for target in (1, 1, 2)]

@@ -16,11 +16,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from signgen.cli.build_pairs import build_pairs
-from signgen.data.pairset import PairSet
-from signgen.data.video import write_png
 from signgen.errors import PairSetError, SigngenError
+from signgen.pairs.build import build_pairs
+from signgen.pairs.pairset import PairSet
 from signgen.poses import PoseSequence
+from signgen.video.reader import write_png
 from tests.data.corpora import person, write_mmpose, write_phoenix, write_slrt, write_video
 
 JUNE = "25June_2010_Friday_tagesschau-3880"
@@ -205,8 +205,8 @@ class TestPairing:
         assert [clip.name for clip in PairSet.load(tmp_path / "p").clips] == ["b"]
 
     def test_frame_folder_npz_and_pickle_of_many_clips(self, videos: Path, tmp_path: Path) -> None:
-        from signgen.data.video import write_png
         from signgen.poses import read_poses
+        from signgen.video.reader import write_png
 
         for number in range(6):
             write_png(videos / "c" / f"{number}.png", np.zeros((48, 64, 3), np.uint8))
@@ -368,7 +368,7 @@ class TestPairSet:
         self, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """When a clip's keypoints are written, those of the one before are gone."""
-        from signgen.data.pairset_writer import PairSetWriter
+        from signgen.pairs.writer import PairSetWriter
 
         alive: list[weakref.ref] = []
         add = PairSetWriter.add
@@ -389,7 +389,7 @@ class TestPairSet:
     def test_a_failure_half_way_leaves_the_old_set(
         self, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from signgen.data import pairset_writer
+        from signgen.pairs import writer as pairset_writer
 
         run(videos, "--out", tmp_path / "p")
         before = contents(tmp_path)

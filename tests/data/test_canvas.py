@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from signgen.data.canvas import Canvas
+from signgen.models.canvas import Canvas
 from signgen.poses.sequence import PoseSequence
 
 

@@ -14,9 +14,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from signgen.data.pairset import PairSet
-from signgen.data.phoenix import PUBLISHED
-from signgen.data.verify import verify_phoenix
+from signgen.corpora.phoenix.layout import PUBLISHED
+from signgen.corpora.phoenix.verify import verify_phoenix
+from signgen.pairs.pairset import PairSet
 from tests.conftest import ROOT
 
 NAME = re.compile(r"\d\d[A-Z][a-z]+_20\d\d_[A-Z][a-z]+day_(heute|tagesschau)-\d{4}")

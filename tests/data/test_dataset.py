@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from signgen.cli.build_pairs import build_pairs
 from signgen.config import Augmentation
-from signgen.data.augment import mirror_points
-from signgen.data.batches import Sample
-from signgen.data.canvas import Canvas
-from signgen.data.dataset import TripleDataset
-from signgen.data.pairset import PairSet
-from signgen.data.synthetic import Identity
-from signgen.data.synthetic.face import landmarks
+from signgen.models.canvas import Canvas
+from signgen.pairs.build import BuildPairsRequest, build_pairs
+from signgen.pairs.pairset import PairSet
 from signgen.poses.draw import draw_pose
 from signgen.poses.palettes import SIGNGEN_133
 from signgen.poses.skeletons import COCO_WHOLEBODY_133, SKELETONS
+from signgen.synthetic import Identity
+from signgen.synthetic.face import landmarks
+from signgen.training.data.augment import mirror_points
+from signgen.training.data.batches import Sample
+from signgen.training.data.dataset import TripleDataset
 from tests.worlds import write_world
 
 CANVAS = Canvas(64, 64)
@@ -25,7 +25,7 @@ CANVAS = Canvas(64, 64)
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory) -> PairSet:
     root = tmp_path_factory.mktemp("world")
-    build_pairs(write_world(root / "videos"), out=root / "pairs", holdout_tail=0.25)
+    build_pairs(BuildPairsRequest(write_world(root / "videos"), root / "pairs", holdout_tail=0.25))
     return PairSet.load(root / "pairs")
 
 

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from signgen.cli.build_pairs import build_pairs
 from signgen.config import Augmentation
-from signgen.data import canvas_frames
-from signgen.data.array_cache import ArrayCache
-from signgen.data.batches import LANES, TOGETHER, Sample, StepBatches, in_lanes
-from signgen.data.canvas import Canvas
-from signgen.data.canvas_frames import CanvasFrames
-from signgen.data.dataset import TripleDataset
-from signgen.data.pairset import PairSet
-from signgen.data.video import FrameSource
 from signgen.errors import PairSetError, VideoError
+from signgen.models.canvas import Canvas
+from signgen.pairs.build import BuildPairsRequest, build_pairs
+from signgen.pairs.pairset import PairSet
 from signgen.poses.palettes import SIGNGEN_133
+from signgen.training.data import frames as canvas_frames
+from signgen.training.data.batches import LANES, TOGETHER, Sample, StepBatches, in_lanes
+from signgen.training.data.caches import ArrayCache
+from signgen.training.data.dataset import TripleDataset
+from signgen.training.data.frames import CanvasFrames
+from signgen.video.reader import FrameSource
 from tests.worlds import write_world
 
 CANVAS = Canvas(32, 32)
@@ -28,7 +28,7 @@ CANVAS = Canvas(32, 32)
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory) -> PairSet:
     root = tmp_path_factory.mktemp("world")
-    build_pairs(write_world(root / "videos"), out=root / "pairs", holdout_tail=0.25, count=6, store=True)
+    build_pairs(BuildPairsRequest(write_world(root / "videos"), root / "pairs", holdout_tail=0.25, count=6, store=True))
     return PairSet.load(root / "pairs")
 
 
@@ -178,7 +178,11 @@ def test_an_incomplete_or_foreign_store_is_named(stored, tmp_path):
     (tmp_path / "store").rmdir()
     for clips, named in (None, "other frames"), ([stored.clips[0].name], "other data"):
         other = tmp_path / named
-        build_pairs(Path(stored.meta["root"]), out=other, clips=clips, holdout_tail=0.25, count=3, store=True)
+        build_pairs(
+            BuildPairsRequest(
+                Path(stored.meta["root"]), other, clips=clips or (), holdout_tail=0.25, count=3, store=True
+            )
+        )
         (tmp_path / "store").symlink_to(other / "store")
         with pytest.raises(PairSetError, match=named):
             PairSet.load(tmp_path)
@@ -187,8 +191,8 @@ def test_an_incomplete_or_foreign_store_is_named(stored, tmp_path):
 
 def test_building_again_without_a_store_removes_the_old_one(stored, tmp_path):
     root, out = Path(stored.meta["root"]), tmp_path / "pairs"
-    build_pairs(root, out=out, holdout_tail=0.25, count=5, store=True)
+    build_pairs(BuildPairsRequest(root, out, holdout_tail=0.25, count=5, store=True))
     assert (out / "store" / "index.parquet").is_file()
-    build_pairs(root, out=out, holdout_tail=0.25, count=9)
+    build_pairs(BuildPairsRequest(root, out, holdout_tail=0.25, count=9))
     assert not (out / "store").exists()
     assert isinstance(PairSet.load(out).training_frames(stored.clips[0].name), FrameSource)

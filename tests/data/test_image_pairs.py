@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from signgen.data.image_pairs import image_key, match_images
+from signgen.corpora.person.images import image_key
 from signgen.errors import PairSetError
+from signgen.evaluation.match_images import match_images
 
 SIDE = "WOMEN/Blouses_Shirts/id_00003372/03_2_side.jpg"
 BACK = "WOMEN/Blouses_Shirts/id_00003372/03_3_back.jpg"

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signgen.data import person_images
-from signgen.data.canvas import Canvas
-from signgen.data.dataset import Sample, TripleDataset
-from signgen.data.pair_lists import read_pair_list, split_of
-from signgen.data.pairset import PairSet
-from signgen.data.person_images import DEEPFASHION, MARKET, look_through, recognise
-from signgen.data.video import read_image
+from signgen.corpora.person import images as person_images
+from signgen.corpora.person.images import DEEPFASHION, MARKET, look_through, recognise
+from signgen.corpora.person.pair_lists import read_pair_list, split_of
 from signgen.errors import PairSetError
+from signgen.models.canvas import Canvas
+from signgen.pairs.pairset import PairSet
 from signgen.poses.draw import PALETTES, draw_pose
+from signgen.training.data.dataset import Sample, TripleDataset
+from signgen.video.reader import read_image
 from tests.data.person_corpora import (
     MAN,
     MARKET_NAMES,

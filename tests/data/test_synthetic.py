@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from signgen.data.synthetic import Identity, Motion, Observation, SyntheticClip, Take, render_clip, render_takes
-from signgen.data.synthetic.lexicon import HAND_CHANNELS, HANDSHAPES, REST_HAND, lexicon
-from signgen.data.synthetic.materials import background
-from signgen.data.synthetic.motion import CHANNELS, FACE, HEAD
-from signgen.data.synthetic.skeleton import pose, reach
 from signgen.poses.skeletons import COCO_WHOLEBODY_133 as LAYOUT
+from signgen.synthetic import Identity, Motion, Observation, SyntheticClip, Take, render_clip, render_takes
+from signgen.synthetic.lexicon import HAND_CHANNELS, HANDSHAPES, REST_HAND, lexicon
+from signgen.synthetic.materials import background
+from signgen.synthetic.motion import CHANNELS, FACE, HEAD
+from signgen.synthetic.skeleton import pose, reach
 
 FINGERTIPS = [first + tip for first in (91, 112) for tip in (4, 8, 12, 16, 20)]
 EYES, INNER_MOUTH, NOSE = range(59, 71), range(83, 91), 0

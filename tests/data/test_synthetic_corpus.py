@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signgen.data.pairset import PairSet
-from signgen.data.synthetic import (
+from signgen.errors import PairSetError
+from signgen.pairs.pairset import PairSet
+from signgen.poses import identify, read_poses
+from signgen.synthetic import (
     Observation,
     SyntheticClip,
     frame_folders,
@@ -25,9 +27,7 @@ from signgen.data.synthetic import (
     write_phoenix,
     write_videos,
 )
-from signgen.data.video import open_frames
-from signgen.errors import PairSetError
-from signgen.poses import identify, read_poses
+from signgen.video.reader import open_frames
 from tests.conftest import ROOT
 from tests.line import Command, start
 

@@ -7,16 +7,16 @@ import pickle
 import numpy as np
 import pytest
 
-from signgen.cli.build_pairs import build_pairs
 from signgen.config import Augmentation
-from signgen.data.batches import Sample
-from signgen.data.canvas import Canvas
-from signgen.data.canvas_frames import CanvasFrames
-from signgen.data.dataset import TripleDataset
-from signgen.data.pairset import PairSet
-from signgen.data.part_warps import APART, REFERENCES, PartWarps
 from signgen.errors import RecipeError
+from signgen.models.canvas import Canvas
+from signgen.pairs.build import BuildPairsRequest, build_pairs
+from signgen.pairs.pairset import PairSet
 from signgen.poses.palettes import SIGNGEN_133
+from signgen.training.data.batches import Sample
+from signgen.training.data.dataset import TripleDataset
+from signgen.training.data.frames import CanvasFrames
+from signgen.training.data.part_warps import APART, REFERENCES, PartWarps
 from tests.tiny import tiny_recipe
 from tests.worlds import write_world
 
@@ -27,7 +27,7 @@ CLIP = "clip0"
 @pytest.fixture
 def pairs(tmp_path) -> PairSet:
     """Clips of 16 frames, of which 12 are trained."""
-    build_pairs(write_world(tmp_path / "videos"), out=tmp_path / "pairs", holdout_tail=0.25)
+    build_pairs(BuildPairsRequest(write_world(tmp_path / "videos"), tmp_path / "pairs", holdout_tail=0.25))
     return PairSet.load(tmp_path / "pairs")
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signgen.data import triples
-from signgen.data.triples import Span, bound_sources, count_pairs, holdout_start, sample_pairs
+from signgen.pairs import triples
+from signgen.pairs.triples import Span, bound_sources, count_pairs, holdout_start, sample_pairs
 
 frame_sets = st.lists(
     st.sets(st.integers(0, 40), max_size=25).map(lambda s: np.array(sorted(s), np.int64)), min_size=1, max_size=5

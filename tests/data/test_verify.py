@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signgen.data.pairset import PairSet
-from signgen.data.phoenix import FRAMES, PUBLISHED, find_root
-from signgen.data.verify import Report, phoenix, verify_phoenix
-from signgen.data.verify.report import CLIP_KINDS
-from signgen.data.video import write_png
+from signgen.corpora.findings import CLIP_KINDS, Report
+from signgen.corpora.phoenix import verify as phoenix
+from signgen.corpora.phoenix.layout import FRAMES, PUBLISHED, find_root
+from signgen.corpora.phoenix.verify import verify_phoenix
 from signgen.errors import PairSetError
+from signgen.pairs.pairset import PairSet
+from signgen.video.reader import write_png
 from tests.data.corpora import person, write_phoenix, write_slrt
 from tests.line import Command
 
@@ -129,7 +130,7 @@ def in_two_splits(corpus: Path) -> None:
 def whole(monkeypatch: pytest.MonkeyPatch, **other: tuple[int, int]) -> None:
     """The small corpus has as much as was published, but for `other`: split -> (clips, frames)."""
     published = {split: (len(names), FRAMES_EACH * len(names)) for split, names in CLIPS.items()}
-    monkeypatch.setattr("signgen.data.verify.phoenix.PUBLISHED", {**published, **other})
+    monkeypatch.setattr("signgen.corpora.phoenix.verify.PUBLISHED", {**published, **other})
 
 
 def test_the_published_counts() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signgen.data import person_images
-from signgen.data.verify import Report, verify
-from signgen.data.verify.report import PAIR_KINDS
+from signgen.corpora.findings import PAIR_KINDS, Report
+from signgen.corpora.person import images as person_images
+from signgen.corpora.verify import verify
 from tests.data.person_corpora import (
     MAN,
     MARKET_NAMES,

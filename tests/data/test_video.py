@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 import pytest
 
-from signgen.data import video
-from signgen.data.video import VideoWriter, open_frames, read_image, write_png
-from signgen.data.video_writer import exact_rate, sample_aspect
 from signgen.errors import VideoError
+from signgen.video import reader as video
+from signgen.video.reader import open_frames, read_image, write_png
+from signgen.video.writer import VideoWriter, exact_rate, sample_aspect
 
 
 def ramp(frames: int, width: int, height: int) -> np.ndarray:
@@ -358,7 +358,7 @@ class TestWriting:
         code = f"""
 import errno, resource, signal, numpy as np
 from pathlib import Path
-from signgen.data.video import VideoWriter
+from signgen.video.reader import VideoWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 noise = np.random.default_rng(0).integers(0, 255, (60, 128, 128, 3), dtype=np.uint8)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signgen.data.pairset import ClipRecord, PairSet
-from signgen.data.pairset_writer import PairSetWriter, footage
-from signgen.data.triples import TRIPLE
-from signgen.data.video import FrameSource, open_frames, write_png
 from signgen.errors import PairSetError
-from signgen.metrics.baselines import NearestPose, nearest_pose, training_frames
+from signgen.evaluation.baselines import NearestPose, nearest_pose, training_frames
+from signgen.pairs.pairset import ClipRecord, PairSet
+from signgen.pairs.triples import TRIPLE
+from signgen.pairs.writer import PairSetWriter, footage
 from signgen.poses import PoseSequence
+from signgen.video.reader import FrameSource, open_frames, write_png
 
 SIZE = (48, 40)
 
@@ -116,7 +116,7 @@ def test_clips_are_opened_when_needed_and_frames_read_once(pairs: PairSet) -> No
 
 
 def test_many_poses_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("signgen.metrics.baselines._AT_ONCE", 3)
+    monkeypatch.setattr("signgen.evaluation.baselines._AT_ONCE", 3)
     xs = list(np.random.default_rng(0).permutation(20) * 2.0)
     baseline = NearestPose(posed(xs), [("a", i) for i in range(20)], never_opened)
     assert [baseline.nearest(posed([x])[0]) for x in xs] == list(range(20))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from signgen.metrics.comparison import compare, load_runs, run_names
+from signgen.evaluation.compare import compare, load_runs, run_names
 from tests.line import Command
 
 TEXTS = {"ssim": "S.", "psnr": "P.", "hand_sharpness": "H.", "flicker_truth": "T."}

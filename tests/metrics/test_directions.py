@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from signgen.metrics.definitions import DEFINITIONS
 from signgen.metrics.directions import best_of, direction_of, worst_rows
-from signgen.metrics.protocols import PROTOCOLS
+from signgen.metrics.image_set.protocols import PROTOCOLS
 
 
 def test_every_metric_that_is_defined_has_a_direction() -> None:

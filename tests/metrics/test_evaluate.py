@@ -14,9 +14,9 @@ import typer
 
 from signgen.cli.common import run
 from signgen.cli.evaluate import evaluate
-from signgen.data.video import open_frames, write_png
 from signgen.metrics.definitions import DISTRIBUTION_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.poses import PoseSequence
+from signgen.video.reader import open_frames, write_png
 
 FRAMES, HEIGHT, WIDTH = 5, 64, 72
 

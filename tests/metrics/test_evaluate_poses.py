@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signgen.data.video import write_png
 from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
 from signgen.poses import PoseSequence
 from signgen.poses.estimators import ESTIMATORS
+from signgen.video.reader import write_png
 from tests.line import Command
 from tests.poses.estimating import dots, write_model
 

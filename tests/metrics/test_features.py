@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from signgen.errors import SigngenError
-from signgen.metrics import features as module
-from signgen.metrics.features import FeatureFile, FeatureStatistics, frechet_distance, kernel_distance
+from signgen.metrics.distribution import frechet as module
+from signgen.metrics.distribution.frechet import FeatureFile, FeatureStatistics, frechet_distance, kernel_distance
 
 
 def gathered(features: np.ndarray) -> FeatureStatistics:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from signgen.metrics.frame_pair import FramePair, TruthFrame
-from signgen.metrics.frame_scores import MultiScale, Perceptual, crop
-from signgen.metrics.lpips import Lpips, build_network
+from signgen.metrics.clip.frame_metrics import MultiScale, Perceptual, crop
+from signgen.metrics.clip.frame_pair import FramePair, TruthFrame
+from signgen.metrics.image.lpips import Lpips, build_network
 from tests.metrics.test_scoring import LEFT, RIGHT, around, keypoints, scored, still_clip
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from signgen.data.video import open_frames, read_image
 from signgen.errors import VideoError
-from signgen.metrics import image
+from signgen.metrics.image import pixels as image
+from signgen.video.reader import open_frames, read_image
 
 PANEL = 210
 

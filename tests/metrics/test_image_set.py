@@ -13,12 +13,12 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from signgen.errors import SigngenError, VideoError
-from signgen.metrics.features import FeatureFile, FeatureStatistics, frechet_distance, kernel_distance
-from signgen.metrics.image_set import ImageSetScorer, Networks
-from signgen.metrics.lpips import Lpips, build_network
-from signgen.metrics.protocols import PROTOCOLS, kept, protocol_named
-from signgen.metrics.report import verdict
-from signgen.metrics.resize import resize
+from signgen.metrics.distribution.frechet import FeatureFile, FeatureStatistics, frechet_distance, kernel_distance
+from signgen.metrics.image.lpips import Lpips, build_network
+from signgen.metrics.image.resize import resize
+from signgen.metrics.image_set.protocols import PROTOCOLS, kept, protocol_named
+from signgen.metrics.image_set.scorer import ImageSetScorer, Networks
+from signgen.metrics.results import verdict
 
 
 def image(seed: int, height: int = 256, width: int = 256) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from signgen.errors import WeightsError
-from signgen.metrics.inception import WEIGHTS, InceptionFeatures, load_inception
+from signgen.metrics.distribution.inception import WEIGHTS, InceptionFeatures, load_inception
 
 NO_TORCH_FIDELITY = "torch-fidelity is not installed (pip install 'signgen[fid]')"
 

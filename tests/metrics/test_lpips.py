@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from signgen.errors import WeightsError
-from signgen.metrics.lpips import TRUNKS, Lpips, build_network, load_lpips
+from signgen.metrics.image.lpips import TRUNKS, Lpips, build_network, load_lpips
 from signgen.metrics.weights import hub_folder
 
 ALEXNET = TRUNKS["alex"]

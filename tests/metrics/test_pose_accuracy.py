@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signgen.errors import PoseError
-from signgen.metrics.frame_pair import FramePair, TruthFrame
-from signgen.metrics.pose_accuracy import (
+from signgen.metrics.clip.frame_pair import FramePair, TruthFrame
+from signgen.metrics.pose.accuracy import (
     PoseAccuracy,
     SequenceAccuracy,
     dtw_mje,

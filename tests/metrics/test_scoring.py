@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from signgen.errors import PoseError, VideoError
-from signgen.metrics import image
-from signgen.metrics.baselines import CopySource
+from signgen.evaluation.baselines import CopySource
+from signgen.metrics.clip.scorer import SLOW_METRICS, FrameScorer
 from signgen.metrics.definitions import ScoringProtocol
-from signgen.metrics.scoring import SLOW_METRICS, FrameScorer
+from signgen.metrics.image import pixels as image
 
 HEIGHT, WIDTH, FRAMES = 96, 80, 6
 HANDS = {"left": (60, 50), "right": (20, 50)}  # centres, x y

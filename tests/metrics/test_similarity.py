@@ -10,11 +10,9 @@ import pytest
 from scipy.ndimage import correlate1d
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from signgen.data.video import read_image
 from signgen.errors import VideoError
-from signgen.metrics.image import ssim
-from signgen.metrics.protocols import PROTOCOLS
-from signgen.metrics.similarity import (
+from signgen.metrics.image.pixels import ssim
+from signgen.metrics.image.ssim import (
     GAUSSIAN_15,
     MS_WEIGHTS,
     SsimVariant,
@@ -24,6 +22,8 @@ from signgen.metrics.similarity import (
     psnr_of,
     ssim_variant,
 )
+from signgen.metrics.image_set.protocols import PROTOCOLS
+from signgen.video.reader import read_image
 
 
 def images(height: int = 190, width: int = 180, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from signgen.metrics.frame_pair import FramePair, TruthFrame
-from signgen.metrics.motion import motion_between
-from signgen.metrics.temporal import Flicker, SuccessiveSsim, WarpingError
+from signgen.metrics.clip.flicker import Flicker, SuccessiveSsim, WarpingError
+from signgen.metrics.clip.frame_pair import FramePair, TruthFrame
+from signgen.metrics.clip.optical_flow import motion_between
 from tests.metrics.test_scoring import FRAMES, around, keypoints, scored, still_clip
 
 SHIFT = 3

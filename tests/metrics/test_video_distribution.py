@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from signgen.data.video import write_png
 from signgen.errors import WeightsError
-from signgen.metrics.features import FeatureStatistics, frechet_distance
-from signgen.metrics.frame_pair import FramePair, TruthFrame
-from signgen.metrics.video_distribution import Distribution
-from signgen.metrics.video_features import I3D, R3D, load_i3d, load_r3d, r3d_input
+from signgen.metrics.clip.frame_pair import FramePair, TruthFrame
+from signgen.metrics.distribution.frechet import FeatureStatistics, frechet_distance
+from signgen.metrics.distribution.fvd import Distribution
+from signgen.metrics.distribution.i3d import I3D, R3D, load_i3d, load_r3d, r3d_input
+from signgen.video.reader import write_png
 from tests.line import Command
 
 WINDOW = 4

@@ -9,7 +9,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, Dinov2
 
 from signgen.config import load_recipe
 from signgen.errors import RecipeError, WeightsError
-from signgen.models.components import build_pipeline
+from signgen.models.build import build_pipeline
 from signgen.models.conditions import Conditioning
 from signgen.models.denoiser import denoise, widen_conv_in, widen_conv_out
 from tests.tiny import tiny_recipe

@@ -9,9 +9,9 @@ import torch
 from diffusers import AutoencoderKL
 from scipy.ndimage import map_coordinates
 
-from signgen.models.components import build_pipeline
+from signgen.models.build import build_pipeline
+from signgen.models.compositing import blend, flow_sample, split_layers
 from signgen.models.image_space import PixelUnshuffleSpace, VaeSpace
-from signgen.models.layers import blend, flow_sample, split_layers
 from signgen.models.pipeline import SignerPipeline
 from tests.tiny import tiny_recipe
 

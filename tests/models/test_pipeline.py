@@ -7,8 +7,8 @@ import torch
 
 from signgen.config import load_recipe
 from signgen.errors import ModelError, RecipeError
+from signgen.models.build import build_pipeline
 from signgen.models.card import ModelCard, load_model, save_model
-from signgen.models.components import build_pipeline
 from signgen.models.conditions import Features
 from signgen.models.pipeline import SignerPipeline
 from tests.tiny import tiny_recipe

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from signgen.data.video import open_frames, read_image
 from signgen.poses import read_poses
 from signgen.poses.draw import PALETTES, SIGNGEN_133, draw_pose
 from signgen.poses.palettes import Dots, Limb, Palette, Stroke
 from signgen.poses.skeletons import SKELETONS
+from signgen.video.reader import open_frames, read_image
 
 
 def person() -> np.ndarray:

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import pytest
 
-from signgen.data.video import open_frames
 from signgen.errors import PoseError
 from signgen.poses import read_poses
 from signgen.poses.estimators import ESTIMATORS, extract, open_estimator
@@ -22,6 +21,7 @@ from signgen.poses.estimators.simcc import MEAN, STD, Crop, SimccModel, decode, 
 from signgen.poses.mappings import FACE_68_FROM_MESH
 from signgen.poses.parts import part_distances, seen_frames
 from signgen.poses.skeletons import COCO_WHOLEBODY_133 as LAYOUT
+from signgen.video.reader import open_frames
 from tests.poses.estimating import Brightest, dots, spot, write_model
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from signgen.data.synthetic import Identity, Motion
-from signgen.data.synthetic.skeleton import Camera, keypoints, pose
 from signgen.errors import PoseError
 from signgen.poses import PoseSequence, read_poses
 from signgen.poses.retarget import measure, retarget, scales
+from signgen.synthetic import Identity, Motion
+from signgen.synthetic.skeleton import Camera, keypoints, pose
 from tests.worlds import figure_poses
 
 SIZE = (210, 260)

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 
 from signgen.errors import PoseError
-from signgen.poses import identify, read_poses, safe_pickle
-from signgen.poses.safe_pickle import load_pickle
+from signgen.poses import identify, read_poses
+from signgen.poses.pickles import unpickler as safe_pickle
+from signgen.poses.pickles.unpickler import load_pickle
 
 
 class Calls:
@@ -154,7 +155,7 @@ def test_small_pickles_that_ask_for_much(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     code = (
         "import resource, sys\nfrom pathlib import Path\nfrom signgen.errors import PoseError\n"
-        "from signgen.poses.safe_pickle import load_pickle\n"
+        "from signgen.poses.pickles.unpickler import load_pickle\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\nbefore = peak()\n"
         "try:\n    print('read', type(load_pickle(Path(sys.argv[1]))).__name__)\n"
         "except PoseError as error:\n    print('refused', str(error).count(chr(10)))\n"

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from signgen.data.video import open_frames, write_png
 from signgen.errors import PoseError, VideoError
-from signgen.metrics.baselines import CopySource
-from signgen.metrics.lpips import Lpips, build_network
-from signgen.metrics.scoring import FrameScorer
+from signgen.evaluation.baselines import CopySource
+from signgen.metrics.clip.scorer import FrameScorer
+from signgen.metrics.image.lpips import Lpips, build_network
 from signgen.poses.draw import SIGNGEN_133
-from signgen.rendering.background import Background
+from signgen.rendering.background import FrameWorker
 from signgen.rendering.output import Outputs, Truth, write_rendering
 from signgen.rendering.renderer import Source
+from signgen.video.reader import open_frames, write_png
 from tests.worlds import figure_frames, figure_poses
 
 FRAMES = 12
@@ -34,9 +34,9 @@ def test_calls_are_done_in_order_by_one_thread_with_this_ones_number_of_torch_th
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with Background(3) as beside:
+        with FrameWorker(3) as worker:
             for number in range(50):
-                beside.submit(work, number)
+                worker.submit(work, number)
     finally:
         torch.set_num_threads(before)
     assert done == list(range(50))
@@ -52,13 +52,13 @@ def test_no_more_than_so_many_wait() -> None:
 
     submitted: list[int] = []
 
-    def fill(beside: Background) -> None:
+    def fill(worker: FrameWorker) -> None:
         for number in range(10):
-            beside.submit(hold)
+            worker.submit(hold)
             submitted.append(number)
 
-    with Background(4) as beside:
-        filler = threading.Thread(target=fill, args=(beside,))
+    with FrameWorker(4) as worker:
+        filler = threading.Thread(target=fill, args=(worker,))
         filler.start()
         assert begun.wait(10)
         filler.join(0.2)
@@ -78,9 +78,9 @@ def test_an_error_is_raised_as_it_is_and_ends_the_work() -> None:
         done.append(number)
 
     def work_on(numbers: range) -> None:
-        with Background(2) as beside:
+        with FrameWorker(2) as worker:
             for number in numbers:
-                beside.submit(work, number)
+                worker.submit(work, number)
 
     with pytest.raises(VideoError) as raised:
         work_on(range(100))
@@ -99,9 +99,9 @@ def test_what_was_handed_over_is_done_when_the_rendering_breaks_off() -> None:
         done.append(number)
 
     def break_off() -> None:
-        with Background() as beside:
+        with FrameWorker() as worker:
             for number in range(5):
-                beside.submit(work, number)
+                worker.submit(work, number)
             gate.set()
             raise KeyboardInterrupt
 

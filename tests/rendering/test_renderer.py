@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from signgen.models.build import build_pipeline
 from signgen.models.card import ModelCard
-from signgen.models.components import build_pipeline
 from signgen.poses.sequence import PoseSequence
-from signgen.rendering.renderer import Renderer, Source
+from signgen.rendering.renderer import Renderer
+from signgen.rendering.source import Source
 from tests.models.test_pipeline import randomised
 from tests.tiny import tiny_recipe
 

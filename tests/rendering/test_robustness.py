@@ -11,11 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from signgen.data.video import FrameSource, open_frames, write_png
-from signgen.metrics.robustness import spread, verdict
+from signgen.evaluation.robustness import (
+    METRICS,
+    ClipUnderTest,
+    Perturbation,
+    perturbations,
+    perturbed,
+    run_perturbation,
+    source_frames,
+    spread,
+    verdict,
+)
 from signgen.poses.sequence import PoseSequence
-from signgen.rendering.renderer import Source
-from signgen.rendering.robustness import METRICS, StudyClip, Trial, perturbed, run_trial, source_frames, trials
+from signgen.rendering.source import Source
+from signgen.video.reader import FrameSource, open_frames, write_png
 from tests.line import Command, Line
 from tests.worlds import figure_frames, figure_poses
 
@@ -35,27 +44,27 @@ class Drawn:
 
 
 @pytest.fixture
-def clip(tmp_path: Path) -> StudyClip:
+def clip(tmp_path: Path) -> ClipUnderTest:
     poses = figure_poses(FRAMES)
     for number, frame in enumerate(figure_frames(poses)):
         write_png(tmp_path / "clip" / f"{number:04}.png", frame)
     frames: FrameSource = open_frames(tmp_path / "clip")
-    return StudyClip("clip", frames, poses, 0, tuple(range(4, FRAMES)), {})
+    return ClipUnderTest("clip", frames, poses, 0, tuple(range(4, FRAMES)), {})
 
 
-def run(renderer: Any, clip: StudyClip, trial: Trial, seed: int = 0) -> dict[str, Any]:
-    return run_trial(renderer, [clip], trial, seed, lambda: None)
+def run(renderer: Any, clip: ClipUnderTest, perturbation: Perturbation, seed: int = 0) -> dict[str, Any]:
+    return run_perturbation(renderer, [clip], perturbation, seed, lambda: None)
 
 
-def test_a_model_that_ignores_poses_loses_nothing(clip: StudyClip) -> None:
-    unharmed = run(Drawn(False), clip, Trial("noise"))
+def test_a_model_that_ignores_poses_loses_nothing(clip: ClipUnderTest) -> None:
+    unharmed = run(Drawn(False), clip, Perturbation("noise"))
     assert unharmed["model"] == unharmed["copy-source"]
-    for trial in trials([0, 2, 8], [0, 50, 100], 0):
-        assert run(Drawn(False), clip, trial) == unharmed
+    for perturbation in perturbations([0, 2, 8], [0, 50, 100], 0):
+        assert run(Drawn(False), clip, perturbation) == unharmed
 
 
-def test_a_model_that_draws_its_poses_loses_more_the_worse_they_are(clip: StudyClip) -> None:
-    found = {(t.kind, t.level): run(Drawn(True), clip, t)["model"] for t in trials([0, 1, 8], [50, 100], 0)}
+def test_a_model_that_draws_its_poses_loses_more_the_worse_they_are(clip: ClipUnderTest) -> None:
+    found = {(t.kind, t.level): run(Drawn(True), clip, t)["model"] for t in perturbations([0, 1, 8], [50, 100], 0)}
     exact = found.pop(("noise", 0.0))
     assert exact["ssim"] == exact["hand_ssim"] == pytest.approx(1)
     assert exact["psnr"] == 100
@@ -67,22 +76,22 @@ def test_a_model_that_draws_its_poses_loses_more_the_worse_they_are(clip: StudyC
     assert found["interpolated", 50.0] != found["held", 50.0]
 
 
-def test_everything_drawn_depends_on_the_seed_alone(clip: StudyClip) -> None:
+def test_everything_drawn_depends_on_the_seed_alone(clip: ClipUnderTest) -> None:
     for kind in ("noise", "hands", "held", "interpolated"):
-        one, again, other = (perturbed(clip, Trial(kind, 50), seed).keypoints for seed in (1, 1, 2))
+        one, again, other = (perturbed(clip, Perturbation(kind, 50), seed).keypoints for seed in (1, 1, 2))
         assert np.array_equal(one, again, equal_nan=True)
         assert not np.array_equal(one, other, equal_nan=True)
-        assert perturbed(clip, Trial(kind), 1) is clip.poses
+        assert perturbed(clip, Perturbation(kind), 1) is clip.poses
 
 
-def test_sources_are_frames_that_are_not_scored(clip: StudyClip) -> None:
+def test_sources_are_frames_that_are_not_scored(clip: ClipUnderTest) -> None:
     found = source_frames(clip, 0, 4)
     assert found[:2] == [0, 2]  # its own; the middle of frames 0 to 3
     assert set(found) <= {0, 1, 2, 3}
     assert found == source_frames(clip, 0, 4)
     assert source_frames(clip, 0, 2) == found[:3]
-    own = run(Drawn(False), clip, Trial("source", 1.0))
-    assert own["copy-source"] == own["model"] != run(Drawn(False), clip, Trial("noise"))["model"]
+    own = run(Drawn(False), clip, Perturbation("source", 1.0))
+    assert own["copy-source"] == own["model"] != run(Drawn(False), clip, Perturbation("noise"))["model"]
 
 
 def test_the_verdict_and_the_spread() -> None:

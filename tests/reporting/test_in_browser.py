@@ -12,8 +12,8 @@ import pytest
 
 from signgen.cli.compare import compare
 from signgen.cli.evaluate import evaluate
-from signgen.data.video import write_png
 from signgen.metrics.directions import direction_of
+from signgen.video.reader import write_png
 from tests.browsing import SCHEMES, WIDTHS, Open, check_colours, fits
 from tests.worlds import figure_frames, figure_poses
 

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from signgen.data.video import open_frames, write_png
 from signgen.metrics.definitions import DEFINITIONS
 from signgen.reporting.charts import HEIGHT, WIDTH, curves, histograms, shown_range
 from signgen.reporting.clip_report import PLAYER_BYTES, ClipFrames, hand_crops, shown_frames
+from signgen.video.reader import open_frames, write_png
 from tests.line import Command, Line
 from tests.worlds import figure_frames, figure_poses
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from signgen.data.video import open_frames, read_image, write_png
 from signgen.study.design import BEST, CHECK, TRUTH
+from signgen.video.reader import open_frames, read_image, write_png
 from tests.line import Command
 from tests.study.worlds import colour, key_of, write_clips, write_images
 

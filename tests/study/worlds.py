@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from signgen.data.video import VideoWriter, write_png
 from signgen.study.answers import ANSWERS_FORMAT, VERSION, checksum
 from signgen.study.design import BEST, CHECK, GENERATED, REAL, TRUTH
+from signgen.video.reader import write_png
+from signgen.video.writer import VideoWriter
 
 SHADES = {TRUTH: 40, "good": 120, "poor": 200}  # red; green is 8 * target
 

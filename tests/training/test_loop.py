@@ -6,36 +6,34 @@ import csv
 import json
 import shutil
 import signal
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from diffusers.training_utils import EMAModel
-from rich.console import Console
 
-from signgen.cli.build_pairs import build_pairs
 from signgen.config import load_recipe
-from signgen.data.batches import Sample, StepBatches
-from signgen.data.pairset import PairSet
 from signgen.errors import Interrupted, ModelError, PairSetError
 from signgen.models.card import load_model
+from signgen.pairs.build import BuildPairsRequest, build_pairs
+from signgen.pairs.pairset import PairSet
 from signgen.poses.sequence import PoseSequence
-from signgen.rendering.renderer import Renderer, Source
+from signgen.progress import Notes
+from signgen.rendering.renderer import Renderer
+from signgen.rendering.source import Source
+from signgen.training.data.batches import Sample, StepBatches
 from signgen.training.loop import Loop, OnePassEMA, learning_rate, read_progress
-from signgen.training.run import TrainingRun, TrainOptions, open_run
+from signgen.training.run import TrainingRun, TrainRequest, open_run
 from signgen.training.stages import sample_generators
 from tests.tiny import TINY, tiny_recipe
 from tests.worlds import write_world
-
-QUIET = Console(quiet=True)
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("world")
-    build_pairs(write_world(root / "videos"), out=root / "pairs", holdout_tail=0.25)
+    build_pairs(BuildPairsRequest(write_world(root / "videos"), root / "pairs", holdout_tail=0.25))
     return root / "pairs"
 
 
@@ -48,7 +46,7 @@ def one_thread():
 
 
 def train(pairs: Path, folder: Path, *overrides: str, **options) -> TrainingRun:
-    run = open_run(pairs, "nano", folder, (*TINY, *overrides), TrainOptions(device="cpu", **options), QUIET)
+    run = open_run(TrainRequest(pairs, folder, "nano", (*TINY, *overrides), device="cpu", **options))
     run.train()
     return run
 
@@ -89,9 +87,10 @@ def test_an_interrupted_run_resumes_to_the_same_weights(pairs, tmp_path, monkeyp
 
 
 def test_stages_can_be_trained_one_by_one(pairs, tmp_path):
-    assert open_run(pairs, "nano", tmp_path / "run", TINY, TrainOptions("fusion", device="cpu"), QUIET).train() is None
+    first = TrainRequest(pairs, tmp_path / "run", "nano", TINY, stage="fusion", device="cpu")
+    assert open_run(first).train() is None
     assert not (tmp_path / "run" / "model").exists()
-    run = open_run(pairs, None, tmp_path / "run", (), TrainOptions("diffusion", device="cpu"), QUIET)
+    run = open_run(TrainRequest(pairs, tmp_path / "run", stage="diffusion", device="cpu"))
     assert run.train() == tmp_path / "run" / "model"
 
 
@@ -139,7 +138,7 @@ def test_the_budget_fixes_the_steps_and_resume_keeps_them(pairs, tmp_path, monke
 def test_another_pair_set_is_refused(pairs, tmp_path):
     train(pairs, tmp_path / "run", stage="fusion")
     other = tmp_path / "other"
-    build_pairs(write_world(tmp_path / "videos", clips=1), out=other, holdout_tail=0.25)
+    build_pairs(BuildPairsRequest(write_world(tmp_path / "videos", clips=1), other, holdout_tail=0.25))
     with pytest.raises(PairSetError, match="not the pair set"):
         train(other, tmp_path / "run", resume=True)
 
@@ -218,7 +217,8 @@ def test_a_samples_noise_does_not_depend_on_its_batch():
 
 
 def test_items_have_the_documented_shapes(pairs):
-    run = TrainingRun(PairSet.load(pairs), tiny_recipe(), Path("unused"), TrainOptions(device="cpu"), QUIET)
+    request = TrainRequest(pairs, Path("unused"), device="cpu")
+    run = TrainingRun(PairSet.load(pairs), tiny_recipe(), request)
     dataset = run._triples("train", run.recipe.training.diffusion.augmentation, window=1)
     item = dataset[Sample(0, 3)]
     for name, channels in (("source", 3), ("target", 3), ("source_pose", 3), ("target_pose", 9)):
@@ -232,13 +232,13 @@ def test_items_have_the_documented_shapes(pairs):
 def test_where_source_banks_cannot_be_kept_it_is_told_once_and_trained_alike(pairs, tmp_path):
     shutil.copytree(pairs, tmp_path / "still", ignore=shutil.ignore_patterns("cache"))
     (tmp_path / "still" / "cache").write_text("in the way")
-    console = Console(record=True, file=StringIO(), width=400)
+    notes = Notes()
     runs = [tmp_path / "kept", tmp_path / "not_kept"]
     for folder, run in zip((pairs, tmp_path / "still"), runs, strict=True):
         few = (*TINY, "fusion.enabled=false", "training.diffusion.steps=2")
-        open_run(folder, "nano", run, few, TrainOptions(device="cpu"), console).train()
+        open_run(TrainRequest(folder, run, "nano", few, device="cpu"), notes).train()
     assert list((pairs / "cache" / "banks" / "32x32-squash").rglob("*.npz"))
-    assert console.export_text().count("source banks are kept in memory only") == 1
+    assert "\n".join(notes.kept).count("source banks are kept in memory only") == 1
     kept, not_kept = (list(weights(run / "model").values()) for run in runs)
     assert all(map(torch.equal, kept, not_kept))
 

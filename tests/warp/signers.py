@@ -6,10 +6,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from signgen.data.canvas import Canvas
-from signgen.data.synthetic.clip import SyntheticClip
-from signgen.data.synthetic.corpus import plan_takes
-from signgen.data.synthetic.materials import background
+from signgen.models.canvas import Canvas
+from signgen.synthetic.clip import SyntheticClip
+from signgen.synthetic.corpus import plan_takes
+from signgen.synthetic.materials import background
 
 CANVAS = Canvas(128, 128)
 SIGNERS = 3

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from signgen.data.canvas import Canvas
-from signgen.metrics.frame_scores import score_frame
-from signgen.metrics.image import psnr
+from signgen.metrics.clip.frame_metrics import score_frame
+from signgen.metrics.image.pixels import psnr
+from signgen.models.canvas import Canvas
 from signgen.warp.anatomy import SIDES, anatomy
 from signgen.warp.bank import person_mask, source_bank
 from signgen.warp.compose import part_warp, unmoved

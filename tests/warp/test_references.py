@@ -7,8 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from signgen.metrics.frame_scores import score_frame
-from signgen.metrics.image import box_mask
+from signgen.metrics.clip.frame_metrics import score_frame
+from signgen.metrics.image.pixels import box_mask
 from signgen.poses.parts import part_boxes
 from signgen.warp.bank import source_bank
 from signgen.warp.compose import part_warp

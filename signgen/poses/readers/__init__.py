@@ -14,12 +14,11 @@ from signgen.poses.readers import (
     fpdm,
     gfla,
     mmpose,
-    mska,
     openpose,
     own,
+    pickled,
     poseformat,
     skels,
-    slrt,
 )
 from signgen.poses.readers.base import PoseFile
 from signgen.poses.sequence import PoseSequence
@@ -29,8 +28,8 @@ READERS = {
     "mmpose": mmpose.READER,
     "dwpose": dwpose.READER,
     "openpose": openpose.READER,
-    "mska": mska.READER,
-    "slrt": slrt.READER,
+    "mska": pickled.MSKA,
+    "slrt": pickled.SLRT,
     "alphapose": alphapose.READER,
     "pose-format": poseformat.READER,
     "array": arrays.READER,

@@ -12,9 +12,9 @@ import numpy as np
 
 from signgen.errors import PoseError
 from signgen.poses.mappings import BY_COUNT, SKELS_50, Mapping
+from signgen.poses.pickles.unpickler import MAX_BYTES, MAX_RATIO, RATIO_MATTERS_FROM
 from signgen.poses.readers.base import PoseFile, Reader, find_clip, mark_missing, need_size, notes_of, starts_with
 from signgen.poses.readers.skels import placed
-from signgen.poses.safe_pickle import MAX_BYTES, MAX_RATIO, RATIO_MATTERS_FROM
 from signgen.poses.sequence import PoseSequence
 
 _NPY = b"\x93NUMPY"

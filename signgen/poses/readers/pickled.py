@@ -1,18 +1,21 @@
-"""Pickles of many clips: dict clip name -> {key: array (T, 133, 3)}, one clip out as PoseSequence."""
+"""Pickles of many clips, clip name -> {key: array (T, 133, 3)}, in; PoseSequence of one clip out.
+
+MSKA: {keypoint: torch tensor}, plain or gzip. SLRT / TwoStream: {keypoints: float16 array}.
+"""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from signgen.errors import PoseError
-from signgen.poses.readers.base import POINTS, PoseFile, find_clip, mark_missing, need_size
-from signgen.poses.safe_pickle import is_pickle, load_pickle
+from signgen.poses.pickles.stored import StoredArray
+from signgen.poses.pickles.unpickler import is_pickle, load_pickle
+from signgen.poses.readers.base import POINTS, PoseFile, Reader, find_clip, mark_missing, need_size
 from signgen.poses.sequence import PoseSequence
-from signgen.poses.stored import StoredArray
 
 
 def _clips(path: Path, key: str) -> dict[str, StoredArray] | None:
@@ -77,3 +80,7 @@ def read_key(
     clips = _clips(path, key) or {}
     name = clip if clip in clips else find_clip(path, list(clips), clip)
     return PoseSequence(mark_missing(clips[name].read()), width, height, fps)
+
+
+MSKA = Reader(partial(identify_key, format_name="mska", key="keypoint"), partial(read_key, key="keypoint"))
+SLRT = Reader(partial(identify_key, format_name="slrt", key="keypoints"), partial(read_key, key="keypoints"))

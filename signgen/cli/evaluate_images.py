@@ -1,0 +1,83 @@
+"""`signgen evaluate-images GENERATED TRUTH --protocol P`: two folders of images in; a published tool's scores out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from signgen.cli.options import PROTOCOL_PANEL, Processes, ProtocolSize, ReportFolder, TrainImages, Weights
+from signgen.cli.results import write_result
+from signgen.console import Bars
+from signgen.files import check_folder
+
+
+def evaluate_images(
+    generated: Annotated[
+        Path,
+        typer.Argument(metavar="GENERATED", help="Folder of generated images, or a clip.", show_default=False),
+    ],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Folder of the real ones.", show_default=False)],
+    out: ReportFolder,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="strict, gfla, dptn, pidm, pcdms, cfld or fpdm: whose rules.",
+            show_default=False,
+            rich_help_panel=PROTOCOL_PANEL,
+        ),
+    ],
+    size: ProtocolSize = None,
+    pair_list: Annotated[
+        Path | None,
+        typer.Option(
+            "--pair-list",
+            help="The pairs that there must be (JSON, CSV or text).",
+            show_default="every image of TRUTH is a target",
+            rich_help_panel=PROTOCOL_PANEL,
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--source",
+            help="Folder with the source images, for copy-source; of clips, the one whose first frame was the source.",
+            show_default="TRUTH",
+            rich_help_panel=PROTOCOL_PANEL,
+        ),
+    ] = None,
+    train_images: TrainImages = None,
+    weights: Weights = None,
+    processes: Processes = 1,
+) -> None:
+    """Score a set of generated images by the rules of a published tool; images are matched by their names.
+
+    Two clips are matched frame by frame. What each protocol does, and why their numbers disagree: docs/metrics.md.
+    Writes REPORT/report.html, metrics.json, per_frame.csv and .parquet.
+    """
+    from signgen.evaluation.images import ImagesRequest, evaluate_images
+    from signgen.reporting.set_report import write_set_report
+
+    check_folder(out)
+    result = evaluate_images(
+        ImagesRequest(
+            generated,
+            truth,
+            protocol,
+            size=size,
+            pair_list=pair_list,
+            train_images=train_images,
+            sources=source,
+            weights=weights,
+            processes=processes,
+        ),
+        Bars(),
+    )
+    title = f"{generated} against {truth}"
+
+    def write_page(path: Path, links: dict[str, str]) -> Path:
+        return write_set_report(result.scores, lambda index: result.pairs[index].read(), path, links, title)
+
+    write_result(result.scores, out, write_page)

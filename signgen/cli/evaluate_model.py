@@ -1,0 +1,110 @@
+"""`signgen evaluate-model MODEL PAIRS --out REPORT`: a split of a pair set rendered and scored in one pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from signgen.cli.options import (
+    PROTOCOL_PANEL,
+    Device,
+    Distribution,
+    Estimator,
+    FusionGuidance,
+    LpipsWeights,
+    ModelFolder,
+    NoiseScale,
+    Onnx,
+    PairsFolder,
+    PoseGuidance,
+    Precision,
+    Processes,
+    ProtocolSize,
+    ReportFolder,
+    Seed,
+    Solver,
+    Steps,
+    Threads,
+    TrainImages,
+    Weights,
+)
+from signgen.cli.results import write_result
+from signgen.console import Bars
+from signgen.files import check_folder
+
+
+def evaluate_model(
+    model: ModelFolder,
+    pairs: PairsFolder,
+    out: ReportFolder,
+    split: Annotated[Literal["test", "val", "train"], typer.Option(help="Whose pairs.")] = "test",
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also write what is rendered there, SOURCE_to_TARGET.png."),
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Score images under a published tool's rules: strict, gfla, dptn, pidm, pcdms, cfld or fpdm.",
+            show_default="signgen's own scores of clips",
+            rich_help_panel=PROTOCOL_PANEL,
+        ),
+    ] = None,
+    size: ProtocolSize = None,
+    train_images: TrainImages = None,
+    estimator: Estimator = None,
+    onnx: Onnx = None,
+    distribution: Distribution = False,
+    lpips_weights: LpipsWeights = None,
+    weights: Weights = None,
+    steps: Steps = None,
+    solver: Solver = None,
+    w_c: PoseGuidance = None,
+    w_f: FusionGuidance = None,
+    noise_scale: NoiseScale = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    dtype: Precision = None,
+    threads: Threads = None,
+    processes: Processes = 1,
+) -> None:
+    """Render every pair of a split and score it in one pass; frames are kept only with --keep.
+
+    Writes REPORT/report.html, metrics.json, per_frame.csv and .parquet. The numbers do not depend on --processes.
+    """
+    from signgen.evaluation.clip_poses import PoseRequest
+    from signgen.evaluation.model import ModelRequest, evaluate_model
+    from signgen.reporting.set_report import write_set_report
+
+    check_folder(out)
+    chosen = {"steps": steps, "solver": solver, "w_c": w_c, "w_f": w_f, "noise_scale": noise_scale, "precision": dtype}
+    result = evaluate_model(
+        ModelRequest(
+            model,
+            pairs,
+            split=split,
+            protocol=protocol,
+            size=size,
+            train_images=train_images,
+            weights=weights,
+            lpips_weights=lpips_weights,
+            keep=keep,
+            distribution=distribution,
+            poses=PoseRequest(None, estimator, onnx),
+            sampling=chosen,
+            seed=seed,
+            device=device,
+            threads=threads,
+            processes=processes,
+        ),
+        Bars(),
+    )
+    title, worst = f"{model} on the {split} pairs of {pairs}", result.worst
+
+    def write_page(path: Path, links: dict[str, str]) -> Path:
+        return write_set_report(result.scores, worst.read, path, links, title, worst.metric)
+
+    write_result(result.scores, out, write_page)

@@ -1,0 +1,103 @@
+"""Options that several commands share: where results go, how a model samples, where it runs. No torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+SAMPLING, MACHINE = "Sampling (default: the model's recipe)", "Machine"
+PROTOCOL_PANEL = "A published tool's rules"
+POSE_PANEL = "Keypoints seen in what is generated: PCK, joint errors, DTW-MJE"
+WEIGHTS_PANEL = "Networks of metrics"
+
+# ---- arguments and results
+
+ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder, e.g. RUN/model.", show_default=False)]
+PairsFolder = Annotated[Path, typer.Argument(metavar="PAIRS", help="Pair set.", show_default=False)]
+ReportFolder = Annotated[Path, typer.Option("--out", help="Folder for the report.", show_default=False)]
+
+# ---- sampling
+
+Steps = Annotated[int | None, typer.Option(min=1, help="Solver steps.", rich_help_panel=SAMPLING)]
+Solver = Annotated[Literal["ddim", "unipc", "dpmpp"] | None, typer.Option(help="Solver.", rich_help_panel=SAMPLING)]
+PoseGuidance = Annotated[float | None, typer.Option(help="Guidance of pose and source.", rich_help_panel=SAMPLING)]
+FusionGuidance = Annotated[
+    float | None, typer.Option(help="Guidance of the fusion embedding.", rich_help_panel=SAMPLING)
+]
+NoiseScale = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Noise to start from: 1 full, 0 none.", rich_help_panel=SAMPLING)
+]
+Seed = Annotated[
+    int, typer.Option(help="Seed of the noise; with --noise-scale 0 there is none.", rich_help_panel=SAMPLING)
+]
+MODEL_OPTIONS = ("--steps", "--solver", "--w-c", "--w-f", "--noise-scale", "--seed", "--device", "--dtype", "--threads")
+
+# ---- machine
+
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to render.", rich_help_panel=MACHINE)]
+Precision = Annotated[Literal["fp32", "bf16", "fp16"] | None, typer.Option(help="Precision.", rich_help_panel=MACHINE)]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores", rich_help_panel=MACHINE)
+]
+Processes = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Divide the work among so many processes; the numbers stay the same.", rich_help_panel=MACHINE
+    ),
+]
+
+# ---- metrics
+
+Estimator = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Estimate keypoints of what is generated and of the truth, as signgen poses extract does (mediapipe).",
+        rich_help_panel=POSE_PANEL,
+    ),
+]
+Onnx = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Instead: with a whole-body ONNX model of the RTMPose family.", rich_help_panel=POSE_PANEL
+    ),
+]
+Distribution = Annotated[
+    bool, typer.Option("--distribution", help="FID over frames and FVD over 16-frame windows, too: slow.")
+]
+LpipsWeights = Annotated[
+    Path | None,
+    typer.Option(
+        "--lpips-weights",
+        help="AlexNet weights (file or folder), instead of the usual places.",
+        rich_help_panel=WEIGHTS_PANEL,
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        help="Folder with the weights of AlexNet, VGG, Inception, I3D and R3D, instead of the usual places.",
+        rich_help_panel=WEIGHTS_PANEL,
+    ),
+]
+ProtocolSize = Annotated[
+    str | None,
+    typer.Option(
+        "--size",
+        metavar="WxH",
+        help="Compare at this size.",
+        show_default="strict: the truth's own; pcdms, cfld, fpdm: 176x256",
+        rich_help_panel=PROTOCOL_PANEL,
+    ),
+]
+TrainImages = Annotated[
+    Path | None,
+    typer.Option(
+        "--train-images",
+        help="Folder of the train images that FID and KID are taken against.",
+        rich_help_panel=PROTOCOL_PANEL,
+    ),
+]

@@ -1,0 +1,1 @@
+"""`signgen poses`: a group of commands on keypoints."""

@@ -1,0 +1,242 @@
+"""`signgen poses`: keypoints of any format in; another format, cleaned or retargeted poses, pictures, a table out.
+
+`extract`, which makes keypoints of a video, is a module of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from signgen.cli.common import help_of
+from signgen.cli.poses.extract import extract
+from signgen.cli.poses.files import Out, check_out, not_an_input, on_skeleton, write
+from signgen.console import Bars, console
+from signgen.errors import PoseError, SigngenError
+
+if TYPE_CHECKING:
+    from signgen.poses.sequence import PoseSequence
+
+INPUT = "Input"
+_NO_SIZE = "does not hold the frame size"
+
+Poses = Annotated[
+    Path, typer.Argument(metavar="POSES", help="Keypoints in any format signgen reads.", show_default=False)
+]
+ClipName = Annotated[
+    str | None, typer.Option("--clip", help="The clip's name in a file of many clips.", rich_help_panel=INPUT)
+]
+Size = Annotated[
+    str | None,
+    typer.Option("--size", metavar="WxH", help="Frame size, where the format does not hold it.", rich_help_panel=INPUT),
+]
+Fps = Annotated[
+    float | None,
+    typer.Option("--fps", min=0.1, help="Frames per second, where the format does not hold it.", rich_help_panel=INPUT),
+]
+
+app = typer.Typer(
+    name="poses",
+    help="Estimate, convert, clean, retarget, draw and look into keypoints.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def convert(poses: Poses, out: Out, clip: ClipName = None, size: Size = None, fps: Fps = None) -> None:
+    """Write keypoints in another format.
+
+    Only signgen's own format holds everything; MMPose's holds neither frame size nor frame rate.
+    """
+    check_out(out, [poses])
+    write(_read(poses, clip, size, fps), out)
+
+
+def clean(
+    poses: Poses,
+    out: Out,
+    clip: ClipName = None,
+    size: Size = None,
+    fps: Fps = None,
+    gap: Annotated[int, typer.Option(min=0, help="Longest gap to fill, in frames; longer ones stay missing.")] = 5,
+    window: Annotated[int, typer.Option(min=1, help="Frames the smoothing looks at, odd; 1: none.")] = 7,
+    hand_window: Annotated[int, typer.Option(min=1, help="The same for hands: less, to keep handshapes.")] = 5,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PART",
+            help="Leave out legs, feet, face, hands, left_hand, right_hand or body; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    min_score: Annotated[float, typer.Option(min=0, help="Points that score less count as missing.")] = 0.0,
+) -> None:
+    """Fill short gaps and smooth, without lag and without inventing anything.
+
+    Gaps between two frames are filled on a straight line; then a Savitzky-Golay filter, weighted by the scores.
+    """
+    from signgen.poses.clean import clean as cleaned_up
+    from signgen.poses.clean import drop_doubtful, mask
+
+    check_out(out, [poses])
+    sequence = _read(poses, clip, size, fps)
+    cleaned = cleaned_up(
+        sequence, longest_gap=gap, window=window, hand_window=hand_window, without=without or (), min_score=min_score
+    )
+    before = drop_doubtful(mask(sequence, without or ()), min_score).present
+    filled = cleaned.present & ~before
+    console.print(
+        f"filled {filled.sum()} points in {filled.any(1).sum()} of {len(cleaned)} frames,"
+        f" left out {(sequence.present & ~before).sum()}"
+    )
+    write(cleaned, out)
+
+
+def retarget(
+    poses: Poses,
+    out: Out,
+    to: Annotated[
+        Path,
+        typer.Option(
+            "--to",
+            metavar="PERSON",
+            help="Whom the poses are to fit: keypoints, or a video or frame folder with its keypoints beside it.",
+            show_default=False,
+        ),
+    ],
+    clip: ClipName = None,
+    size: Size = None,
+    fps: Fps = None,
+    to_clip: Annotated[
+        str | None, typer.Option(help="The same for PERSON's keypoints.", show_default=False, rich_help_panel=INPUT)
+    ] = None,
+    to_size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="The same for PERSON's keypoints.", show_default=False, rich_help_panel=INPUT),
+    ] = None,
+) -> None:
+    """Fit poses to another person: body by shoulder width, hands by palm length, face by eye distance.
+
+    Medians over both clips give the scales (of palms, the upper quartile); the middle of the shoulders comes to lie
+    where PERSON's does.
+    """
+    from signgen.poses.retarget import retarget as fitted
+    from signgen.poses.retarget import scales
+
+    check_out(out, [poses, to])
+    whole_body = "coco-wholebody-133"
+    sequence = on_skeleton(_read(poses, clip, size, fps), whole_body)
+    target = on_skeleton(_person(to, to_clip, to_size), whole_body)
+    console.print(f"{scales(sequence, target)}; frame {target.width}x{target.height}")
+    write(fitted(sequence, target), out)
+
+
+def draw(
+    poses: Poses,
+    out: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT", help="X.mp4, X.png (of one frame) or a folder (a PNG of each).", show_default=False
+        ),
+    ],
+    clip: ClipName = None,
+    size: Size = None,
+    fps: Fps = None,
+    palette: Annotated[
+        str, typer.Option(help="signgen-133-v1, dwpose, fpdm-sign or fpdm-deepfashion.")
+    ] = "signgen-133-v1",
+    over: Annotated[
+        Path | None,
+        typer.Option(help="Draw over this video, frame folder or image.", show_default="on black"),
+    ] = None,
+    frames: Annotated[str | None, typer.Option(metavar="A:B", help="Only poses A to B-1 (0-based).")] = None,
+    canvas: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Size of the pictures.", show_default="the poses' frame")
+    ] = None,
+) -> None:
+    """Draw poses the way a palette says, on black or over the video they belong to."""
+    from signgen.rendering.pose_pictures import Drawing, palette_named, write_pictures
+    from signgen.video.reader import frame_range, open_frames
+
+    colours = palette_named(palette)
+    video = open_frames(over) if over is not None else None
+    if video is not None and canvas is not None:
+        raise SigngenError("--canvas with --over", fix="leave one out: over a video, pictures have its size")
+    not_an_input(out, [poses, *([over] if over is not None else [])])
+    given = size if size is not None or video is None else f"{video.width}x{video.height}"
+    sequence = _read(poses, clip, given, fps or (video.fps if video is not None else None))
+    if video is not None and video.num_frames != len(sequence):
+        raise PoseError(f"{poses} has {len(sequence)} frames, {over} has {video.num_frames}", expected="equal counts")
+    part = frame_range(frames, len(sequence))
+    black = _size(canvas, "--canvas") or (sequence.width, sequence.height)
+    frame_size = black if video is None else (video.width, video.height)
+    sequence = on_skeleton(sequence, colours.skeleton)
+    drawing = Drawing(sequence, part, colours, frame_size, video)
+    with Bars().bar("drawing", part.stop - part.start) as bar:
+        write_pictures(drawing, out, bar.advance)
+    console.print(f"wrote {out}: {part.stop - part.start} frames of {frame_size[0]}x{frame_size[1]}", markup=False)
+
+
+def info(poses: Poses, clip: ClipName = None, size: Size = None, fps: Fps = None) -> None:
+    """Say what a file of keypoints holds: format, frames, size, and how often body, hands and face are seen."""
+    from signgen.cli.poses.pictures import clip_table, sequence_table
+    from signgen.poses import identify, read_poses
+
+    if not poses.exists():
+        raise PoseError(f"{poses}: no such file or folder", expected="keypoints")
+    found = identify(poses)
+    if found is not None and found.clips and clip is None:
+        console.print(clip_table(found))
+        return
+    own_size, wanted = True, _size(size, "--size")
+    try:
+        sequence = read_poses(poses, clip=clip, size=wanted, fps=fps)
+    except PoseError as error:
+        if _NO_SIZE not in error.found:
+            raise
+        own_size, sequence = False, read_poses(poses, clip=clip, size=(1, 1), fps=fps)
+    console.print(sequence_table(poses, found.format if found else "", sequence, own_size))
+
+
+def _read(path: Path, clip: str | None, size: str | None, fps: float | None) -> PoseSequence:
+    """The whole sequence; says what the reader noted."""
+    from signgen.poses import read_poses
+
+    try:
+        sequence = read_poses(path, clip=clip, size=_size(size, "--size"), fps=fps)
+    except PoseError as error:
+        if _NO_SIZE not in error.found:
+            raise
+        expected = "the size of the video the keypoints were estimated on"
+        raise PoseError(error.found, expected=expected, fix="give --size WxH") from error
+    for note in sequence.notes:
+        console.print(f"poses: {note}", markup=False)
+    return sequence
+
+
+def _person(path: Path, clip: str | None, size: str | None) -> PoseSequence:
+    """Whom to fit: keypoints, or those beside a video or a frame folder."""
+    from signgen.corpora.video_folder import survey_videos
+    from signgen.video.reader import image_files, is_video
+
+    if not (is_video(path) or (path.is_dir() and image_files(path))):
+        return _read(path, clip, size, None)
+    name = path.stem if path.is_file() else path.name
+    survey = survey_videos(path.resolve().parent, None, {}, [name])
+    if not survey.clips:
+        reason = survey.left_out[0].reason if survey.left_out else "no keypoints beside it"
+        raise PoseError(f"{path}: {reason}", fix="give the keypoints themselves with --to")
+    return survey.clips[0].poses()
+
+
+def _size(text: str | None, option: str) -> tuple[int, int] | None:
+    """Parse WxH. Raises OptionError."""
+    from signgen.video.reader import parse_size
+
+    return None if text is None else parse_size(text, option)
+
+
+for _command in (extract, convert, clean, retarget, draw, info):
+    app.command(_command.__name__, help=help_of(_command), no_args_is_help=True)(_command)

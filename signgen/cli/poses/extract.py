@@ -1,0 +1,82 @@
+"""`signgen poses extract`: a video, frame folder or image in; the keypoints an estimator sees in it out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from signgen.cli.poses.files import Out, check_out, write
+from signgen.console import Bars, console
+from signgen.errors import PoseError
+
+if TYPE_CHECKING:
+    from signgen.poses.sequence import PoseSequence
+
+ESTIMATOR = "Estimator"
+
+
+def extract(
+    video: Annotated[
+        Path, typer.Argument(metavar="VIDEO", help="A video, a folder of frames or an image.", show_default=False)
+    ],
+    out: Out,
+    frames: Annotated[str | None, typer.Option(metavar="A:B", help="Only frames A to B-1 (0-based).")] = None,
+    estimator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="mediapipe: MediaPipe Holistic; needs the extra pose.",
+            show_default="mediapipe",
+            rich_help_panel=ESTIMATOR,
+        ),
+    ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Instead: a whole-body model of the RTMPose family (RTMW, DWPose); needs the extra onnx.",
+            show_default=False,
+            rich_help_panel=ESTIMATOR,
+        ),
+    ] = None,
+    enlarge: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="PX",
+            help="Frames whose shorter side is smaller are enlarged, by a whole factor, to about this; 0: never.",
+            show_default="mediapipe 600, --onnx 0",
+            rich_help_panel=ESTIMATOR,
+        ),
+    ] = None,
+) -> None:
+    """Estimate the keypoints of the person in a video.
+
+    Hands or faces that the estimator does not find stay missing. Without a detector: --onnx looks for one person in the
+    whole first frame, and then around where it was.
+    """
+    from signgen.corpora.estimate import estimated
+    from signgen.video.reader import frame_range, open_frames
+
+    check_out(out, [video])
+    source = open_frames(video)
+    part = frame_range(frames, source.num_frames)
+    poses = estimated(source, part, estimator, onnx, enlarge, Bars())
+    if not poses.has_person.any():
+        found = f"{video}: nobody seen in {len(poses)} frames"
+        raise PoseError(found, expected="a person", fix="try --enlarge, or --onnx with another model")
+    for note in poses.notes:
+        console.print(f"poses: {note}", markup=False)
+    console.print(_shares(poses))
+    write(poses, out)
+
+
+def _shares(poses: PoseSequence) -> str:
+    """In how many frames the person and each part was seen."""
+    from signgen.poses.parts import seen_frames
+
+    seen = {"person": poses.has_person, **seen_frames(poses)}
+    shares = [f"{part.replace('_', ' ')} {found.mean():.1%}" for part, found in seen.items()]
+    return f"seen in {len(poses)} frames: {', '.join(shares)}"

@@ -1,0 +1,104 @@
+"""Which keypoints belong to which video: by --pairing, else by the number of frames, then by the number of points."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from signgen.corpora.survey import Candidate, Footage
+from signgen.errors import PairSetError, PoseError
+from signgen.files import stays_inside
+from signgen.poses import identify
+
+if TYPE_CHECKING:
+    pass
+
+
+class Unpaired(PairSetError):
+    """No keypoints can be chosen for a clip. `error` is False where there simply are none."""
+
+    def __init__(self, found: str, *, error: bool = True, fix: str | None = None) -> None:
+        super().__init__(found, fix=fix)
+        self.error = error
+
+
+@dataclass(frozen=True)
+class PairingRow:
+    """One line of --pairing; video is None where the column is empty."""
+
+    video: Path | None
+    keypoints: Path
+
+
+def read_pairing(path: Path, root: Path) -> dict[str, PairingRow]:
+    """The CSV clip,video,keypoints by clip; paths are relative to `root`, else to the CSV. Raises PairSetError."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            rows = list(csv.DictReader(handle))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PairSetError(f"{path}: cannot be read ({error})", expected="a CSV with clip,video,keypoints") from error
+    pairing: dict[str, PairingRow] = {}
+    for line, row in enumerate(rows, start=2):
+        name, video, keypoints = (str(row.get(column) or "").strip() for column in ("clip", "video", "keypoints"))
+        if not name or not keypoints:
+            raise PairSetError(f"{path}: line {line}: no clip or no keypoints", expected="clip,video,keypoints")
+        if not stays_inside(name):
+            raise PairSetError(
+                f"{path}: line {line}: clip {name!r}", expected="a name without .. and not beginning with /"
+            )
+        if name in pairing:
+            raise PairSetError(f"{path}: line {line}: clip {name} occurs twice", expected="one line a clip")
+        where = f"{path}: line {line}"
+        found = _existing(video, root, path.parent, where) if video else None
+        pairing[name] = PairingRow(found, _existing(keypoints, root, path.parent, where))
+    return pairing
+
+
+def _existing(text: str, root: Path, beside: Path, where: str) -> Path:
+    for folder in (root, beside):
+        if (folder / text).exists():
+            return folder / text
+    raise PairSetError(f"{where}: {text} does not exist", expected=f"a path relative to {root} or to the CSV")
+
+
+def settle(row: PairingRow, name: str, source: Footage) -> Candidate:
+    """The keypoints that --pairing gives for a clip. Raises PoseError when they do not fit."""
+    file = identify(row.keypoints)
+    if file is None:
+        raise PoseError(f"{row.keypoints}: not keypoints of a known format", fix="name others with --pairing")
+    candidates = [Candidate(file, clip) for clip in file.frames if clip.rpartition("/")[2] in ("", name)]
+    if len(candidates) != 1:
+        raise PoseError(f"{row.keypoints}: {len(candidates)} clips are named {name}", expected="one")
+    return choose(name, candidates, source)
+
+
+def choose(name: str, candidates: list[Candidate], source: Footage) -> Candidate:
+    """The keypoints of a clip: as many frames as the video, then the most points; more than one left is ambiguous.
+
+    Copies of the same keypoints (packed, or rounded to float16) are not: the most exact one is taken.
+    Raises Unpaired.
+    """
+    if not candidates:
+        raise Unpaired("no keypoints beside it", error=False)
+    matching = [c for c in candidates if c.frames == source.num_frames]
+    if not matching:
+        counts = ", ".join(f"{c.label} holds {c.frames} frames" for c in candidates)
+        fix = "estimate the keypoints again, or name others with --pairing"
+        raise Unpaired(f"{counts}, the video {source.num_frames}", fix=fix)
+    best = max(c.file.points for c in matching)
+    tied = sorted((c for c in matching if c.file.points == best), key=lambda c: (c.file.half, len(c.label), c.label))
+    if len(tied) > 1 and not _same(tied, source):
+        names = ", ".join(c.label for c in tied)
+        fix = "name the one with --pairing FILE.csv (clip,video,keypoints)"
+        raise Unpaired(f"ambiguous: {names} all have {best} points and {source.num_frames} frames", fix=fix)
+    return tied[0]
+
+
+def _same(candidates: list[Candidate], source: Footage) -> bool:
+    """Equal to the precision of float16."""
+    first, *others = (c.read((source.width, source.height), None).keypoints for c in candidates)
+    return all(np.allclose(first, other, rtol=2**-10, atol=2**-10, equal_nan=True) for other in others)

@@ -1,0 +1,124 @@
+"""What a data set offers: clips with their keypoints, and what was left out and why. Shared by the data-set readers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from signgen.errors import PairSetError, PoseError, nearest
+from signgen.poses import PoseFile, PoseSequence, identify, read_file
+from signgen.video.reader import is_video
+
+if TYPE_CHECKING:
+    from signgen.corpora.findings import Report
+
+# What a folder of clips holds besides keypoints; looking into these for poses would only cost time.
+_NEVER_POSES = frozenset([".png", ".jpg", ".jpeg", ".csv", ".txt", ".wav", ".mp3", ".srt", ".vtt", ".eaf"])
+
+
+class Footage(Protocol):
+    """What has to be known of a video or frame folder to pair it with keypoints; a FrameSource is one."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def num_frames(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def fps(self) -> float | None: ...
+    @property
+    def first_image(self) -> Path | None: ...
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A clip or file that was not used. error: it is damaged, ambiguous or asked for, rather than just not there."""
+
+    name: str
+    reason: str
+    error: bool = False
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One clip's keypoints in a file. `clip` is its name in the file, "" in a file of one."""
+
+    file: PoseFile
+    clip: str = ""
+
+    @property
+    def frames(self) -> int:
+        return self.file.frames[self.clip]
+
+    @property
+    def label(self) -> str:
+        return self.file.path.name
+
+    def read(self, size: tuple[int, int], fps: float | None) -> PoseSequence:
+        return read_file(self.file, clip=self.clip or None, size=size, fps=fps)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video with the keypoints that belong to it. split: train, dev or test."""
+
+    name: str
+    split: str
+    signer: str
+    video: Path
+    keypoints: Candidate
+    num_frames: int
+    width: int
+    height: int
+    fps: float | None
+    first_image: Path | None = None  # of a frame folder
+
+    @classmethod
+    def of(cls, name: str, split: str, signer: str, footage: Footage, keypoints: Candidate) -> Clip:
+        size = (footage.num_frames, footage.width, footage.height, footage.fps)
+        return cls(name, split, signer, footage.path, keypoints, *size, footage.first_image)
+
+    def poses(self) -> PoseSequence:
+        return self.keypoints.read((self.width, self.height), self.fps)
+
+
+@dataclass
+class Survey:
+    """The outcome of looking through a data set. report: of the quick verification, where the data set has one."""
+
+    root: Path
+    kind: str
+    clips: list[Clip] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    report: Report | None = None
+
+
+def check_wanted(wanted: list[str], known: Iterable[str], root: Path) -> None:
+    """Raise PairSetError naming the nearest clip when one of `wanted` is not `known`."""
+    names = list(known)
+    for name in wanted:
+        if name not in names:
+            close = nearest(name, names)
+            hint = f"did you mean {close}?" if close else f"there are {', '.join(names[:5]) or 'none'}"
+            raise PairSetError(f"{root}: no clip {name}", fix=hint)
+
+
+def identify_all(paths: Iterable[Path], left_out: list[LeftOut]) -> list[PoseFile]:
+    """The keypoints among `paths`; damaged or unsafe files are added to `left_out`."""
+    files = []
+    for path in paths:
+        if path.suffix.lower() in _NEVER_POSES or is_video(path):
+            continue
+        try:
+            file = identify(path)
+        except PoseError as error:
+            left_out.append(LeftOut(path.name, str(error), error=True))
+            continue
+        if file is not None:
+            files.append(file)
+    return files

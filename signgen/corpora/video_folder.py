@@ -1,0 +1,107 @@
+"""A folder of videos with their keypoints in, Survey out: for a video X, keypoints are X.* and X_* beside it.
+
+A folder named X itself also counts, since OpenPose writes there. Where videos X and X_2 both exist, X_2.json belongs
+to X_2. Keypoints are never guessed: what has none, or too many, is named and left out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from signgen.corpora.matching import PairingRow, Unpaired, choose, settle
+from signgen.corpora.survey import Candidate, Clip, LeftOut, Survey, check_wanted, identify_all
+from signgen.errors import PairSetError, PoseError, VideoError
+from signgen.poses import PoseFile
+from signgen.progress import SILENT, Progress
+from signgen.video.reader import image_files, is_video, open_frames
+
+
+def survey_videos(
+    root: Path, keypoints: Path | None, pairing: dict[str, PairingRow], wanted: list[str], progress: Progress = SILENT
+) -> Survey:
+    """Pair every video or frame folder directly in `root` with its keypoints there (or in `keypoints`).
+
+    wanted: clip names to restrict to; empty means all. Raises PairSetError for a root without videos or an unknown
+    clip; everything else that is wrong is listed in the survey.
+    """
+    if not root.is_dir():
+        raise PairSetError(
+            f"{root}: no such folder", expected="a folder of videos with their keypoints, or Phoenix-2014T"
+        )
+    survey = Survey(root, "videos")
+    videos = _videos(root, pairing)
+    if not videos:
+        raise PairSetError(
+            f"{root}: no videos and no frame folders in it", expected="videos with keypoints beside them"
+        )
+    check_wanted(wanted, videos, root)
+    entries = _entries(keypoints or root)
+    for name in progress.track([name for name in videos if not wanted or name in wanted], "looking at clips"):
+        damaged: list[LeftOut] = []
+        try:
+            survey.clips.append(_clip(name, videos, entries, pairing.get(name), damaged))
+            damaged = [LeftOut(d.name, d.reason) for d in damaged]
+        except Unpaired as error:
+            survey.left_out.append(LeftOut(name, str(error), error=error.error or name in wanted))
+        except (PoseError, VideoError) as error:
+            survey.left_out.append(LeftOut(name, str(error), error=True))
+        survey.left_out.extend(damaged)
+    return survey
+
+
+def _videos(root: Path, pairing: dict[str, PairingRow]) -> dict[str, list[Path]]:
+    """Clip name -> its video files or frame folders (more than one where names clash)."""
+    videos: dict[str, list[Path]] = {}
+    for path in sorted(root.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if is_video(path):
+            videos.setdefault(path.stem, []).append(path)
+        elif path.is_dir() and image_files(path):
+            videos.setdefault(path.name, []).append(path)
+    for name, row in pairing.items():
+        if row.video is not None:
+            videos[name] = [row.video]
+        elif name not in videos:
+            raise PairSetError(f"--pairing: clip {name} is not a video in {root}", fix="fill the column video")
+    return videos
+
+
+def _entries(place: Path) -> list[Path]:
+    if not place.exists():
+        raise PairSetError(f"{place}: no such file or folder", expected="keypoints")
+    return sorted(p for p in place.iterdir() if not p.name.startswith(".")) if place.is_dir() else [place]
+
+
+def _clip(
+    name: str, videos: dict[str, list[Path]], entries: list[Path], row: PairingRow | None, damaged: list[LeftOut]
+) -> Clip:
+    paths = videos[name]
+    if len(paths) > 1:
+        fix = "name the one with --pairing FILE.csv (clip,video,keypoints)"
+        raise Unpaired(f"ambiguous: {', '.join(p.name for p in paths)} share the name", fix=fix)
+    files = [] if row else identify_all(_belonging(name, videos, entries), damaged)
+    candidates = [candidate for file in files for candidate in _candidates(file, name)]
+    if not row and not candidates and damaged:
+        raise Unpaired(f"its keypoints cannot be read: {', '.join(d.name for d in damaged)}")
+    source = open_frames(paths[0])
+    chosen = settle(row, name, source) if row else choose(name, candidates, source)
+    return Clip.of(name, "train", "", source, chosen)
+
+
+def _belonging(name: str, videos: dict[str, list[Path]], entries: list[Path]) -> list[Path]:
+    """The entries whose longest matching video name is `name`."""
+    return [e for e in entries if e not in videos[name] and _owner(e.name, videos) == name]
+
+
+def _owner(entry: str, videos: dict[str, list[Path]]) -> str | None:
+    owners = [name for name in videos if entry == name or entry.startswith((f"{name}.", f"{name}_"))]
+    return max(owners, key=len, default=None)
+
+
+def _candidates(file: PoseFile, name: str) -> list[Candidate]:
+    """A file of one clip as it is; of many, the clip of that name."""
+    if not file.clips:
+        return [Candidate(file)]
+    same = [clip for clip in file.clips if clip.rpartition("/")[2] == name]
+    return [Candidate(file, clip) for clip in same or (file.clips if len(file.clips) == 1 else [])]

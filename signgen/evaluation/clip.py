@@ -1,0 +1,132 @@
+"""Two clips in; scores of every frame, hands, face, time and the pose that is seen, by signgen's own rules, out.
+
+Departs from the tools of the field: scores are taken at the clip's own size, hands and face in boxes of their own, and
+beside them stands what copying the source frame, or taking the nearest training frame, would score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from signgen.errors import PairSetError
+from signgen.evaluation.clip_pair import ClipPair, open_pair
+from signgen.evaluation.clip_poses import NOT_ASKED, PoseRequest, pose_metrics
+from signgen.evaluation.provenance import provenance
+from signgen.evaluation.scorer import distributions, make_scorer
+from signgen.metrics.clip.frame_pair import ClipMetric, FrameMetric
+from signgen.metrics.clip.scorer import FrameScorer
+from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
+from signgen.progress import SILENT, Progress
+
+CHUNK = 16  # frames read at once
+
+
+@dataclass(frozen=True)
+class ClipRequest:
+    """Two clips (videos, GIFs or frame folders of one size) and what is to be scored.
+
+    frames: A:B of the truth, all where None. poses: the truth's keypoints, any format; clip: its name in a split
+    pickle. seen: where the generated clip's keypoints come from. source: what the model was given, frame 0 of the
+    truth where None. pairs: pair set whose training frames are nearest-pose. distribution: FID and FVD, too.
+    lpips_weights: AlexNet's, weights: a folder of networks' weights, instead of the usual places.
+    """
+
+    generated: Path
+    truth: Path
+    frames: str | None = None
+    poses: Path | None = None
+    clip: str | None = None
+    seen: PoseRequest = field(default_factory=PoseRequest)
+    source: Path | None = None
+    pairs: Path | None = None
+    distribution: bool = False
+    lpips_weights: Path | None = None
+    weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class ClipResult:
+    """scores: the metrics dictionary (docs/metrics.md). pair: the clips, for who wants to show them."""
+
+    scores: dict[str, Any]
+    pair: ClipPair
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was decided on the way: which frames, keypoints and baselines."""
+        return tuple(self.scores["notes"])
+
+
+@dataclass
+class ExtraMetrics:
+    """Metrics beside those of every frame; name -> why one is not computed; and notes for the report."""
+
+    metrics: list[FrameMetric] = field(default_factory=list)
+    clip_metrics: list[ClipMetric] = field(default_factory=list)
+    not_computed: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def evaluate_clip(request: ClipRequest, progress: Progress = SILENT) -> ClipResult:
+    """Score a generated clip against the real one, frame by frame, beside baselines.
+
+    Raises VideoError, PoseError, PairSetError, WeightsError or OptionError for what does not fit together.
+    """
+    request.seen.check(truth_known=request.poses is not None)
+    if request.pairs is not None and request.poses is None:
+        raise PairSetError("--pairs without --poses", fix="give the truth's keypoints with --poses")
+    # what is compared
+    notes: list[str] = []
+    pair = open_pair(
+        request.generated, request.truth, request.frames, request.poses, request.clip, request.source, notes
+    )
+    # by which metrics
+    extra = extra_metrics(pair, request, progress)
+    truth = request.truth
+    scorer = make_scorer(
+        pair.truth,
+        pair.keypoints,
+        pair.source,
+        request.pairs,
+        request.clip or (truth.name if truth.is_dir() else truth.stem),
+        lpips_weights=request.lpips_weights,
+        weights=request.weights,
+        notes=(*notes, *extra.notes),
+        metrics=extra.metrics,
+        clip_metrics=extra.clip_metrics,
+        not_computed=extra.not_computed,
+    )
+    _score(scorer, pair, progress)
+    # the numbers, and where they come from
+    scores = scorer.result()
+    files = {"generated": request.generated, "truth": truth, "keypoints": request.poses, "source": request.source}
+    scores["provenance"] = provenance({**files, "pairs": request.pairs, "LPIPS weights": request.lpips_weights})
+    return ClipResult(scores, pair)
+
+
+def extra_metrics(pair: ClipPair, request: ClipRequest, progress: Progress = SILENT) -> ExtraMetrics:
+    """Pose metrics, FID and FVD where they are asked for; the reason for those that are not."""
+    extra = ExtraMetrics()
+    if request.seen.wanted:
+        extra.metrics, extra.clip_metrics, extra.notes = pose_metrics(request.seen, pair, progress)
+    else:
+        extra.not_computed |= dict.fromkeys((*POSE_METRICS, *SEQUENCE_METRICS), NOT_ASKED)
+    gathered, reasons = distributions(request.distribution, request.weights)
+    extra.clip_metrics += gathered
+    extra.not_computed |= reasons
+    return extra
+
+
+def _score(scorer: FrameScorer, pair: ClipPair, progress: Progress) -> None:
+    """Feed the frames, a few at a time."""
+    selection = pair.selection
+    with progress.bar("scoring", selection.stop - selection.start) as bar:
+        for start in range(selection.start, selection.stop, CHUNK):
+            stop = min(start + CHUNK, selection.stop)
+            generated = pair.generated.read(start + pair.shift, stop + pair.shift)
+            truth = pair.truth.read(start, stop)
+            for index in range(stop - start):
+                scorer.update(start + index, generated[index], truth[index])
+                bar.advance()

@@ -1,0 +1,110 @@
+"""Keypoints of a generated clip, given or estimated, and the truth's in; pose metrics out."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from signgen.corpora.estimate import estimated
+from signgen.errors import OptionError, PoseError
+from signgen.evaluation.clip_pair import ClipPair
+from signgen.metrics.clip.frame_pair import MODEL, ClipMetric, FrameMetric
+from signgen.metrics.pose.accuracy import PoseAccuracy, SequenceAccuracy, placed, repeated
+from signgen.poses import estimators, read_poses
+from signgen.poses.estimators import Estimator, open_estimator
+from signgen.poses.sequence import PoseSequence
+from signgen.progress import SILENT, Progress
+
+NOT_ASKED = "no keypoints of the generated clip; give them with --generated-poses, or an --estimator or --onnx FILE"
+
+
+@dataclass(frozen=True)
+class PoseRequest:
+    """Where the generated clip's keypoints come from: a file, or an estimator by its name or its model's file."""
+
+    poses: Path | None = None
+    estimator: str | None = None
+    onnx: Path | None = None
+
+    @property
+    def estimates(self) -> bool:
+        """Whether an estimator is asked for."""
+        return self.estimator is not None or self.onnx is not None
+
+    @property
+    def estimator_name(self) -> str:
+        """As it was given; empty where none was."""
+        return str(self.onnx or self.estimator or "")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is any origin of keypoints."""
+        return self.poses is not None or self.estimates
+
+    def open(self) -> Estimator:
+        """The estimator, for one clip. Raises PoseError for two of them, and for one that cannot be had."""
+        return open_estimator(self.estimator, self.onnx)
+
+    def check(self, truth_known: bool) -> None:
+        """Raises OptionError for two origins, and for a file without the truth's keypoints."""
+        if self.poses is not None and self.estimates:
+            raise OptionError("--generated-poses does not go with --estimator or --onnx")
+        if self.poses is not None and not truth_known:
+            raise OptionError("--generated-poses needs --poses, the truth's keypoints")
+
+
+def pose_metrics(
+    request: PoseRequest, pair: ClipPair, progress: Progress = SILENT
+) -> tuple[list[FrameMetric], list[ClipMetric], list[str]]:
+    """The metrics and notes for the report.
+
+    With an estimator the truth is estimated by it too: it then errs alike on both, and an identical clip has no error.
+    """
+    truth, seen, notes = _estimated(request, pair, progress) if request.estimates else _given(request, pair)
+    return [PoseAccuracy(truth, seen)], [SequenceAccuracy(truth, seen)], notes
+
+
+def _given(request: PoseRequest, pair: ClipPair) -> tuple[np.ndarray, dict[str, np.ndarray], list[str]]:
+    assert request.poses is not None
+    assert pair.keypoints is not None
+    truth, generated = pair.keypoints, pair.generated
+    sequence = read_poses(request.poses, size=(generated.width, generated.height), fps=generated.fps)
+    wanted = pair.selection.stop - pair.selection.start
+    if len(sequence) not in (generated.num_frames, wanted):
+        raise PoseError(
+            f"{request.poses}: keypoints for {len(sequence)} frames, {generated.path} has {generated.num_frames}",
+            expected="one pose per generated frame",
+        )
+    if sequence.layout.points != truth.shape[1]:
+        raise PoseError(f"{request.poses}: {sequence.layout.points} points", expected=f"{truth.shape[1]}, as --poses")
+    first = pair.first if len(sequence) == generated.num_frames else 0
+    part = sequence.resized(generated.width, generated.height)[first : first + wanted]
+    seen = {MODEL: placed(part.keypoints, pair.selection, len(truth))}
+    if pair.own_source:
+        seen["copy-source"] = repeated(truth[0], len(truth))
+    return truth, seen, [*sequence.notes, f"pose metrics compare {request.poses} with --poses"]
+
+
+def _estimated(
+    request: PoseRequest, pair: ClipPair, progress: Progress
+) -> tuple[np.ndarray, dict[str, np.ndarray], list[str]]:
+    selection = pair.selection
+    ours = slice(selection.start + pair.shift, selection.stop + pair.shift)
+    truth = estimated(pair.truth, selection, request.estimator, request.onnx, progress=progress)
+    generated = estimated(pair.generated, ours, request.estimator, request.onnx, progress=progress)
+    with closing(request.open()) as opened:
+        source = estimators.extract([pair.source], opened)
+    _check_person(truth, pair.truth.path)
+    frames = pair.truth.num_frames
+    seen = {MODEL: placed(generated.keypoints, selection, frames)}
+    seen["copy-source"] = repeated(source.keypoints[0], frames)
+    note = f"keypoints of both clips and of the source estimated by {request.estimator_name}"
+    return placed(truth.keypoints, selection, frames), seen, [*truth.notes, note]
+
+
+def _check_person(truth: PoseSequence, path: Path) -> None:
+    if not truth.has_person.any():
+        raise PoseError(f"{path}: the estimator sees nobody in {len(truth)} frames", expected="a person")

@@ -1,0 +1,108 @@
+"""A model and a pair set in; every pair of a split rendered and scored in one pass; nothing but numbers is kept."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen.config import SamplingSettings
+from signgen.errors import OptionError, PairSetError
+from signgen.evaluation.clip_poses import PoseRequest
+from signgen.evaluation.model_clips import NO_SEQUENCES, score_clips
+from signgen.evaluation.model_images import score_images
+from signgen.evaluation.model_work import ModelRequest, Shard
+from signgen.evaluation.provenance import provenance
+from signgen.evaluation.worst import WorstPictures
+from signgen.models.card import read_card
+from signgen.pairs.pairset import PairSet
+from signgen.progress import SILENT, Progress
+from signgen.rendering.pairs import Job, check_pairs, jobs_of
+
+__all__ = ["ModelRequest", "ModelResult", "evaluate_model"]
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """scores: the metrics dictionary (docs/metrics.md). worst: pictures of the worst frames."""
+
+    scores: dict[str, Any]
+    worst: WorstPictures
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which frames nearest-pose chose among, and what else the reader of the scores should know."""
+        return tuple(self.scores["notes"])
+
+
+def evaluate_model(request: ModelRequest, progress: Progress = SILENT) -> ModelResult:
+    """Render and score a split of a pair set, as clips or, where the request names one, under a protocol.
+
+    Raises PairSetError for a split without triples and for poses of another skeleton than the model's, PoseError for an
+    estimator that cannot be had.
+    """
+    _check_options(request)
+    # what is rendered
+    pairs = PairSet.load(request.pairs)
+    card = read_card(request.model)
+    check_pairs(pairs, card, request.split)
+    _check_estimator(request.poses, pairs)
+    triples = pairs.triples(request.split)
+    jobs = jobs_of(triples)
+    progress.note(f"{len(triples):,} {request.split} pairs of {len({job.clip for job in jobs}):,} clips")
+    # render and score
+    score = score_clips if request.protocol is None else score_images
+    with tempfile.TemporaryDirectory(prefix="signgen-features-") as folder:
+        whole = Shard(request, jobs, Path(folder), len(triples), _batch(pairs, jobs, card.sampling()))
+        scores, worst = score(pairs, whole, progress)
+    # how it was rendered, and from what
+    chosen = {name: value for name, value in request.sampling.items() if value is not None}
+    scores["render"] = {"split": request.split, "seed": request.seed, **chosen}
+    scores["provenance"] = provenance(
+        {
+            "model": request.model,
+            "pairs": request.pairs,
+            "train images": request.train_images,
+            "weights": request.weights,
+            "LPIPS weights": request.lpips_weights,
+        }
+    )
+    return ModelResult(scores, worst)
+
+
+def _check_options(request: ModelRequest) -> None:
+    """Raise OptionError for what has no meaning with, or without, a protocol."""
+    clip_options = {
+        "--estimator": request.poses.estimator,
+        "--onnx": request.poses.onnx,
+        "--distribution": request.distribution or None,
+    }
+    protocol_options = {"--size": request.size, "--train-images": request.train_images}
+    refused, reason = (
+        (protocol_options, "needs --protocol")
+        if request.protocol is None
+        else (clip_options, "does not go with --protocol")
+    )
+    for option, value in refused.items():
+        if value is not None:
+            raise OptionError(f"{option} {reason}")
+
+
+def _check_estimator(wanted: PoseRequest, pairs: PairSet) -> None:
+    """Raise, before anything is rendered, PoseError for an estimator that cannot be had, PairSetError where it is of no
+    use."""
+    if not wanted.estimates:
+        return
+    if pairs.listed:
+        raise PairSetError(f"an estimator with {pairs.folder}: {NO_SEQUENCES}", expected="a pair set of clips")
+    wanted.open().close()
+
+
+def _batch(pairs: PairSet, jobs: list[Job], sampling: SamplingSettings) -> int | None:
+    """Of a list, sources have few targets, often one: micro-batches that are not mostly padding. None: the recipe's."""
+    if not pairs.listed:
+        return None
+    return min(sampling.micro_batch, max(1, int(np.median([len(job.targets) for job in jobs]))))

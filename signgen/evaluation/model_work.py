@@ -1,0 +1,166 @@
+"""What one process has at hand to evaluate a model: its shard of the pairs, the pair set, the model, the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen.evaluation.baselines import CopySource, NearestPose, nearest_pose
+from signgen.evaluation.clip_poses import PoseRequest
+from signgen.evaluation.worst import WorstPictures
+from signgen.metrics.clip.scorer import Baseline
+from signgen.models.card import load_model
+from signgen.models.device import prepare_device
+from signgen.pairs.pairset import PairSet, frame_name, pair_name
+from signgen.parallel import Tick, split_evenly, threads_of
+from signgen.rendering.background import FrameWorker
+from signgen.rendering.pairs import Job, render_job
+from signgen.rendering.renderer import Renderer
+from signgen.video.reader import write_png
+
+WORST = 10  # pictures on the page
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """What the command line asks for. sampling: what it chose; keep: folder for the frames as PNG.
+
+    distribution: whether to take FID and FVD of clips; a protocol has its own. poses: the estimator of keypoints, if
+    any. weights: a folder of networks' weights, lpips_weights: AlexNet's, instead of the usual places.
+    """
+
+    model: Path
+    pairs: Path
+    split: str = "test"
+    protocol: str | None = None
+    size: str | None = None
+    train_images: Path | None = None
+    weights: Path | None = None
+    lpips_weights: Path | None = None
+    keep: Path | None = None
+    distribution: bool = False
+    poses: PoseRequest = field(default_factory=PoseRequest)
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+    processes: int = 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What one process does. train, targets: real images that FID is taken against: number -> where it is."""
+
+    request: ModelRequest
+    jobs: list[Job]
+    folder: Path
+    pairs: int  # of the whole set
+    batch: int | None
+    train: dict[int, Path] = field(default_factory=dict)
+    targets: dict[int, tuple[str, int]] = field(default_factory=dict)
+    totals: dict[str, int] = field(default_factory=dict)
+
+
+def shards_of(whole: Shard) -> list[Shard]:
+    """One shard for each process; all of a source's pairs are in one, for metrics of time and to encode it once."""
+    parts = split_evenly([len(job.targets) for job in whole.jobs], whole.request.processes)
+    threads = threads_of(len(parts), whole.request.threads)
+    return [
+        replace(
+            whole,
+            request=replace(whole.request, threads=threads),
+            jobs=[whole.jobs[index] for index in part],
+            folder=whole.folder / str(number),
+            train={k: v for k, v in whole.train.items() if k % len(parts) == number},
+            targets={k: v for k, v in whole.targets.items() if k % len(parts) == number},
+        )
+        for number, part in enumerate(parts)
+    ]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A pair: its number, target frame, names of what was generated and of the truth, and both, uint8 (H, W, 3)."""
+
+    row: int
+    target: int
+    names: tuple[str, str]
+    generated: np.ndarray
+    truth: np.ndarray
+
+
+class Work:
+    """The pair set and the model, loaded when they are first needed; and what can be said of the baselines."""
+
+    def __init__(self, shard: Shard) -> None:
+
+        self._shard = shard
+        self.pairs = PairSet.load(shard.request.pairs)
+        self.poses = lru_cache(maxsize=1)(self.pairs.poses)  # a list is one clip of many jobs; those are neighbours
+        self._nearest: dict[tuple[str, int, int], NearestPose] = {}
+
+    @cached_property
+    def renderer(self) -> Renderer:
+
+        request = self._shard.request
+        pipeline, card = load_model(request.model)
+        sampling = card.sampling(**request.sampling, micro_batch=self._shard.batch)
+        return Renderer(pipeline, card, sampling, request.seed, prepare_device(request.device, request.threads))
+
+    def render(self, job: Job, worker: FrameWorker, score: Callable[[Rendered], None], tick: Tick) -> None:
+        """Render the job's pairs; beside it, those that are to be kept are written, and `score` gets each in order."""
+        keep = self._shard.request.keep
+        clip = self.pairs.clips[job.clip].name
+        truth = self.pairs.frames(clip)
+
+        def finish(row: int, target: int, frame: np.ndarray) -> None:
+            names = self.names(job, target)
+            if keep is not None:
+                write_png(keep / names[0], frame)
+            score(Rendered(row, target, names, frame, truth.read(target, target + 1)[0]))
+
+        frames = render_job(self.renderer, self.pairs, job, self.poses(clip))
+        for row, target, frame in zip(job.rows, job.targets, frames, strict=True):
+            worker.submit(finish, row, target, frame)
+            tick()
+
+    def names(self, job: Job, target: int) -> tuple[str, str]:
+        """Of what is generated, and of the truth."""
+        clip = self.pairs.clips[job.clip]
+        return f"{pair_name(clip, job.source, target)}.png", f"{frame_name(clip, target)}.png"
+
+    def baselines(self, job: Job) -> dict[str, Baseline]:
+        """copy-source, and nearest-pose where there are training clips."""
+        source = self.pairs.frames(self.pairs.clips[job.clip].name).read(job.source, job.source + 1)[0]
+        nearest = self._nearest_pose(job.clip)
+        return {"copy-source": CopySource(source)} | ({} if nearest is None else {"nearest-pose": nearest})
+
+    def _nearest_pose(self, clip: int) -> NearestPose | None:
+        """nearest-pose of the clip's signer and size; None of a list of pairs."""
+        if self.pairs.listed:
+            return None
+        record = self.pairs.clips[clip]
+        key = (record.signer, record.width, record.height)
+        if key not in self._nearest:
+            self._nearest[key] = nearest_pose(self.pairs, record.name, key[1:])
+        return self._nearest[key]
+
+    def notes(self) -> list[str]:
+        """Which frames nearest-pose chose among."""
+        return [f"nearest-pose chooses among {nearest.summary}" for nearest in self._nearest.values()]
+
+
+def merge_worst(parts: list[WorstPictures]) -> WorstPictures:
+    for other in parts[1:]:
+        parts[0].merge(other)
+    return parts[0]
+
+
+def without_nearest(pairs: PairSet) -> dict[str, str]:
+    reason = "a list of pairs has no training clip of the person"
+    return {"nearest-pose": reason} if pairs.listed else {}

@@ -1,0 +1,103 @@
+"""Truth, keypoints and baselines in; a FrameScorer with every metric whose weights are at hand out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from signgen.errors import WeightsError
+from signgen.evaluation.baselines import CopySource, nearest_pose
+from signgen.metrics.clip.frame_pair import ClipMetric, FrameMetric
+from signgen.metrics.clip.scorer import Baseline, FrameScorer
+from signgen.metrics.definitions import DISTRIBUTION_METRICS
+from signgen.metrics.distribution.fvd import Distribution
+from signgen.metrics.image.lpips import Lpips, load_lpips
+from signgen.pairs.pairset import PairSet
+from signgen.video.reader import FrameSource
+
+
+def make_scorer(
+    truth: FrameSource,
+    keypoints: np.ndarray | None,
+    source: np.ndarray,
+    pairs: Path | None,
+    clip: str,
+    lpips_weights: Path | None = None,
+    weights: Path | None = None,
+    notes: Sequence[str] = (),
+    metrics: Sequence[FrameMetric] = (),
+    clip_metrics: Sequence[ClipMetric] = (),
+    quick: bool = False,
+    not_computed: Mapping[str, str] | None = None,
+) -> FrameScorer:
+    """A scorer with everything that is at hand; what is not is listed with its reason.
+
+    keypoints: (T, K, 3) in pixels of the truth. source: the frame that copy-source repeats. pairs: pair set whose
+    training frames of `clip`'s signer are nearest-pose. lpips_weights: AlexNet's, which must be there; weights: a
+    folder that may hold them, instead of the usual places. metrics, clip_metrics: extra ones. quick: without the slow
+    ones. not_computed: name -> why it is not.
+    """
+    noted, missing = list(notes), dict(not_computed or {})
+    # baselines
+    baselines: dict[str, Baseline] = {"copy-source": CopySource(source)}
+    if pairs is None:
+        missing["nearest-pose"] = "the training frames are not known; give their pair set with --pairs"
+    elif keypoints is None:
+        missing["nearest-pose"] = "no keypoints; give the truth's with --poses"
+    else:
+        nearest = nearest_pose(PairSet.load(pairs), clip, (truth.width, truth.height), truth.path)
+        baselines["nearest-pose"] = nearest
+        noted.append(f"nearest-pose chooses among {nearest.summary}")
+    # weights
+    lpips, without = find_lpips(lpips_weights, weights)
+    return FrameScorer(
+        keypoints=keypoints,
+        lpips=lpips,
+        baselines=baselines,
+        metrics=metrics,
+        clip_metrics=clip_metrics,
+        quick=quick,
+        not_computed=missing | without,
+        notes=noted,
+    )
+
+
+def find_lpips(required: Path | None, folder: Path | None) -> tuple[Lpips | None, dict[str, str]]:
+    """The network if its weights are at hand, and metric -> why there is none.
+
+    required: AlexNet's weights that must be there (raises WeightsError); folder: where else they may be.
+    """
+    try:
+        return load_lpips(required or folder), {}
+    except WeightsError as error:
+        if required is not None:
+            raise
+        return None, {"lpips": str(error)}
+
+
+def distributions(wanted: bool, weights: Path | None) -> tuple[list[Distribution], dict[str, str]]:
+    """FID and both FVDs, if they are wanted; name -> why one cannot be computed, with the command that gets weights."""
+    from signgen.metrics.distribution.i3d import WINDOW, load_i3d, load_r3d
+    from signgen.metrics.distribution.inception import load_inception
+
+    if not wanted:
+        return [], dict.fromkeys(DISTRIBUTION_METRICS, "not asked for; --distribution asks for it")
+
+    def frame_features() -> Callable[[np.ndarray], np.ndarray]:
+        inception = load_inception("pytorch-fid", weights)
+        return lambda window: inception(window[0])
+
+    networks: tuple[tuple[str, int, Callable[[], Callable[[np.ndarray], np.ndarray]]], ...] = (
+        ("fid", 1, frame_features),
+        ("fvd", WINDOW, lambda: load_i3d(weights)),
+        ("fvd_r3d", WINDOW, lambda: load_r3d(weights)),
+    )
+    found, missing = [], {}
+    for name, window, load in networks:
+        try:
+            found.append(Distribution(name, load(), window))
+        except WeightsError as error:
+            missing[name] = str(error)
+    return found, missing

@@ -1,0 +1,64 @@
+"""Metrics of two consecutive frames, generated and true: flicker, successive-frame SSIM, warping error."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from signgen.metrics.clip.frame_pair import FramePair
+from signgen.metrics.clip.optical_flow import SMALLEST_SIDE
+from signgen.metrics.image import pixels as image
+
+_ONE_FRAME = "one frame has no frame before it"
+
+
+class Flicker:
+    """Change where the truth stands still: closed form for a static background that flickers by a known amount."""
+
+    names = ("flicker", "flicker_truth", "flicker_excess")
+
+    def __call__(self, pair: FramePair) -> dict[str, float]:
+        still = pair.truth.static
+        if still is None or pair.previous is None or pair.truth.previous is None:
+            return {}
+        ours = image.masked_mean(cv2.absdiff(pair.frame, pair.previous), still)
+        theirs = image.masked_mean(cv2.absdiff(pair.truth.frame, pair.truth.previous), still)
+        return {"flicker": ours, "flicker_truth": theirs, "flicker_excess": ours - theirs}
+
+    def why_missing(self, name: str, frames: int, truth: np.ndarray) -> str:
+        return "no two consecutive frames with static pixels" if frames > 1 else "one frame has no flicker"
+
+
+class SuccessiveSsim:
+    """How alike consecutive frames are, against how alike they are in the truth."""
+
+    names = ("successive_ssim", "successive_ssim_truth", "successive_ssim_difference")
+
+    def __call__(self, pair: FramePair) -> dict[str, float]:
+        theirs = pair.truth.successive_ssim
+        if theirs is None or pair.previous is None:
+            return {}
+        ours = image.ssim(pair.frame, pair.previous)
+        return dict(zip(self.names, (ours, theirs, abs(ours - theirs)), strict=True))
+
+    def why_missing(self, name: str, frames: int, truth: np.ndarray) -> str:
+        return "no two consecutive frames" if frames > 1 else _ONE_FRAME
+
+
+class WarpingError:
+    """Change along the truth's own motion (Lai et al. 2018), over pixels that are seen in both of its frames."""
+
+    names = ("warping_error", "warping_error_truth")
+
+    def __call__(self, pair: FramePair) -> dict[str, float]:
+        motion = pair.truth.motion
+        if motion is None or pair.previous is None or pair.truth.previous is None or not motion.visible.any():
+            return {}
+        frames = (pair.frame, pair.previous), (pair.truth.frame, pair.truth.previous)
+        changes = [image.masked_mean(cv2.absdiff(now, motion.warped(before)), motion.visible) for now, before in frames]
+        return dict(zip(self.names, changes, strict=True))
+
+    def why_missing(self, name: str, frames: int, truth: np.ndarray) -> str:
+        if min(truth.shape[:2]) < SMALLEST_SIDE:
+            return f"frames are {image.size_text(truth)}; optical flow needs {SMALLEST_SIDE}x{SMALLEST_SIDE}"
+        return "no two consecutive frames with pixels seen in both" if frames > 1 else _ONE_FRAME

@@ -1,0 +1,231 @@
+"""Streaming scorer of a set of images under a protocol: pairs in, one at a time; out comes the metrics dictionary.
+
+Memory does not grow with the images but for one row of numbers each. What several processes scored is merged; the
+result is that of the whole set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen.errors import SigngenError, VideoError
+from signgen.metrics.definitions import BASELINE_DEFINITIONS
+from signgen.metrics.distribution.frechet import FeatureFile, FeatureStatistics, frechet_distance, kernel_distance
+from signgen.metrics.distribution.inception import Features
+from signgen.metrics.image import ssim as similarity
+from signgen.metrics.image.lpips import SMALLEST_SIDES, Lpips
+from signgen.metrics.image.pixels import size_text
+from signgen.metrics.image_set.protocols import FidUse, Protocol, Size, kept
+
+GENERATED = "generated"  # beside "train", "test" and the baselines, the sets that features are gathered of
+
+
+@dataclass
+class Networks:
+    """lpips, inception: metric name -> callable, for those metrics of the protocol whose weights are at hand."""
+
+    lpips: Mapping[str, Lpips] = field(default_factory=dict)
+    inception: Features | None = None
+
+
+class ImageSetScorer:
+    """Scores generated images against their truth under `protocol`.
+
+    total: how many pairs the whole set has, for tools that drop a last batch. size: what --size chose. folder: where
+    features are kept that KID needs, of this scorer alone. totals: how many images the real sets have, by name.
+    not_computed: metric -> reason, passed on. notes: for the reader of the report.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        total: int,
+        networks: Networks,
+        folder: Path,
+        *,
+        size: Size | None = None,
+        totals: Mapping[str, int] | None = None,
+        baselines: Iterable[str] = (),
+        not_computed: Mapping[str, str] | None = None,
+        notes: Iterable[str] = (),
+    ) -> None:
+        self._protocol, self._networks = protocol, networks
+        self._size = protocol.size(size)
+        self._totals = {GENERATED: total, **(totals or {})}
+        self._not_computed, self._notes = dict(not_computed or {}), list(notes)
+        self._rows: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in (GENERATED, *baselines)}
+        uses = protocol.fid.items() | protocol.kid.items()
+        sets = self._rows.keys() | {use.reference for _, use in uses}
+        self._statistics = {name: FeatureStatistics() for name in sets}
+        self._files = {name: FeatureFile(folder / f"{name}.features") for name in sets} if protocol.kid else {}
+
+    def update(
+        self,
+        index: int,
+        generated: np.ndarray,
+        truth: np.ndarray,
+        names: tuple[str, str] = ("generated", "truth"),
+        baselines: Mapping[str, np.ndarray | None] | None = None,
+    ) -> dict[str, Any]:
+        """Score the pair `index` of the set, both uint8 (H, W, 3), and return its row, which holds their `names`.
+
+        baselines: name -> what it shows instead; None where it has no answer. Raises VideoError for sizes that the
+        protocol does not take.
+        """
+        row = {"frame": index, "generated": names[0], "truth": names[1]}
+        self._rows[GENERATED][index] = row | self._scores(GENERATED, index, generated, truth, names)
+        for name, image in (baselines or {}).items():
+            if image is not None:
+                shown = (f"{name} of {names[0]}", names[1])
+                self._rows[name][index] = {"frame": index, **self._scores(name, index, image, truth, shown)}
+        return self._rows[GENERATED][index]
+
+    def _scores(
+        self, track: str, index: int, generated: np.ndarray, truth: np.ndarray, names: tuple[str, str]
+    ) -> dict[str, float | None]:
+        """All numbers of a pair; its features go to the set `track`."""
+        for name, image in zip(names, (generated, truth), strict=True):
+            self._protocol.check(image, name)
+        size = self._size or (truth.shape[1], truth.shape[0])
+        ours, theirs = (self._protocol.pixels.apply(image, size) for image in (generated, truth))
+        if ours.shape != theirs.shape:
+            raise VideoError(f"{names[0]}: {size_text(ours)}, {names[1]}: {size_text(theirs)}", expected="equal sizes")
+        scores = self._pixel_scores(ours, theirs)
+        view = self._protocol.features
+        ours, theirs = (view.apply(image, size) for image in (generated, truth))
+        scores |= self._lpips_scores(index, ours, theirs)
+        self._gather(track, index, ours)
+        return scores
+
+    @property
+    def gathers(self) -> bool:
+        """Whether features are taken, so that the real images are needed."""
+        return self._networks.inception is not None
+
+    def add_real(self, name: str, index: int, image: np.ndarray, label: object = "image") -> None:
+        """Take in image `index` of a real set, "train" or "test", uint8 (H, W, 3)."""
+        self._protocol.check(image, label)
+        self._gather(name, index, self._protocol.features.apply(image, self._size))
+
+    def merge(self, other: ImageSetScorer) -> None:
+        """Take in what another process scored of the same set. Raises SigngenError for what both have scored."""
+        for name, rows in self._rows.items():
+            if twice := sorted(rows.keys() & other._rows[name].keys()):
+                raise SigngenError(f"image {twice[0]} was scored twice", expected="parts that do not overlap")
+            rows |= other._rows[name]
+        for name, statistics in self._statistics.items():
+            statistics.merge(other._statistics[name])
+        for name, file in self._files.items():
+            file.merge(other._files[name])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_networks": Networks()}  # networks stay with the process that loaded them
+
+    def _pixel_scores(self, ours: np.ndarray, theirs: np.ndarray) -> dict[str, float | None]:
+        scores: dict[str, float | None] = {
+            name: similarity.ssim_variant(ours, theirs, variant) for name, variant in self._protocol.ssims.items()
+        }
+        if self._protocol.ms_ssim:
+            scores["ms_ssim"] = None
+            if min(theirs.shape[:2]) >= similarity.smallest_side_ms():
+                scores["ms_ssim"] = similarity.ms_ssim(ours, theirs)
+        return scores | {"psnr": similarity.psnr_of(ours, theirs), "l1": similarity.l1_of(ours, theirs)}
+
+    def _lpips_scores(self, index: int, ours: np.ndarray, theirs: np.ndarray) -> dict[str, float | None]:
+        scores: dict[str, float | None] = {}
+        for name, network in self._networks.lpips.items():
+            use = self._protocol.lpips[name]
+            scored = index < kept(self._totals[GENERATED], use.batch)
+            fits = min(theirs.shape[:2]) >= SMALLEST_SIDES[use.net]
+            scores[name] = network(ours, theirs) if scored and fits else None
+        return scores
+
+    def _gather(self, name: str, index: int, image: np.ndarray) -> None:
+        """Add the image's features to its set, unless the tool would drop it with the last batch."""
+        uses = self._protocol.fid.values()
+        batch = next(iter(uses)).batch if uses else None
+        total = self._totals[GENERATED] if name in self._rows else self._totals.get(name, index + 1)
+        if self._networks.inception is None or index >= kept(total, batch):
+            return
+        feature = self._networks.inception(image)
+        self._statistics[name].add(feature)
+        if name in self._files:
+            self._files[name].add(feature)
+
+    def result(self) -> dict[str, Any]:
+        """What a metrics file holds; rows in the order of the set. Raises SigngenError before every pair is scored."""
+        total = self._totals[GENERATED]
+        if len(self._rows[GENERATED]) != total:
+            found = f"{len(self._rows[GENERATED])} of {total} pairs are scored"
+            raise SigngenError(found, expected="all before the result")
+        missing, notes = dict(self._not_computed), list(self._notes)
+        mean = self._means(GENERATED, missing, notes)
+        answered = [name for name, rows in self._rows.items() if rows and name != GENERATED]
+        for name in self._rows.keys() - {GENERATED, *answered}:
+            missing[name] = "it has no image for any of the pairs"
+        notes += [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in answered if name in BASELINE_DEFINITIONS]
+        return {
+            "protocol": self._protocol.text(self._size),
+            "definitions": self._protocol.definitions(self._size),
+            "frames": total,
+            "mean": mean,
+            "baselines": {name: self._means(name, {}, notes) for name in answered},
+            "not_computed": missing,
+            "notes": notes,
+            "per_frame": self._ordered(GENERATED),
+            "per_frame_baselines": {name: self._ordered(name) for name in answered},
+        }
+
+    def _ordered(self, track: str) -> list[dict[str, Any]]:
+        return [row for _, row in sorted(self._rows[track].items())]
+
+    def _means(self, track: str, missing: dict[str, str], notes: list[str]) -> dict[str, float | None]:
+        """Every number of a track; reasons for those that are None go to `missing`, partial ones to `notes`."""
+        rows, total = self._rows[track].values(), self._totals[GENERATED]
+        mean: dict[str, float | None] = {}
+        if len(rows) < total:
+            notes.append(
+                f"{track} has no image for {total - len(rows)} of {total} pairs; its means are over the others"
+            )
+        for name in self._protocol.definitions(self._size):
+            values = [row[name] for row in self._ordered(track) if row.get(name) is not None]
+            whole = self._whole_set(track, name, missing)
+            mean[name] = whole if whole is not None else float(np.mean(values)) if values else None
+            if mean[name] is None:
+                missing.setdefault(name, self._why_missing(name))
+            elif track == GENERATED and values and len(values) < len(rows):
+                notes.append(f"{name} is the mean of {len(values)} of {len(rows)} images ({self._why_missing(name)})")
+        return mean
+
+    def _whole_set(self, track: str, name: str, missing: dict[str, str]) -> float | None:
+        """FID or KID, or None with the reason in `missing`."""
+        use = self._protocol.fid.get(name) or self._protocol.kid.get(name)
+        if use is None or name in missing or name in self._not_computed:
+            return None
+        few = min(len(self._statistics[track]), len(self._statistics[use.reference]))
+        if few < 2:
+            missing[name] = f"{few} images in one of the sets; a distribution needs 2"
+            return None
+        if name in self._protocol.kid:
+            return kernel_distance(self._files[track], self._files[use.reference])
+        return frechet_distance(self._statistics[track], self._statistics[use.reference])
+
+    def _why_missing(self, name: str) -> str:
+        if name == "ms_ssim":
+            side = similarity.smallest_side_ms()
+            return f"MS-SSIM needs images of {side}x{side}"
+        if use := self._protocol.lpips.get(name):
+            side = SMALLEST_SIDES[use.net]
+            return f"a last batch of fewer than {use.batch} is dropped" if use.batch else f"it needs {side}x{side}"
+        return "the generated image has one value only, and the range is its own"
+
+
+def references(protocol: Protocol) -> set[str]:
+    """Names of the real sets that the protocol's FID and KID are taken against."""
+    uses: list[FidUse] = [*protocol.fid.values(), *protocol.kid.values()]
+    return {use.reference for use in uses}

@@ -1,0 +1,161 @@
+"""Pose metrics of clips that are scored while they are rendered: keypoints are estimated as the frames come.
+
+Truth, generated frames and source are seen by estimators of one kind, each its own, so that it may follow a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+
+from signgen.metrics.clip.frame_pair import MODEL, FramePair
+from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
+from signgen.metrics.pose.accuracy import (
+    PoseAccuracy,
+    dtw_mje,
+    has_shoulders,
+    placed,
+    repeated,
+    seen_counts,
+    seen_note,
+)
+from signgen.poses.estimators import Estimator, extract
+
+OpenEstimator = Callable[[], Estimator]
+_COPIED = "copy-source"  # a baseline of one frame, which is estimated once
+_NO_UNIT = "the estimator sees no two shoulders in the truth, whose distance is the unit"
+
+
+@dataclass(frozen=True)
+class SeenClip:
+    """What a clip leaves. dtw_mje: track -> value; counts: as of `seen_counts`; notes: the estimator's.
+
+    unit: whether the truth has one; without it there are no numbers.
+    """
+
+    name: str
+    dtw_mje: dict[str, float]
+    counts: dict[str, tuple[int, int]]
+    notes: tuple[str, ...]
+    unit: bool = True
+
+
+class EstimatedClip:
+    """PCK and joint errors of one clip; a FrameMetric. The truth is estimated when the first frame is scored, since the
+    unit of distances is that of the whole clip; generated frames one by one, in their order.
+
+    truth: its frames at `targets`, uint8 (H, W, 3), in that order, read when called. frames: how many the clip has.
+    """
+
+    names = POSE_METRICS
+
+    def __init__(
+        self, open_new: OpenEstimator, truth: Callable[[], Iterable[np.ndarray]], targets: Sequence[int], frames: int
+    ) -> None:
+        self._open, self._read, self._targets, self._frames = open_new, truth, list(targets), frames
+        self._estimator: Estimator | None = None
+        self._seen: dict[str, np.ndarray] = {}
+        self._truth = np.empty(0)
+        self._notes: tuple[str, ...] = ()
+        self._accuracy: PoseAccuracy | None = None
+
+    def __call__(self, pair: FramePair) -> dict[str, float]:
+        estimator = self._estimator or self._begin()
+        if pair.track == MODEL:
+            self._seen[MODEL][pair.truth.index] = extract([pair.frame], estimator).keypoints[0]
+        elif pair.track == _COPIED and _COPIED not in self._seen:
+            self._seen[_COPIED] = repeated(self._estimated([pair.frame])[0], self._frames)
+        return {} if self._accuracy is None else self._accuracy(pair)
+
+    def _begin(self) -> Estimator:
+        """Estimate the truth; the estimator for the generated frames."""
+        found = self._estimated(self._read())
+        self._truth = placed(found, self._targets, self._frames)
+        self._seen = {MODEL: np.full_like(self._truth, np.nan)}
+        if has_shoulders(self._truth):
+            self._accuracy = PoseAccuracy(self._truth, self._seen)
+        self._estimator = self._open()
+        return self._estimator
+
+    def _estimated(self, frames: Iterable[np.ndarray]) -> np.ndarray:
+        """float32 (T, K, 3) of frames that are a clip of their own."""
+        with closing(self._open()) as estimator:
+            found = extract(frames, estimator)
+        self._notes = found.notes
+        return found.keypoints
+
+    def why_missing(self, name: str, frames: int, truth: np.ndarray) -> str:
+        return _NO_UNIT if self._accuracy is None else self._accuracy.why_missing(name, frames, truth)
+
+    def close(self) -> None:
+        """Give back the estimator; it may be called again."""
+        if self._estimator is not None:
+            self._estimator.close()
+            self._estimator = None
+
+    def finish(self, name: str) -> SeenClip:
+        """What the clip `name` leaves, once all of its frames are scored."""
+        self.close()
+        if self._accuracy is None:
+            return SeenClip(name, {}, {}, self._notes, unit=False)
+        truth = self._truth[self._targets]
+        warped = {track: dtw_mje(points[self._targets], truth) for track, points in self._seen.items()}
+        counts = seen_counts(self._seen[MODEL][self._targets], truth)
+        return SeenClip(name, {track: v for track, v in warped.items() if v is not None}, counts, self._notes)
+
+
+class EstimatedSet:
+    """DTW-MJE of a set of clips: the mean of theirs, whatever order they come in; a SetMetric. It may be pickled.
+
+    estimator: its name, for the notes.
+    """
+
+    names = SEQUENCE_METRICS
+
+    def __init__(self, estimator: str) -> None:
+        self._estimator = estimator
+        self._clips: dict[int, SeenClip] = {}
+
+    def add(self, number: int, clip: SeenClip) -> None:
+        """Take in a clip, by its number in the set."""
+        self._clips[number] = clip
+
+    def merge(self, other: EstimatedSet) -> None:
+        """Take in the clips that another process has seen."""
+        self._clips |= other._clips
+
+    def _ordered(self) -> list[SeenClip]:
+        return [clip for _, clip in sorted(self._clips.items())]
+
+    def _values(self, track: str) -> list[float]:
+        return [clip.dtw_mje[track] for clip in self._ordered() if track in clip.dtw_mje]
+
+    def result(self, track: str) -> tuple[dict[str, float], dict[str, str]]:
+        values = self._values(track)
+        if values:
+            return {"dtw_mje": float(np.mean(values))}, {}
+        any_unit = any(clip.unit for clip in self._clips.values())
+        reason = "no clip has a body or hand point in truth or generated clip" if any_unit else _NO_UNIT
+        return {}, {"dtw_mje": reason}
+
+    def notes(self) -> list[str]:
+        """Who estimated, over how many clips the mean is, which have no numbers, and how much of the truth is seen."""
+        clips = self._ordered()
+        notes = [*dict.fromkeys(note for clip in clips for note in clip.notes)]
+        notes.append(f"keypoints of generated frames, truth and source estimated by {self._estimator}")
+        without = list(dict.fromkeys(clip.name for clip in clips if not clip.unit))
+        if without:
+            notes.append(f"no pose metrics of {', '.join(without)}: {_NO_UNIT}")
+        if values := self._values(MODEL):
+            notes.append(f"dtw_mje is the mean of {len(values)} of {len(clips)} clips, each with one source")
+            parts = dict.fromkeys(part for clip in clips for part in clip.counts)
+            notes.append(seen_note({part: _sums(clips, part) for part in parts}))
+        return notes
+
+
+def _sums(clips: Iterable[SeenClip], part: str) -> tuple[int, int]:
+    counts = [clip.counts[part] for clip in clips if part in clip.counts]
+    return sum(both for both, _ in counts), sum(there for _, there in counts)

@@ -1,0 +1,115 @@
+"""A recipe in, the networks of a SignerPipeline out: loaded from their origins, or built with seeded random weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from transformers import CLIPVisionModelWithProjection, Dinov2Config, Dinov2Model
+
+from signgen.config import Component, Recipe
+from signgen.errors import RecipeError
+from signgen.models.compositing import channels_of
+from signgen.models.conditions import ConditionSet
+from signgen.models.denoiser import widen_conv_in, widen_conv_out
+from signgen.models.fusion import FusionModel
+from signgen.models.image_space import PixelUnshuffleSpace, as_image_space
+from signgen.models.pipeline import SignerPipeline
+from signgen.models.weights import load_pretrained
+
+
+def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerPipeline:
+    """All networks of the recipe; `fusion` is stage 1's result where it is already trained.
+
+    Without origins the weights are random, seeded by the recipe: the same recipe gives the same weights.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        if recipe.fusion.enabled and fusion is None:
+            fusion = build_fusion(recipe)
+        image_space = _build_image_space(recipe)
+        source_encoder = _build_source_encoder(recipe)
+        scheduler = _build_scheduler(recipe.diffusion.scheduler)
+        copies = recipe.diffusion.copies
+        if (copies.layers or copies.warp) and scheduler.config.prediction_type != "sample":
+            raise RecipeError(
+                f"diffusion.copies with a scheduler that predicts {scheduler.config.prediction_type}",
+                expected="prediction_type: sample",
+            )
+        space = as_image_space(image_space)
+        entries = [c.model_dump() for c in recipe.active_conditions]
+        unet = _build_unet(recipe.unet, space.channels, any(e["kind"] == "fusion_vector" for e in entries))
+        sizes = {
+            "token_width": source_encoder.config.hidden_size,
+            "context_width": unet.config.cross_attention_dim,
+            "fusion_width": fusion.width if fusion else 0,
+            "time_width": unet.time_embedding.linear_2.out_features,
+            "latent_channels": space.channels,
+            "factor": space.factor,
+        }
+        conditions = ConditionSet(entries, sizes)
+        widen_conv_in(unet, conditions.spatial_channels)
+        # From zero, the only copy starts as the source itself; several would stay alike.
+        widen_conv_out(unet, channels_of(copies.layers, int(copies.warp)), std=0.02 if copies.layers > 1 else 0.0)
+    pipeline = SignerPipeline(
+        image_space=image_space,
+        source_encoder=source_encoder,
+        conditions=conditions,
+        unet=unet,
+        scheduler=scheduler,
+        fusion=fusion,
+        source_side=recipe.source_encoder.side,
+        base=recipe.diffusion.base,
+        copies=copies.layers,
+        reach=copies.reach,
+        warp_copy=copies.warp,
+        solver=recipe.sampling.solver,
+    )
+    for network in pipeline.networks().values():
+        network.eval()
+    return pipeline
+
+
+def build_fusion(recipe: Recipe) -> FusionModel:
+    """Stage 1's network: the tower from its origin or its configuration, the combiner always from scratch."""
+    settings = recipe.fusion
+    if settings.tower.origin is None:
+        return FusionModel(settings.tower.config, settings.side, settings.dropout)
+    tower = load_pretrained(CLIPVisionModelWithProjection, settings.tower)
+    fusion = FusionModel(tower.config.to_diff_dict(), settings.side, settings.dropout)
+    fusion.tower.load_state_dict(tower.state_dict())
+    return fusion
+
+
+def _build_image_space(recipe: Recipe) -> Any:
+    settings = recipe.image_space
+    if settings.kind == "pixel-unshuffle":
+        return PixelUnshuffleSpace(settings.factor)
+    return _build(AutoencoderKL, settings)
+
+
+def _build_source_encoder(recipe: Recipe) -> Dinov2Model:
+    settings = recipe.source_encoder
+    if settings.origin is not None:
+        return load_pretrained(Dinov2Model, settings)
+    return Dinov2Model(Dinov2Config(**settings.config))
+
+
+def _build_scheduler(component: Component) -> DDIMScheduler:
+    if component.origin is not None:
+        return load_pretrained(DDIMScheduler, component)
+    return DDIMScheduler(**component.config)
+
+
+def _build_unet(component: Component, latent_channels: int, has_vector: bool) -> UNet2DConditionModel:
+    """The base UNet with the latent's channels only; spatial conditions widen it afterwards."""
+    vector = {"class_embed_type": "identity" if has_vector else None}
+    if component.origin is not None:
+        return load_pretrained(UNet2DConditionModel, component, **vector)
+    channels = {"in_channels": latent_channels, "out_channels": latent_channels}
+    return UNet2DConditionModel(**{**component.config, **channels, **vector})
+
+
+def _build(model_class: Any, component: Component) -> Any:
+    return load_pretrained(model_class, component) if component.origin else model_class(**component.config)

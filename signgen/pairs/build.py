@@ -1,0 +1,282 @@
+"""The library's build_pairs: a data set in, a pair set out; says which keypoints belong to which video.
+
+Phoenix-2014T and folders of videos: clips are surveyed, their keypoints written, and triples drawn (plan_clips.py,
+triples.py). DeepFashion and Market-1501: the triples are those of published lists (build_lists.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen import __version__
+from signgen.corpora import video_folder
+from signgen.corpora.findings import Report
+from signgen.corpora.matching import read_pairing
+from signgen.corpora.person.images import recognise
+from signgen.corpora.phoenix.layout import find_root
+from signgen.corpora.phoenix.survey import survey_phoenix
+from signgen.corpora.survey import LeftOut, Survey
+from signgen.errors import OptionError, PairSetError, PoseError
+from signgen.pairs.build_lists import build_listed
+from signgen.pairs.frame_store import FOLDER, write_store
+from signgen.pairs.pairset import PairSet
+from signgen.pairs.plan_clips import Plan, Rule, plan_pairs
+from signgen.pairs.writer import PairSetWriter, footage
+from signgen.poses.clean import clean as cleaned
+from signgen.progress import SILENT, Notes, Progress
+
+DEFAULT_COUNT = 100_000
+SHOWN = 30  # clips that are named; meta.json and clips.parquet have all
+_OWN_PARTS = {"triples.parquet", "clips.parquet", "meta.json", "poses", "store"}
+
+
+@dataclass(frozen=True)
+class BuildPairsRequest:
+    """A data set and how its triples are chosen.
+
+    root: a folder of videos with their keypoints, or of Phoenix-2014T, DeepFashion or Market-1501. out: a new folder,
+    or a pair set to replace. keypoints: where they are, when not beside the videos. pairing: CSV clip,video,keypoints
+    that settles ambiguous pairs. pair_lists: of DeepFashion and Market-1501; those in root where empty.
+    clips: only these. holdout_tail: share in [0, 0.95] of every training clip, at its end, kept for validation; None:
+    0.25 where there are no dev clips. count: training triples; None: 100,000, of lists all. min_gap: least distance of
+    source and target in frames. sources_per_clip: most different source frames of a clip. clean: fill short gaps of
+    the keypoints and smooth them. store: also write the frames that triples use, uncompressed.
+    """
+
+    root: Path
+    out: Path
+    keypoints: Path | None = None
+    pairing: Path | None = None
+    pair_lists: tuple[Path, ...] = ()
+    clips: tuple[str, ...] = ()
+    holdout_tail: float | None = None
+    count: int | None = None
+    min_gap: int = 0
+    sources_per_clip: int | None = None
+    seed: int = 0
+    clean: bool = False
+    store: bool = False
+
+
+@dataclass(frozen=True)
+class BuiltPairs:
+    """folder: the pair set. clips: how many it has; triples: split -> rows. left_out: what was not used, and why.
+
+    put_aside: whether something of that is damaged, ambiguous or was asked for. notes: everything that was said.
+    """
+
+    folder: Path
+    clips: int
+    triples: dict[str, int]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def put_aside(self) -> bool:
+        return any(left.error for left in self.left_out)
+
+
+def build_pairs(request: BuildPairsRequest, progress: Progress = SILENT) -> BuiltPairs:
+    """Pair videos with keypoints and write training triples (clip, source frame, target frame).
+
+    The same seed and data give the same bytes. Nothing is guessed: what has no keypoints, or too many, is named and
+    left out. Raises PairSetError where no clip can be used; then nothing is written.
+    """
+    notes = Notes(progress)
+    check_out(request.out)
+    if is_listed(request.root):
+        built = _from_lists(request, notes)
+    elif request.pair_lists:
+        raise OptionError(f"--pair-list {request.pair_lists[0]}: {request.root} is neither DeepFashion nor Market-1501")
+    else:
+        built = _from_clips(request, notes)
+    if request.store:
+        _store(request.out, notes)
+    return BuiltPairs(request.out, *built, notes.kept)
+
+
+def is_listed(root: Path) -> bool:
+    """Whether its triples come from lists of pairs."""
+    return find_root(root) is None and recognise(root) is not None
+
+
+def check_out(out: Path) -> None:
+    """Refuse to write among files that are not a pair set's. Raises PairSetError."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise PairSetError(f"{out}: a file is there", expected="a new folder for the pair set")
+    foreign = sorted(p.name for p in out.iterdir() if p.name not in _OWN_PARTS and not p.name.startswith("."))
+    if foreign and not (out / "meta.json").is_file():
+        raise PairSetError(f"{out}: holds other things ({', '.join(foreign[:3])})", expected="a new or empty folder")
+
+
+_Built = tuple[int, dict[str, int], tuple[LeftOut, ...]]  # clips, triples of each split, left out
+
+
+def _from_lists(request: BuildPairsRequest, notes: Notes) -> _Built:
+    """DeepFashion and Market-1501."""
+    for_clips = {
+        "--pairing": request.pairing,
+        "--clips": request.clips,
+        "--holdout-tail": request.holdout_tail,
+        "--min-gap": request.min_gap,
+        "--clean": request.clean,
+    }
+    for option, value in for_clips.items():
+        if value:
+            raise OptionError(f"{option} is for clips; the pairs of this data set come from its lists")
+    lists = [path.resolve() for path in request.pair_lists]
+    keypoints = request.keypoints.resolve() if request.keypoints else None
+    return build_listed(request.root.resolve(), request.out, lists, keypoints, request.count, request.seed, notes)
+
+
+def _from_clips(request: BuildPairsRequest, notes: Notes) -> _Built:
+    """Phoenix-2014T, and folders of videos."""
+    # what is there, and which keypoints belong to which video
+    survey = _survey(request, notes.progress)
+    with PairSetWriter(request.out) as writer:
+        # keypoints, clip by clip
+        read = _read_poses(survey, writer, request.clean, notes.progress)
+        _tell_survey(survey, notes)
+        if not survey.clips:
+            raise PairSetError(
+                f"{request.root}: no clip can be used", fix="see above why; --pairing FILE.csv names keypoints"
+            )
+        # triples
+        rule = Rule(
+            request.count or DEFAULT_COUNT,
+            request.seed,
+            request.min_gap,
+            request.holdout_tail,
+            tuple(dict.fromkeys(request.clips)),
+            request.sources_per_clip,
+            request.clean,
+        )
+        plan = plan_pairs(survey, read.usable, rule)
+        _tell_plan(plan, read, notes)
+        meta = _meta(survey, plan, rule, writer.fingerprint(plan.clips))
+        writer.finish(plan.clips, plan.triples, meta)
+    return _finished(request.out, len(plan.clips), meta["triples"], survey.left_out, notes)
+
+
+def _finished(out: Path, clips: int, triples: dict[str, int], left_out: Iterable[LeftOut], notes: Notes) -> _Built:
+    counts = ", ".join(f"{number} {split}" for split, number in triples.items())
+    notes.add(f"{clips} clips, triples: {counts}", str(out))
+    return clips, triples, tuple(left_out)
+
+
+def _survey(request: BuildPairsRequest, progress: Progress) -> Survey:
+    root = request.root.resolve()
+    rows = read_pairing(request.pairing.resolve(), root) if request.pairing else {}
+    look = survey_phoenix if find_root(root) else video_folder.survey_videos
+    keypoints = request.keypoints.resolve() if request.keypoints else None
+    names = list(dict.fromkeys(request.clips))
+    return look(root, keypoints, rows, names, progress)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What is kept of every clip's keypoints. usable: name -> frames with a person; notes: what a reader decided."""
+
+    usable: dict[str, np.ndarray] = field(default_factory=dict)
+    notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def _read_poses(survey: Survey, writer: PairSetWriter, clean: bool, progress: Progress) -> _Read:
+    """Write every clip's keypoints, one clip after the other; a clip whose keypoints are damaged is put aside."""
+    read, sound = _Read(), []
+    for clip in progress.track(survey.clips, "keypoints"):
+        try:
+            poses = cleaned(clip.poses()) if clean else clip.poses()
+        except PoseError as error:
+            survey.left_out.append(LeftOut(clip.name, str(error), error=True))
+            continue
+        writer.add(clip.name, poses, footage(clip.video, clip.first_image))
+        read.usable[clip.name], read.notes[clip.name] = poses.has_person.nonzero()[0], poses.notes
+        sound.append(clip)
+    survey.clips = sound
+    return read
+
+
+def _tell_report(report: Report, notes: Notes) -> None:
+    """How much of the data set is there, and what the quick verification found."""
+    if report.size:
+        notes.add(report.size)
+    if report.findings:
+        found = ", ".join(f"{kind} {number}" for kind, number in report.by_kind.items())
+        notes.add(f"quickly: {found} (signgen verify shows them; all are in meta.json)", "verified")
+
+
+def _tell_survey(survey: Survey, notes: Notes) -> None:
+    """Which keypoints belong to which video, and what was left out."""
+    if survey.report is not None:
+        _tell_report(survey.report, notes)
+    for clip in survey.clips[:SHOWN]:
+        keypoints = clip.keypoints
+        notes.add(
+            f"{clip.name}: {clip.video.name} + {keypoints.label}"
+            f" ({keypoints.file.format}, {keypoints.file.points} points, {clip.num_frames} frames)",
+            "paired",
+        )
+    if len(survey.clips) > SHOWN:
+        notes.add(f"... and {len(survey.clips) - SHOWN} more; all are in clips.parquet")
+    mild = [left for left in survey.left_out if not left.error]
+    for left in mild[:SHOWN]:
+        notes.add(f"{left.name}: {left.reason}", "left out")
+    if len(mild) > SHOWN:
+        notes.add(f"... and {len(mild) - SHOWN} more left out; all are in meta.json")
+    for left in survey.left_out:
+        if left.error:
+            notes.add(f"{left.name}: {left.reason}", "put aside")
+
+
+def _tell_plan(plan: Plan, read: _Read, notes: Notes) -> None:
+    """What readers and the rule decided."""
+    for clip in plan.clips:
+        for note in read.notes[clip.name]:
+            notes.add(f"{clip.name}: {note}", "note")
+    for note in plan.notes:
+        notes.add(note, "note")
+    if plan.absent:
+        each = ", ".join(f"{name} {number}" for name, number in list(plan.absent.items())[:10])
+        notes.add(f"{sum(plan.absent.values())} frames without a person are in no triple ({each})")
+
+
+def _store(out: Path, notes: Notes) -> None:
+    """Write the frames that the triples use."""
+    pairs = PairSet.load(out)
+    used = pairs.used_frames()
+
+    size = write_store(out, pairs.fingerprint, used, pairs.frames, notes.progress)
+    frames = sum(map(len, used.values()))
+    notes.add(f"{frames:,} frames, {size / 2**30:.2f} GiB", str(out / FOLDER))
+
+
+def _meta(survey: Survey, plan: Plan, rule: Rule, fingerprint: str) -> dict[str, Any]:
+    """Everything that says how the set was made; nothing that depends on when or where it is written."""
+    return {
+        "signgen": __version__,
+        "kind": survey.kind,
+        "root": str(survey.root),
+        "seed": rule.seed,
+        "rule": {
+            "count": rule.count,
+            "min_gap": rule.min_gap,
+            "sources_per_clip": rule.sources_per_clip,
+            "holdout_tail": plan.holdout_tail,
+            "clips": list(rule.clips),
+            "clean": rule.clean,
+        },
+        "fingerprint": fingerprint,
+        "triples": {split: len(rows) for split, rows in plan.triples.items()},
+        "frames_without_person": plan.absent,
+        "notes": plan.notes,
+        "verified": survey.report.to_json() if survey.report else None,
+        "left_out": [{"name": left.name, "reason": left.reason, "error": left.error} for left in survey.left_out],
+    }

@@ -1,0 +1,231 @@
+"""A pair-set folder in, PairSet out.
+
+PAIRS/triples.parquet, clips.parquet, poses/<clip>.poses.npz, meta.json (written last: without it, PAIRS is incomplete);
+optionally PAIRS/store (signgen.pairs.frame_store) and, from training, PAIRS/cache (signgen.training.data.caches).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen.corpora.person.images import image_key
+from signgen.errors import PairSetError
+from signgen.pairs.frame_store import FrameStore
+from signgen.pairs.triples import TRIPLE
+from signgen.poses.sequence import FILE_SUFFIX, PoseSequence
+from signgen.video.reader import FrameSource, is_video, open_frames, open_images
+
+FORMAT = 1
+SPLITS = ("train", "val", "test")
+REBUILD = "run signgen build-pairs again"
+_USED = np.dtype([("clip", np.int32), ("frame", np.int32)])
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """One clip. `path` is absolute; `keypoints` says where they came from; from `holdout_start` on it is held out.
+
+    images: the files below `path` that are its frames, in order, where not all in the folder are; else empty.
+    """
+
+    name: str
+    split: str
+    signer: str
+    path: Path
+    num_frames: int
+    width: int
+    height: int
+    fps: float | None
+    holdout_start: int
+    keypoints: str
+    images: tuple[str, ...] = ()
+
+    @property
+    def train_frames(self) -> range:
+        """Frames that training may see."""
+        return range(self.holdout_start if self.split == "train" else 0)
+
+    @property
+    def held_out(self) -> range:
+        """Frames that it may not."""
+        return range(len(self.train_frames), self.num_frames)
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """A pair set on disk. meta: seed, rule, root, fingerprint, counts per split, what was left out."""
+
+    folder: Path
+    clips: list[ClipRecord]
+    meta: dict[str, Any]
+    _table: dict[str, np.ndarray]
+
+    @classmethod
+    def load(cls, path: Path) -> PairSet:
+        """Read a folder written by build-pairs. Raises PairSetError naming the part that is missing or damaged."""
+        path = Path(path)
+        if not path.is_dir():
+            raise PairSetError(
+                f"{path}: no such folder", expected="a pair set", fix="make one with signgen build-pairs"
+            )
+        meta = _load_meta(path / "meta.json")
+        clips = _load_clips(path / "clips.parquet", Path(meta["root"]))
+        table = _load_triples(path / "triples.parquet", clips, meta["fingerprint"])
+        pair_set = cls(path, clips, meta, table)
+        for clip in clips:
+            if not pair_set.pose_path(clip.name).is_file():
+                raise PairSetError(f"{path}: incomplete: poses/{clip.name}{FILE_SUFFIX} is missing", fix=REBUILD)
+        _ = pair_set.store  # raises where it is incomplete
+        return pair_set
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the data: clips, frames and keypoints, wherever they lie."""
+        return self.meta["fingerprint"]
+
+    @property
+    def listed(self) -> bool:
+        """Its triples are those of lists of pairs, not drawn from clips."""
+        return "lists" in self.meta.get("rule", {})
+
+    @cached_property
+    def _by_name(self) -> dict[str, ClipRecord]:
+        return {clip.name: clip for clip in self.clips}
+
+    def clip(self, name: str) -> ClipRecord:
+        """Raises PairSetError for an unknown name."""
+        if name not in self._by_name:
+            raise PairSetError(
+                f"{self.folder}: no clip {name}", expected=f"one of {', '.join(list(self._by_name)[:5])}"
+            )
+        return self._by_name[name]
+
+    def find(self, name: str, path: Path | None = None) -> ClipRecord | None:
+        """The first clip of that name, or of that file or folder."""
+        same = path.resolve() if path is not None else None
+
+        def fits(clip: ClipRecord) -> bool:
+            return clip.name == name or (same is not None and clip.path.resolve() == same)
+
+        return next(filter(fits, self.clips), None)
+
+    def triples(self, split: str) -> np.ndarray:
+        """Records (N,) with fields clip (index into `clips`), source, target: the rows of train, val or test."""
+        if split not in SPLITS:
+            raise PairSetError(f"split {split!r}", expected=f"one of {', '.join(SPLITS)}")
+        return self._table[split]
+
+    def pose_path(self, clip: str) -> Path:
+        """Where the clip's keypoints lie."""
+        return self.folder / "poses" / f"{clip}{FILE_SUFFIX}"
+
+    def poses(self, clip: str) -> PoseSequence:
+        """The clip's keypoints in pixels of its frames."""
+        return PoseSequence.load(self.pose_path(self.clip(clip).name))
+
+    @property
+    def cleaned(self) -> bool:
+        """Whether build-pairs cleaned the keypoints."""
+        return bool(self.meta.get("rule", {}).get("clean", False))
+
+    @cached_property
+    def store(self) -> FrameStore | None:
+        """The frames that triples use, where build-pairs stored them. Raises PairSetError for an incomplete store."""
+        return FrameStore.open(self.folder, self.fingerprint, self.used_frames)
+
+    def used_frames(self) -> dict[str, np.ndarray]:
+        """Clip name -> sorted frames that a training run may ask for: all of its triples' and the first."""
+        rows = np.concatenate([self._table[split] for split in SPLITS])
+        pairs = np.concatenate([rows[["clip", "source"]].astype(_USED), rows[["clip", "target"]].astype(_USED)])
+        first = np.array([(number, 0) for number in np.unique(rows["clip"])], _USED)
+        used = np.unique(np.concatenate([pairs, first]))
+        numbers, starts = np.unique(used["clip"], return_index=True)
+        runs = np.split(used["frame"], starts[1:]) if len(numbers) else []
+        return {self.clips[number].name: frames for number, frames in zip(numbers, runs, strict=True)}
+
+    def training_frames(self, clip: str) -> FrameSource:
+        """The clip's frames for training: from the store, where there is one; it holds only `used_frames`."""
+        record = self.clip(clip)
+        return self.store.frames(clip, record) if self.store is not None else self._open(record, record.num_frames)
+
+    @cached_property
+    def decoded_in_runs(self) -> frozenset[str]:
+        """Names of the clips in which a single training frame costs as much as many: videos that are not stored."""
+        return frozenset(clip.name for clip in self.clips if self.store is None and is_video(clip.path))
+
+    def frames(self, clip: str) -> FrameSource:
+        """The clip's frames. Raises VideoError when the video has moved, PairSetError when it has changed."""
+        return self._open(self.clip(clip))
+
+    def _open(self, record: ClipRecord, num_frames: int | None = None) -> FrameSource:
+        """num_frames: see `open_frames`; a video that has fewer by now is found when they are read."""
+        files = [record.path / name for name in record.images]
+        source = open_images(record.path, files) if files else open_frames(record.path, num_frames)
+        if (source.num_frames, source.width, source.height) != (record.num_frames, record.width, record.height):
+            found = f"{record.path}: {source.num_frames} frames of {source.width}x{source.height}"
+            raise PairSetError(found, expected=f"{record.num_frames} of {record.width}x{record.height}", fix=REBUILD)
+        return source
+
+
+def _load_meta(path: Path) -> dict[str, Any]:
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PairSetError(f"{path.parent}: incomplete: meta.json is missing", fix=REBUILD) from None
+    except (OSError, ValueError) as error:
+        raise PairSetError(f"{path.parent}: incomplete: meta.json cannot be read ({error})", fix=REBUILD) from error
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT or not {"root", "fingerprint"} <= meta.keys():
+        raise PairSetError(f"{path}: not of format {FORMAT}", expected="a pair set of this version", fix=REBUILD)
+    return meta
+
+
+def _read_table(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise PairSetError(f"{path.parent}: incomplete: {path.name} cannot be read ({error})", fix=REBUILD) from error
+
+
+def _load_clips(path: Path, root: Path) -> list[ClipRecord]:
+    try:
+        rows = _read_table(path).to_pylist()
+        return [
+            ClipRecord(**{**row, "path": root / row["path"], "images": tuple(row.get("images", ()))}) for row in rows
+        ]
+    except (TypeError, KeyError) as error:
+        raise PairSetError(f"{path}: other columns than expected ({error})", fix=REBUILD) from error
+
+
+def _load_triples(path: Path, clips: list[ClipRecord], fingerprint: str) -> dict[str, np.ndarray]:
+    table = _read_table(path)
+    if json.loads((table.schema.metadata or {}).get(b"fingerprint", b"null")) != fingerprint:
+        raise PairSetError(f"{path}: belongs to other data than meta.json", fix=REBUILD)
+    index = {clip.name: number for number, clip in enumerate(clips)}
+    coded = table.column("clip").combine_chunks()
+    codes = np.array([index[name] for name in coded.dictionary.to_pylist()], np.int32)
+    rows = np.empty(len(table), TRIPLE)
+    rows["clip"] = codes[coded.indices.to_numpy()] if len(table) else 0
+    rows["source"], rows["target"] = (table.column(name).to_numpy() for name in ("source_frame", "target_frame"))
+    splits = np.array(table.column("split").to_pylist(), object)
+    return {split: rows[splits == split] for split in SPLITS}
+
+
+def frame_name(clip: ClipRecord, frame: int) -> str:
+    """`CLIP-000012`; an image of DeepFashion or Market-1501 has the name that all spellings of it share."""
+    if clip.images:
+        return image_key((clip.path / clip.images[frame]).as_posix()).replace("/", "-")
+    return f"{clip.name.replace('/', '-')}-{frame:06d}"
+
+
+def pair_name(clip: ClipRecord, source: int, target: int) -> str:
+    """`SOURCE_to_TARGET`, as `signgen evaluate --protocol` reads it (rule pcdms)."""
+    return f"{frame_name(clip, source)}_to_{frame_name(clip, target)}"

@@ -1,0 +1,88 @@
+"""A pair set's triples in; what the model draws for each, frame by frame, out. Nothing is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from signgen.errors import PairSetError
+from signgen.models.card import ModelCard
+from signgen.pairs.pairset import PairSet, frame_name
+from signgen.poses.sequence import PoseSequence
+from signgen.rendering.inputs import hold_missing
+from signgen.rendering.renderer import Renderer
+from signgen.rendering.source import Source
+
+
+@dataclass(frozen=True)
+class Job:
+    """The pairs of one clip and one source. rows: their places in the split; targets: their frames, ascending."""
+
+    clip: int
+    source: int
+    rows: tuple[int, ...]
+    targets: tuple[int, ...]
+
+
+def jobs_of(triples: np.ndarray) -> list[Job]:
+    """Triples (N,) grouped, so that a source is encoded once; every triple is in one job."""
+    order = np.lexsort((triples["target"], triples["source"], triples["clip"]))
+    keys = triples[["clip", "source"]][order]
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    jobs = []
+    for rows in np.split(order, starts[1:]):
+        clip, source, _ = triples[rows[0]].tolist()
+        jobs.append(Job(clip, source, tuple(rows.tolist()), tuple(triples["target"][rows].tolist())))
+    return jobs
+
+
+def source_of(pairs: PairSet, clip: int, frame: int, poses: PoseSequence) -> Source:
+    """Who is rendered. A clip's noise is keyed by its name, as `signgen render` does; a listed image's by its own."""
+    record = pairs.clips[clip]
+    pose = poses[frame : frame + 1]
+    name = frame_name(record, frame) if record.images else record.name
+    return Source(pairs.frames(record.name).read(frame, frame + 1)[0], pose if pose.has_person[0] else None, name)
+
+
+def render_job(renderer: Renderer, pairs: PairSet, job: Job, poses: PoseSequence) -> Iterator[np.ndarray]:
+    """Rendered frames, uint8 (h, w, 3), of the job's targets in their order. poses: those of its clip."""
+    source = source_of(pairs, job.clip, job.source, poses)
+    yield from render_targets(renderer, source, poses, job.targets)
+
+
+def render_targets(
+    renderer: Renderer, source: Source, poses: PoseSequence, targets: Sequence[int]
+) -> Iterator[np.ndarray]:
+    """The frames `targets`, ascending, of `poses`; frames without a person are held."""
+    poses, _ = hold_missing(poses)
+    if renderer.window == 0:  # poses do not look at their neighbours: fewer, fuller batches
+        yield from renderer.frames(source, replace(poses, keypoints=poses.keypoints[list(targets)]))
+        return
+    for part in runs(targets):
+        yield from renderer.frames(source, poses, part)
+
+
+def runs(frames: Sequence[int]) -> list[range]:
+    """Ascending numbers as ranges without gaps; a repeated number begins a new one.
+
+    >>> runs([0, 1, 2, 5, 5])
+    [range(0, 3), range(5, 6), range(5, 6)]
+    """
+    found: list[range] = []
+    for frame in frames:
+        if found and frame == found[-1].stop:
+            found[-1] = range(found[-1].start, frame + 1)
+        else:
+            found.append(range(frame, frame + 1))
+    return found
+
+
+def check_pairs(pairs: PairSet, card: ModelCard, split: str) -> None:
+    """Raise PairSetError for a split without triples, and for poses of another skeleton than the model's."""
+    if not len(pairs.triples(split)):
+        there = [name for name in ("val", "test", "train") if len(pairs.triples(name))]
+        raise PairSetError(f"{pairs.folder}: no {split} triples", fix=f"choose --split {' or '.join(there)}")
+    if (found := pairs.poses(pairs.clips[0].name).skeleton) != card.skeleton:
+        raise PairSetError(f"{pairs.folder}: its poses are {found}", expected=f"{card.skeleton}, the model's")

@@ -1,0 +1,75 @@
+"""Poses in; pictures of them, on black or over a video, as mp4 or PNG, out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from signgen.errors import PoseError, SigngenError, nearest
+from signgen.poses.draw import draw_pose
+from signgen.poses.palettes import PALETTES, Palette
+from signgen.poses.sequence import PoseSequence
+from signgen.video.reader import FrameSource, write_png
+from signgen.video.writer import VideoWriter, sample_aspect
+
+_DEFAULT_FPS = 25.0
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What to draw: the frames `part` of poses, at `size` (width, height), on black or over `video`'s frames."""
+
+    poses: PoseSequence
+    part: slice
+    palette: Palette
+    size: tuple[int, int]
+    video: FrameSource | None = None
+
+    @property
+    def fps(self) -> float:
+        return self.poses.fps or (self.video.fps if self.video is not None else None) or _DEFAULT_FPS
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """uint8 (height, width, 3) RGB, one after the other."""
+        of = (self.poses.width, self.poses.height)
+        for index in range(self.part.start, self.part.stop):
+            drawn = draw_pose(self.poses.keypoints[index], *self.size, source_size=of, palette=self.palette)
+            if self.video is not None:
+                below = self.video.read(index, index + 1)[0]
+                drawn = np.where(drawn.any(-1, keepdims=True), drawn, below)
+            yield drawn
+
+
+def palette_named(name: str) -> Palette:
+    """Raises PoseError for an unknown one."""
+
+    if name not in PALETTES:
+        meant = nearest(name, list(PALETTES))
+        fix = f"did you mean {meant}?" if meant else None
+        raise PoseError(f"unknown palette {name!r}", expected=f"one of {', '.join(PALETTES)}", fix=fix)
+    return PALETTES[name]
+
+
+def write_pictures(drawing: Drawing, out: Path, advance: Callable[[], object]) -> None:
+    """X.mp4, X.png for a single frame, or a folder of images0001.png and so on, numbered as the poses are.
+
+    Raises SigngenError for a PNG of several frames and for other file names.
+    """
+
+    count = drawing.part.stop - drawing.part.start
+    if out.suffix == ".png" and count != 1:
+        raise SigngenError(f"{out} for {count} frames", expected="one frame, e.g. --frames 0:1, or an mp4 or a folder")
+    if out.suffix not in (".mp4", ".png", "") or (out.suffix == "" and out.exists() and not out.is_dir()):
+        raise SigngenError(f"{out}: no picture of this name", expected="X.mp4, X.png or a folder")
+    if out.suffix == ".mp4":
+        with VideoWriter(out, *drawing.size, drawing.fps, sample_aspect(*drawing.size)) as writer:
+            for frame in drawing:
+                writer.write(frame)
+                advance()
+        return
+    for number, frame in enumerate(drawing, start=drawing.part.start + 1):
+        write_png(out if out.suffix else out / f"images{number:04d}.png", frame)
+        advance()

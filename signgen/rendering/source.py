@@ -1,0 +1,33 @@
+"""Who is rendered: a frame, its pose, and further frames of the same person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from signgen.poses.sequence import PoseSequence
+from signgen.video.reader import FrameSource
+
+
+@dataclass(frozen=True)
+class ReferenceClip:
+    """Further frames of the person, of any size: those from `first` on, as many as there are poses."""
+
+    frames: FrameSource
+    poses: PoseSequence
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Who is rendered. frame: uint8 (h, w, 3). pose: its keypoints (1 frame), or None where they are not known.
+
+    name: keys the clip's noise, so the same source and seed give the same pixels. references: where else the part warp
+    may take body and hands from; without them, from the source alone.
+    """
+
+    frame: np.ndarray
+    pose: PoseSequence | None
+    name: str
+    references: ReferenceClip | None = None

@@ -1,0 +1,45 @@
+"""Frames and their keypoints on the canvas in; the same, moved or mirrored together, out."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from signgen.config import Augmentation
+from signgen.models.canvas import Canvas
+from signgen.poses.skeletons import Skeleton
+
+
+def random_affine(augmentation: Augmentation, canvas: Canvas, rng: np.random.Generator) -> np.ndarray | None:
+    """float32 (2, 3): scale and rotation about the canvas centre, then a shift; None where nothing moves."""
+    if not (augmentation.shift or augmentation.scale or augmentation.rotate):
+        return None
+    angle = rng.uniform(-1, 1) * augmentation.rotate
+    scale = float(np.exp(rng.uniform(-1, 1) * np.log1p(augmentation.scale)))
+    shift = np.round(rng.uniform(-augmentation.shift, augmentation.shift, 2))  # whole pixels: no resampling blur
+    centre = ((canvas.width - 1) / 2, (canvas.height - 1) / 2)
+    matrix = cv2.getRotationMatrix2D(centre, angle, scale)
+    matrix[:, 2] += shift
+    return matrix.astype(np.float32)
+
+
+def move_frame(frame: np.ndarray, warp: np.ndarray | None) -> np.ndarray:
+    """uint8 (H, W, 3) moved by the affine `warp`, edges repeated."""
+    if warp is None:
+        return frame
+    size = (frame.shape[1], frame.shape[0])
+    return cv2.warpAffine(frame, warp, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def move_points(points: np.ndarray, warp: np.ndarray | None) -> np.ndarray:
+    """(K, 3) canvas pixels moved by the affine `warp`; scores and NaN are kept."""
+    if warp is None:
+        return points
+    return np.concatenate([points[:, :2] @ warp[:, :2].T + warp[:, 2], points[:, 2:]], 1).astype(np.float32)
+
+
+def mirror_points(points: np.ndarray, width: int, skeleton: Skeleton) -> np.ndarray:
+    """(K, 3) of a mirrored image of that width: left and right points have changed places."""
+    mirrored = points[list(skeleton.mirror)]
+    mirrored[:, 0] = width - 1 - mirrored[:, 0]
+    return mirrored
