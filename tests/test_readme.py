@@ -31,9 +31,6 @@ QUESTIONS = {
     "signgen/synthetic/head.py": r"hair",
     "signgen/evaluation/baselines.py": r"nearest-pose",
 }
-NEW_LAYOUT = pytest.mark.skipif(
-    not (ROOT / "signgen" / "evaluation").is_dir(), reason="the map is of the layout that has signgen/evaluation"
-)
 
 
 def file_map() -> list[tuple[str, str]]:
@@ -73,12 +70,10 @@ def test_the_map_answers_what_newcomers_ask(path: str, says: str) -> None:
     assert any(re.search(says, comment) for name, comment in file_map() if name == path)
 
 
-@NEW_LAYOUT
 def test_the_map_names_files_that_exist() -> None:
     assert [name for name, _ in file_map() if not (ROOT / name).exists()] == []
 
 
-@NEW_LAYOUT
 def test_how_it_works_names_files_that_exist() -> None:
     text = (ROOT / "docs" / "how_it_works.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`((?:\w+/)+(?:\w+\.(?:py|yaml))?)`", text))
