@@ -33,7 +33,7 @@ from signgen.models.canvas import Canvas
 from signgen.models.card import load_model
 from signgen.models.device import prepare_device
 from signgen.pairs.pairset import PairSet
-from signgen.poses.clean import clean
+from signgen.poses.clean import clean_poses
 from signgen.poses.estimators import extract, open_estimator
 from signgen.poses.readers import read_poses
 from signgen.poses.sequence import PoseSequence
@@ -129,14 +129,14 @@ def synthetic(args: argparse.Namespace) -> tuple[Path, list[Case]]:
     return pairs, [
         drawn_case("seen signer", test[0], own[0], own[0], None),
         drawn_case("unseen signer", test[-1], own[1], own[1], None),
-        drawn_case("crossed", crossed, cross, clean(read_poses(fitted)), references),
+        drawn_case("crossed", crossed, cross, clean_poses(read_poses(fitted)), references),
     ]
 
 
 def clip_poses(file: Path, clip: Path) -> PoseSequence:
     """A drawn clip's cleaned keypoints."""
     frames = open_frames(clip)
-    return clean(read_poses(file, clip=clip.name, size=(frames.width, frames.height), fps=25.0))
+    return clean_poses(read_poses(file, clip=clip.name, size=(frames.width, frames.height), fps=25.0))
 
 
 def drawn_case(

@@ -26,7 +26,7 @@ import numpy as np
 from signgen.metrics.clip.frame_metrics import score_frame
 from signgen.metrics.image.pixels import box_mask
 from signgen.models.canvas import Canvas
-from signgen.poses.clean import clean
+from signgen.poses.clean import clean_poses
 from signgen.poses.parts import part_boxes
 from signgen.poses.readers import read_poses
 from signgen.poses.sequence import PoseSequence
@@ -51,7 +51,7 @@ def drawn(signers: int, frames: int) -> list[tuple[np.ndarray, PoseSequence]]:
 def filmed(video: Path, keypoints: Path, frames: int) -> tuple[np.ndarray, PoseSequence]:
     """The clip's first frames, and their cleaned keypoints."""
     source = open_frames(video)
-    poses = clean(read_poses(keypoints, size=(source.width, source.height)))
+    poses = clean_poses(read_poses(keypoints, size=(source.width, source.height)))
     frames = min(frames, source.num_frames, len(poses))
     return source.read(0, frames), poses[:frames]
 

@@ -15,7 +15,7 @@ import torch
 
 from signgen.models.card import load_model
 from signgen.models.compositing import shares, split_layers
-from signgen.poses.clean import clean
+from signgen.poses.clean import clean_poses
 from signgen.poses.readers import read_poses
 from signgen.rendering.renderer import Renderer
 from signgen.rendering.source import Source
@@ -83,7 +83,7 @@ class Gate:
         """Source, then for each frame pose, warp, shares, result and truth, below each other."""
         video = open_frames(clip)
         truth = video.read()
-        poses = clean(read_poses(keypoints, clip=clip.name, size=(video.width, video.height), fps=25.0))
+        poses = clean_poses(read_poses(keypoints, clip=clip.name, size=(video.width, video.height), fps=25.0))
         source, size = Source(truth[0], poses[0:1], clip.name), (video.width, video.height)
         warp, drawn = self.renderer.part_warps(source, poses), self.renderer.draw(poses)
         columns = [np.concatenate([truth[0], *[np.full_like(truth[0], 255)] * 4])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import os
 import re
 import subprocess
@@ -16,99 +17,185 @@ import pytest
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "signgen"
-BASE = {"config", "errors", "files", "interrupts", "_torchvision", "__init__"}
-BELOW = {
-    "config": {"errors", "files"},
-    "errors": set(),
-    "files": {"errors"},
-    "interrupts": set(),
-    "_torchvision": set(),
-    "__init__": {"_torchvision"},
-    "poses": BASE,
-    "warp": {"poses", *BASE},
-    "data": {"warp", "poses", *BASE},
-    "models": {"poses", *BASE},
-    "metrics": {"models", "data", "poses", *BASE},
-    "rendering": {"metrics", "models", "data", "warp", "poses", *BASE},
-    "reporting": {"metrics", "data", "poses", *BASE},
-    "study": {"reporting", "metrics", "data", "poses", *BASE},
-    "training": {"rendering", "metrics", "models", "data", "poses", *BASE},
-    "cli": {"training", "study", "reporting", "rendering", "metrics", "models", "data", "poses", *BASE},
-}
+# Every module of the package imports only from its own level's package and from lower levels.
+LEVELS = (
+    {"__main__"},
+    {"cli"},
+    {"study"},
+    {"reporting"},
+    {"evaluation"},
+    {"training"},
+    {"rendering"},
+    {"pairs"},
+    {"synthetic"},
+    {"corpora"},
+    {"metrics", "models", "warp"},
+    {"poses", "video"},
+    {"parallel"},
+    {"console", "config", "interrupts"},
+    {"progress", "files"},
+    {"errors", "_torchvision"},
+    {"__init__"},
+)
+LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 HEAVY = (
     *("torch", "torchvision", "torchmetrics", "diffusers", "transformers", "accelerate", "lpips"),
     *("cv2", "av", "decord", "pyarrow", "scipy", "numpy", "mediapipe", "onnxruntime", "sacrebleu", "jiwer"),
 )
 
 
-def imports(source: str, module: tuple[str, ...]) -> set[str]:
-    """Parts of signgen (`poses`, `errors`, ...) that a module imports, anywhere in it, TYPE_CHECKING included.
-
-    module: its package path below the root, e.g. ("signgen", "poses") for signgen/poses/parts.py.
-    """
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            prefix = ".".join(module[: len(module) - node.level + 1]) if node.level else ""
-            start = ".".join(filter(None, [prefix, node.module]))
-            names = [f"signgen.{alias.name}" for alias in node.names] if start == "signgen" else [start]
-        for name in names:
-            first, *rest = name.split(".")
-            if first == "signgen":
-                found.add(part_named(rest[0] if rest else "__init__"))
-    return found
-
-
-def part_named(name: str) -> str:
-    """`from signgen import __version__` names no part: it means the package itself."""
-    return name if name in BELOW else "__init__"
-
-
 def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def part_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def name_of(path: Path, root: Path = ROOT) -> str:
+    """`signgen.poses.parts` of signgen/poses/parts.py, `signgen.poses` of signgen/poses/__init__.py."""
+    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = frozenset(name_of(path) for path in modules())
+
+
+def imports(source: str, module: str, is_package: bool = False, names: frozenset[str] = NAMES) -> set[str]:
+    """Modules of signgen that a module's source imports, anywhere in it, TYPE_CHECKING included."""
+    found = set()
+    package = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(source)):
+        given = []
+        if isinstance(node, ast.Import):
+            given = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            prefix = package[: len(package) - node.level + 1] if node.level else []
+            start = ".".join([*prefix, *filter(None, [node.module])])
+            given = [f"{start}.{alias.name}" for alias in node.names]
+        for name in given:
+            while name and name not in names:  # a name in a module: the module
+                name = name.rpartition(".")[0]
+            if name:
+                found.add(name)
+    return found - {module}
+
+
+def part_of(name: str) -> str:
+    """The package or file directly below signgen/."""
+    return [*name.split("."), "__init__"][1]
+
+
+@functools.cache
+def graph() -> dict[str, set[str]]:
+    """Every module of the package and those it imports."""
+    return {
+        name_of(path): imports(path.read_text(encoding="utf-8"), name_of(path), path.name == "__init__.py")
+        for path in modules()
+    }
+
+
+def circles(arrows: dict[str, set[str]]) -> list[set[str]]:
+    """Groups of modules that reach each other: strongly connected components of more than one."""
+    reached = {name: reachable(arrows, name) for name in arrows}
+    groups = {frozenset({name, *(other for other in reached[name] if name in reached[other])}) for name in arrows}
+    return [set(group) for group in groups if len(group) > 1]
+
+
+def reachable(arrows: dict[str, set[str]], start: str) -> set[str]:
+    found, waiting = set(), [start]
+    while waiting:
+        for name in arrows[waiting.pop()] - found:
+            found.add(name)
+            waiting.append(name)
+    return found
 
 
 def test_every_part_of_the_package_has_its_place() -> None:
-    assert {part_of(path) for path in modules()} == set(BELOW)
+    assert {part_of(name) for name in NAMES} == set(LEVEL)
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_imports_point_one_way(path: Path) -> None:
-    part = part_of(path)
-    found = imports(path.read_text(encoding="utf-8"), path.relative_to(ROOT).parent.parts)
-    assert found - {part} <= BELOW[part]
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_imports_point_one_way(name: str) -> None:
+    level = LEVEL[part_of(name)]
+    others = {other for other in graph()[name] if part_of(other) != part_of(name)} - {"signgen"}  # its version
+    upwards = {other for other in others if LEVEL[part_of(other)] <= level}
+    assert not upwards or name == "signgen"  # which offers what lies above it, by name
+
+
+def test_no_two_files_import_each_other() -> None:
+    arrows = {name: others - {"signgen"} for name, others in graph().items() if name != "signgen"}
+    assert circles(arrows) == []
+
+
+def test_a_circle_is_seen() -> None:
+    arrows = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}
+    assert circles(arrows) == [{"b", "c"}]
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        "import signgen.training",
+        "import signgen.training.loop",
         "import signgen.training.loop as loop",
         "from signgen.training import loop",
-        "from signgen.training.loop import Loop",
-        "from signgen import training",
+        "from signgen.training.loop import Trainer",
         "from ..training import loop",
-        "from .. import training",
         "def f():\n    from signgen.training import loop",
-        "if TYPE_CHECKING:\n    from signgen.training.loop import Loop",
+        "if TYPE_CHECKING:\n    from signgen.training.loop import Trainer",
     ],
 )
 def test_the_parser_sees_every_kind_of_import(line: str) -> None:
-    assert imports(line, ("signgen", "metrics")) == {"training"}
+    assert imports(line, "signgen.metrics.text") == {"signgen.training.loop"}
 
 
 def test_the_parser_leaves_others_alone() -> None:
-    assert imports("import torch, signgenetics\nfrom training import x\nfrom . import own", ("signgen", "data")) == {
-        "data"
+    assert imports("import torch, signgenetics\nfrom training import x", "signgen.metrics.text") == set()
+    assert imports("from signgen import __version__", "signgen.cli.train") == {"signgen"}
+    assert imports("from . import own", "signgen.poses.readers", is_package=True) == {"signgen.poses.readers.own"}
+
+
+def functions(path: Path) -> dict[str, int]:
+    """Functions of a file and how many lines each has, decorators and docstring included."""
+    nodes = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.FunctionDef)]
+    first = {n: min([n.lineno, *(d.lineno for d in n.decorator_list)]) for n in nodes}
+    return {n.name: (n.end_lineno or 0) - first[n] + 1 for n in nodes}
+
+
+def test_functions_fit_a_screen() -> None:
+    """60 lines; a command with many options 120."""
+    long = {(name_of(path), name): lines for path in modules() for name, lines in functions(path).items() if lines > 60}
+    assert {key: lines for key, lines in long.items() if not key[0].startswith("signgen.cli.") or lines > 120} == {}
+
+
+def imported(path: Path) -> set[str]:
+    """First names of everything that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def test_the_command_line_only_parses_calls_and_prints() -> None:
+    files = [path for path in modules() if part_of(name_of(path)) == "cli"]
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= 2800
+    assert {path.name for path in files if imported(path) & {"numpy", "torch", "cv2"}} == set()
+    classes = {
+        node.name
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
     }
-    assert imports("from signgen import __version__", ("signgen", "cli")) == {"__init__"}
+    assert classes <= {"Size", "Case", "Step"}  # the demo's tables
+
+
+def test_only_the_terminal_prints() -> None:
+    for path in modules():
+        name = name_of(path)
+        if part_of(name) in ("cli", "console"):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert not imported(path) & {"rich", "typer"}, name
+        printed = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == "print"]
+        assert not printed, name
 
 
 def heavy_modules_after(*arguments: str) -> list[str]:
@@ -124,8 +211,8 @@ def heavy_modules_after(*arguments: str) -> list[str]:
 
 
 COMMANDS = (
-    *("verify", "build-pairs", "train", "render", "synthesize", "demo"),
-    *("evaluate", "evaluate-fusion", "evaluate-text", "compare", "robustness"),
+    *("verify", "build-pairs", "train", "render", "synthesize", "demo", "compare", "robustness"),
+    *("evaluate", "evaluate-images", "evaluate-model", "evaluate-fusion", "evaluate-text"),
 )
 POSES_COMMANDS = ("extract", "convert", "clean", "retarget", "draw", "info")
 GROUPS = {"poses": POSES_COMMANDS, "study": ("build", "score")}

@@ -11,6 +11,34 @@ from signgen.console import Bars
 
 _DATA, _TRIPLES = "Data", "Triples"
 
+Keypoints = Annotated[
+    Path | None,
+    typer.Option(help="Where the keypoints are, when not beside the videos.", rich_help_panel=_DATA),
+]
+Pairing = Annotated[
+    Path | None,
+    typer.Option(help="CSV clip,video,keypoints that settles ambiguous pairs.", rich_help_panel=_DATA),
+]
+PairList = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="DeepFashion, Market-1501: a list of pairs, with train or test in its name; may be repeated.",
+        show_default="those in ROOT",
+        rich_help_panel=_DATA,
+    ),
+]
+HoldoutTail = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=0.95,
+        rich_help_panel=_TRIPLES,
+        show_default="0.25 where there are no dev clips",
+        help="Share of every training clip, at its end, kept for validation.",
+    ),
+]
+
 
 def build_pairs(
     root: Annotated[
@@ -25,37 +53,14 @@ def build_pairs(
         typer.Option(help="The pair set: a new folder, or one to replace.", rich_help_panel=_DATA, show_default=False),
     ],
     more: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="More names for --clips.")] = None,
-    keypoints: Annotated[
-        Path | None,
-        typer.Option(help="Where the keypoints are, when not beside the videos.", rich_help_panel=_DATA),
-    ] = None,
-    pairing: Annotated[
-        Path | None,
-        typer.Option(help="CSV clip,video,keypoints that settles ambiguous pairs.", rich_help_panel=_DATA),
-    ] = None,
-    pair_list: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="DeepFashion, Market-1501: a list of pairs, with train or test in its name; may be repeated.",
-            show_default="those in ROOT",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
+    keypoints: Keypoints = None,
+    pairing: Pairing = None,
+    pair_list: PairList = None,
     clips: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME...", help="Only these clips; several names may follow.", rich_help_panel=_DATA),
     ] = None,
-    holdout_tail: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=0.95,
-            rich_help_panel=_TRIPLES,
-            show_default="0.25 where there are no dev clips",
-            help="Share of every training clip, at its end, kept for validation.",
-        ),
-    ] = None,
+    holdout_tail: HoldoutTail = None,
     count: Annotated[
         int | None,
         typer.Option(

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from signgen.console import Bars, console
-from signgen.errors import TextError
 from signgen.files import check_folder
-
-if TYPE_CHECKING:
-    from signgen.evaluation.texts import Texts
 
 _RECOGNISER_PANEL = "Hypotheses from videos"
 HYPOTHESES_FILE = "hypotheses.json"
@@ -59,6 +55,7 @@ def evaluate_text(
     Texts are matched by the clips' names, plain text by its lines; a missing or extra one is an error. BLEU needs
     sacrebleu and WER jiwer, the extra text.
     """
+    from signgen.evaluation.recogniser import Recogniser, recognise_videos
     from signgen.evaluation.texts import COLUMNS, match_texts, read_texts
     from signgen.metrics.results import write_metrics, write_per_frame_csv
     from signgen.metrics.text import score_texts
@@ -68,36 +65,12 @@ def evaluate_text(
     if recogniser is None:
         understood = read_texts(hypotheses, [column, *COLUMNS] if column else COLUMNS)
     else:
-        understood = _recognised(hypotheses, true, recogniser, time_limit, out)
+        command = Recogniser(recogniser, time_limit)
+        understood = recognise_videos(hypotheses, true, command, out / HYPOTHESES_FILE, Bars())
     result = score_texts(match_texts(understood, true))
     written = write_metrics(result, out), write_per_frame_csv(result, out)
     _print(result)
     console.print(f"wrote {written[0]}, {written[1]}", markup=False)
-
-
-def _recognised(folder: Path, references: Texts, command: str, seconds: float, out: Path) -> Texts:
-    """Hypotheses of the videos, kept in OUT as they come; names are checked before anything runs."""
-    from signgen.evaluation.recogniser import Recogniser
-    from signgen.evaluation.texts import Texts, match_texts
-    from signgen.files import write_json
-    from signgen.video.reader import in_natural_order, is_video
-
-    recogniser = Recogniser(command, seconds)
-    recogniser.check()
-    if not folder.is_dir():
-        raise TextError(f"{folder}: no such folder", expected="a folder of videos, since --recogniser is given")
-    videos = {path.stem: path for path in folder.iterdir() if is_video(path)}
-    match_texts(Texts(folder, dict.fromkeys(videos, "")), references)
-    names = in_natural_order(videos)
-    path, texts = out / HYPOTHESES_FILE, dict[str, str]()
-    try:
-        for name in Bars().track(names, "recognising"):
-            texts[name] = recogniser(videos[name])
-            write_json(path, texts)
-    finally:
-        if texts:
-            console.print(f"wrote {path}: {len(texts)} of {len(names)} hypotheses", markup=False)
-    return Texts(path, texts)
 
 
 def _print(result: dict[str, Any]) -> None:

@@ -26,6 +26,71 @@ if TYPE_CHECKING:
 
 INPUT, OUTPUT = "Input", "Output"
 
+SourcePoses = Annotated[
+    Path | None,
+    typer.Option(
+        help="Keypoints of the source, whose first frame is used (of a split pickle, the clip of the source's"
+        " name). Default: POSES, if their count, fps and size agree with the source; else the model is told that"
+        " the source's pose is not known.",
+        rich_help_panel=INPUT,
+    ),
+]
+References = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CLIP|training",
+        help="Further frames of the person: the part warp takes body and hands from the nearest of them. A video or"
+        " frame folder; training: the frames of SOURCE that the model was trained on.",
+        rich_help_panel=INPUT,
+    ),
+]
+ReferencePoses = Annotated[
+    Path | None, typer.Option(help="Keypoints of the clip that --references names.", rich_help_panel=INPUT)
+]
+ReferenceFrames = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A:B",
+        help="Only these frames of --references: leave out what is scored.",
+        rich_help_panel=INPUT,
+    ),
+]
+Truth = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|none|PATH",
+        help="Real frames to score against; auto: the source video's, if count, fps and size agree.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Pairs = Annotated[
+    Path | None,
+    typer.Option(
+        help="Pair set for the nearest-pose baseline.",
+        show_default="the one the model was trained on, if it is still there",
+        rich_help_panel=OUTPUT,
+    ),
+]
+SideBySide = Annotated[
+    bool,
+    typer.Option(
+        "--side-by-side", help="Also OUT.side-by-side.mp4: source | pose | output | truth.", rich_help_panel=OUTPUT
+    ),
+]
+Report = Annotated[
+    bool,
+    typer.Option("--report", help="Also OUT.report.html, a page to look at: needs the truth.", rich_help_panel=OUTPUT),
+]
+SaveFrames = Annotated[
+    Path | None, typer.Option(help="Also write every frame as PNG into this folder.", rich_help_panel=OUTPUT)
+]
+Fps = Annotated[
+    float | None,
+    typer.Option(
+        min=0.1, help="Frames per second.", show_default="the poses', else the source's", rich_help_panel=OUTPUT
+    ),
+]
+
 
 def render(
     source: Annotated[
@@ -61,72 +126,16 @@ def render(
             rich_help_panel=INPUT,
         ),
     ] = False,
-    source_poses: Annotated[
-        Path | None,
-        typer.Option(
-            help="Keypoints of the source, whose first frame is used (of a split pickle, the clip of the source's"
-            " name). Default: POSES, if their count, fps and size agree with the source; else the model is told that"
-            " the source's pose is not known.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
-    references: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CLIP|training",
-            help="Further frames of the person: the part warp takes body and hands from the nearest of them. A video or"
-            " frame folder; training: the frames of SOURCE that the model was trained on.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
-    reference_poses: Annotated[
-        Path | None, typer.Option(help="Keypoints of the clip that --references names.", rich_help_panel=INPUT)
-    ] = None,
-    reference_frames: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A:B",
-            help="Only these frames of --references: leave out what is scored.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
-    truth: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|none|PATH",
-            help="Real frames to score against; auto: the source video's, if count, fps and size agree.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = "auto",
-    pairs: Annotated[
-        Path | None,
-        typer.Option(
-            help="Pair set for the nearest-pose baseline.",
-            show_default="the one the model was trained on, if it is still there",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    side_by_side: Annotated[
-        bool,
-        typer.Option(
-            "--side-by-side", help="Also OUT.side-by-side.mp4: source | pose | output | truth.", rich_help_panel=OUTPUT
-        ),
-    ] = False,
-    report: Annotated[
-        bool,
-        typer.Option(
-            "--report", help="Also OUT.report.html, a page to look at: needs the truth.", rich_help_panel=OUTPUT
-        ),
-    ] = False,
-    save_frames: Annotated[
-        Path | None, typer.Option(help="Also write every frame as PNG into this folder.", rich_help_panel=OUTPUT)
-    ] = None,
-    fps: Annotated[
-        float | None,
-        typer.Option(
-            min=0.1, help="Frames per second.", show_default="the poses', else the source's", rich_help_panel=OUTPUT
-        ),
-    ] = None,
+    source_poses: SourcePoses = None,
+    references: References = None,
+    reference_poses: ReferencePoses = None,
+    reference_frames: ReferenceFrames = None,
+    truth: Truth = "auto",
+    pairs: Pairs = None,
+    side_by_side: SideBySide = False,
+    report: Report = False,
+    save_frames: SaveFrames = None,
+    fps: Fps = None,
     steps: Steps = None,
     solver: Solver = None,
     w_c: PoseGuidance = None,

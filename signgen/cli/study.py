@@ -179,7 +179,7 @@ def score(
 
 
 def _print(result: dict[str, Any]) -> None:
-    from signgen.cli.compare import print_table
+    from signgen.cli.results import print_table
 
     counted = [row for row in result["raters"] if row["counted"]]
     console.print(f"study {result['study']}: {len(counted)} raters")

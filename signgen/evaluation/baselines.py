@@ -76,20 +76,20 @@ class NearestPose:
         return self._frames[index]
 
 
-def nearest_pose(pairs: PairSet, clip: str, size: tuple[int, int], path: Path | None = None) -> NearestPose:
+def nearest_pose(pair_set: PairSet, clip: str, size: tuple[int, int], path: Path | None = None) -> NearestPose:
     """Nearest pose among the frames of `pairs` that occur in its training triples and have `size` (width, height).
 
     They are the same signer's where the target clip is in the pair set, by its name `clip` or by its `path`, and that
     signer was trained on; otherwise everybody's, and `summary` says so. Where there are none it answers None for every
     pose.
     """
-    record = pairs.find(clip, path)
+    record = pair_set.find(clip, path)
     everybody = {
         name: numbers
-        for name, numbers in training_frames(pairs).items()
-        if (pairs.clip(name).width, pairs.clip(name).height) == size
+        for name, numbers in training_frames(pair_set).items()
+        if (pair_set.clip(name).width, pair_set.clip(name).height) == size
     }
-    own = {n: numbers for n, numbers in everybody.items() if record and pairs.clip(n).signer == record.signer}
+    own = {n: numbers for n, numbers in everybody.items() if record and pair_set.clip(n).signer == record.signer}
     frames = own or everybody
     if record is None:
         whose = "all signers (the clip is not in the pair set)"
@@ -99,18 +99,18 @@ def nearest_pose(pairs: PairSet, clip: str, size: tuple[int, int], path: Path | 
         whose = f"all signers (there are none of signer {record.signer or '(unnamed)'})"
     if not frames:
         summary = f"0 training frames of {whose} at {size[0]}x{size[1]}"
-        return NearestPose(np.empty((0, 1, 3)), [], pairs.frames, summary)
-    keypoints = np.concatenate([pairs.poses(name).keypoints[numbers] for name, numbers in frames.items()])
+        return NearestPose(np.empty((0, 1, 3)), [], pair_set.frames, summary)
+    keypoints = np.concatenate([pair_set.poses(name).keypoints[numbers] for name, numbers in frames.items()])
     places = [(name, int(number)) for name, numbers in frames.items() for number in numbers]
     summary = f"{len(places)} training frames of {whose} in {len(frames)} clip{'s' if len(frames) > 1 else ''}"
-    return NearestPose(keypoints, places, pairs.frames, summary)
+    return NearestPose(keypoints, places, pair_set.frames, summary)
 
 
-def training_frames(pairs: PairSet) -> dict[str, np.ndarray]:
+def training_frames(pair_set: PairSet) -> dict[str, np.ndarray]:
     """Clip name -> sorted numbers of its frames that are source or target of a training triple."""
-    triples = pairs.triples("train")
+    triples = pair_set.triples("train")
     frames = {}
     for index in np.unique(triples["clip"]):
         rows = triples[triples["clip"] == index]
-        frames[pairs.clips[index].name] = np.union1d(rows["source"], rows["target"])
+        frames[pair_set.clips[index].name] = np.union1d(rows["source"], rows["target"])
     return frames

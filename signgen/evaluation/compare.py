@@ -135,10 +135,10 @@ def _same_truth(runs: Sequence[Run], common: list[Key]) -> None:
     for run in runs[1:]:
         for name in names:
             for key in common:
-                ours, theirs = runs[0].rows[key].get(name), run.rows[key].get(name)
-                if ours is not None and theirs is not None and not isclose(ours, theirs, rel_tol=1e-3, abs_tol=1e-6):
+                first, other = runs[0].rows[key].get(name), run.rows[key].get(name)
+                if first is not None and other is not None and not isclose(first, other, rel_tol=1e-3, abs_tol=1e-6):
                     raise MetricsError(
-                        f"{runs[0].path} and {run.path}: {name} of frame {key} is {ours:g} and {theirs:g}",
+                        f"{runs[0].path} and {run.path}: {name} of frame {key} is {first:g} and {other:g}",
                         expected="scores against the same truth",
                     )
 
@@ -201,8 +201,8 @@ def _notes(runs: Sequence[Run], common: list[Key]) -> list[str]:
         truths = {run.name: _truth_file(run) for run in runs}
         known = {path for path in truths.values() if path}
         if len(known) > 1:
-            told = ", ".join(f"{name}: {path}" for name, path in truths.items() if path)
-            notes.append(f"the truth's files have different names or sizes ({told}); frames are matched by number")
+            files = ", ".join(f"{name}: {path}" for name, path in truths.items() if path)
+            notes.append(f"the truth's files have different names or sizes ({files}); frames are matched by number")
     return notes
 
 

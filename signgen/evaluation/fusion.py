@@ -74,7 +74,7 @@ def evaluate_fusion(request: FusionRequest, progress: Progress = SILENT) -> dict
 
     Raises ModelError for a model without stage 1, PairSetError for no triples and for poses the model does not know.
     """
-    pairs = PairSet.load(request.pairs)
+    pair_set = PairSet.load(request.pairs)
     pipeline, card = load_model(request.model)
     if pipeline.fusion is None:
         raise ModelError(
@@ -83,19 +83,19 @@ def evaluate_fusion(request: FusionRequest, progress: Progress = SILENT) -> dict
             fix="train one without fusion.enabled=false",
         )
     fusion = pipeline.fusion.to(prepare_device(request.device, request.threads))
-    dataset = triples_for(pairs, card, request.split)
+    dataset = triples_for(pair_set, card, request.split)
     with progress.bar("embedding", len(dataset)) as bar:
         found = embed_triples(fusion, dataset, range(len(dataset)), request.batch_size, bar.advance)
-    scores = fusion_result(found, pairs.clips, pairs.triples(request.split))
+    scores = fusion_result(found, pair_set.clips, pair_set.triples(request.split))
     scores["provenance"] = provenance({"model": request.model, "pairs": request.pairs})
     return scores
 
 
-def triples_for(pairs: PairSet, card: ModelCard, split: str) -> TripleDataset:
+def triples_for(pair_set: PairSet, card: ModelCard, split: str) -> TripleDataset:
     """The triples on the model's canvas. Raises PairSetError for no triples and for poses the model does not know."""
-    check_pairs(pairs, card, split)
+    check_pairs(pair_set, card, split)
     canvas = Canvas(**card.parsed_recipe().canvas.model_dump())
-    return TripleDataset(pairs, split, canvas, card.drawing_palette(), Augmentation(), card.seed)
+    return TripleDataset(pair_set, split, canvas, card.drawing_palette(), Augmentation(), card.seed)
 
 
 def fusion_result(found: Embeddings, clips: Sequence[ClipRecord], triples: np.ndarray) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def fusion_result(found: Embeddings, clips: Sequence[ClipRecord], triples: np.nd
     means = {name: _means(track) for name, track in {"": rows, **tracks}.items()}
     mean = means.pop("") | {name: histogram.mean for name, histogram in histograms.items()}
     definitions = {name: text for name, text in DEFINITIONS.items() if name in mean or name in rows[0]}
-    lone = [name for name, value in mean.items() if value is None]
+    single = [name for name, value in mean.items() if value is None]
     return {
         "verdict": verdict(mean, means),
         "protocol": f"signgen-fusion: retrieval of {len(found.gallery):,} distinct targets by {len(rows):,} queries, "
@@ -133,7 +133,7 @@ def fusion_result(found: Embeddings, clips: Sequence[ClipRecord], triples: np.nd
         "frames": len(rows),
         "mean": mean,
         "baselines": means,
-        "not_computed": dict.fromkeys(lone, "the gallery has one target only"),
+        "not_computed": dict.fromkeys(single, "the gallery has one target only"),
         "notes": [f"{name}: {text}" for name, text in ALONE.items()],
         "per_frame": rows,
         "per_frame_baselines": tracks,
@@ -146,12 +146,12 @@ def fusion_result(found: Embeddings, clips: Sequence[ClipRecord], triples: np.nd
 
 def verdict(mean: dict[str, Any], baselines: dict[str, dict[str, Any]]) -> str:
     """One sentence: does the fusion embedding find more targets at once than source and pose alone?"""
-    ours = mean["recall@1"]
-    wins = all(ours > row["recall@1"] for row in baselines.values())
-    said = ", ".join(f"{name} {row['recall@1']:.3f}" for name, row in baselines.items())
+    fused = mean["recall@1"]
+    wins = all(fused > row["recall@1"] for row in baselines.values())
+    alone = ", ".join(f"{name} {row['recall@1']:.3f}" for name, row in baselines.items())
     beats = "finds" if wins else "does NOT find"
     return (
-        f"The fusion embedding {beats} more targets at rank 1 than its parts alone: R@1 {ours:.3f} ({said}), "
+        f"The fusion embedding {beats} more targets at rank 1 than its parts alone: R@1 {fused:.3f} ({alone}), "
         f"median rank {mean['median_rank']:g}."
     )
 
@@ -172,8 +172,8 @@ def _with_names(rows: list[dict[str, Any]], clips: Sequence[ClipRecord], triples
     """The rows with what was asked (`generated`: source to target) and what was looked for (`truth`)."""
     named = []
     for row, (clip, source, target) in zip(rows, triples.tolist(), strict=True):
-        told = {"generated": pair_name(clips[clip], source, target), "truth": frame_name(clips[clip], target)}
-        named.append({"frame": row["frame"], **told, "rank": row["rank"], "clip_rank": row["clip_rank"]})
+        names = {"generated": pair_name(clips[clip], source, target), "truth": frame_name(clips[clip], target)}
+        named.append({"frame": row["frame"], **names, "rank": row["rank"], "clip_rank": row["clip_rank"]})
     return named
 
 

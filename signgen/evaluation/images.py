@@ -252,20 +252,20 @@ def _frames(request: ImagesRequest, progress: Progress) -> tuple[list[Pair], lis
     """Frames of two clips, matched by their number. Raises VideoError when one has more of them."""
     if request.pair_list is not None:
         raise VideoError(f"--pair-list with {request.generated}", expected="two folders of images")
-    ours, theirs = open_frames(request.generated), open_frames(request.truth)
-    if ours.num_frames != theirs.num_frames:
+    generated, truth = open_frames(request.generated), open_frames(request.truth)
+    if generated.num_frames != truth.num_frames:
         raise VideoError(
-            f"{ours.path} has {ours.num_frames} frames, {theirs.path} has {theirs.num_frames}",
+            f"{generated.path} has {generated.num_frames} frames, {truth.path} has {truth.num_frames}",
             expected="equal counts, since frames are matched by their number",
         )
-    found = f"{ours.num_frames} frames, matched by their number"
+    found = f"{generated.num_frames} frames, matched by their number"
     progress.note(found)
     source = Picture(request.sources or request.truth, 0)
-    said = (
+    note = (
         f"copy-source repeats the first frame of {source.path}{'' if request.sources else '; --source names another'}"
     )
-    numbers = range(ours.num_frames)
-    return [Pair(Picture(ours.path, n), Picture(theirs.path, n), source) for n in numbers], [found, said], ""
+    numbers = range(generated.num_frames)
+    return [Pair(Picture(generated.path, n), Picture(truth.path, n), source) for n in numbers], [found, note], ""
 
 
 def _lossy_codec(generated: Path) -> str | None:

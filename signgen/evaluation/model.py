@@ -20,7 +20,7 @@ from signgen.evaluation.worst import WorstPictures
 from signgen.models.card import read_card
 from signgen.pairs.pairset import PairSet
 from signgen.progress import SILENT, Progress
-from signgen.rendering.pairs import Job, check_pairs, jobs_of
+from signgen.rendering.pairs import PairJob, check_pairs, jobs_of
 
 __all__ = ["ModelRequest", "ModelResult", "evaluate_model"]
 
@@ -46,18 +46,18 @@ def evaluate_model(request: ModelRequest, progress: Progress = SILENT) -> ModelR
     """
     _check_options(request)
     # what is rendered
-    pairs = PairSet.load(request.pairs)
+    pair_set = PairSet.load(request.pairs)
     card = read_card(request.model)
-    check_pairs(pairs, card, request.split)
-    _check_estimator(request.poses, pairs)
-    triples = pairs.triples(request.split)
+    check_pairs(pair_set, card, request.split)
+    _check_estimator(request.poses, pair_set)
+    triples = pair_set.triples(request.split)
     jobs = jobs_of(triples)
-    progress.note(f"{len(triples):,} {request.split} pairs of {len({job.clip for job in jobs}):,} clips")
+    progress.note(f"{len(triples):,} {request.split} pairs of {len({job.clip_index for job in jobs}):,} clips")
     # render and score
     score = score_clips if request.protocol is None else score_images
     with tempfile.TemporaryDirectory(prefix="signgen-features-") as folder:
-        whole = Shard(request, jobs, Path(folder), len(triples), _batch(pairs, jobs, card.sampling()))
-        scores, worst = score(pairs, whole, progress)
+        whole = Shard(request, jobs, Path(folder), len(triples), _batch(pair_set, jobs, card.sampling()))
+        scores, worst = score(pair_set, whole, progress)
     # how it was rendered, and from what
     chosen = {name: value for name, value in request.sampling.items() if value is not None}
     scores["render"] = {"split": request.split, "seed": request.seed, **chosen}
@@ -91,18 +91,18 @@ def _check_options(request: ModelRequest) -> None:
             raise OptionError(f"{option} {reason}")
 
 
-def _check_estimator(wanted: PoseRequest, pairs: PairSet) -> None:
+def _check_estimator(wanted: PoseRequest, pair_set: PairSet) -> None:
     """Raise, before anything is rendered, PoseError for an estimator that cannot be had, PairSetError where it is of no
     use."""
     if not wanted.estimates:
         return
-    if pairs.listed:
-        raise PairSetError(f"an estimator with {pairs.folder}: {NO_SEQUENCES}", expected="a pair set of clips")
+    if pair_set.listed:
+        raise PairSetError(f"an estimator with {pair_set.folder}: {NO_SEQUENCES}", expected="a pair set of clips")
     wanted.open().close()
 
 
-def _batch(pairs: PairSet, jobs: list[Job], sampling: SamplingSettings) -> int | None:
+def _batch(pair_set: PairSet, jobs: list[PairJob], sampling: SamplingSettings) -> int | None:
     """Of a list, sources have few targets, often one: micro-batches that are not mostly padding. None: the recipe's."""
-    if not pairs.listed:
+    if not pair_set.listed:
         return None
     return min(sampling.micro_batch, max(1, int(np.median([len(job.targets) for job in jobs]))))

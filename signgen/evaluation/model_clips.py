@@ -23,15 +23,15 @@ from signgen.pairs.pairset import PairSet
 from signgen.parallel import Tick, in_processes
 from signgen.progress import Progress
 from signgen.rendering.background import FrameWorker
-from signgen.rendering.pairs import Job
+from signgen.rendering.pairs import PairJob
 
 _NO_KEYPOINTS = "no keypoints of the generated frames; --estimator NAME or --onnx FILE estimates them"
 NO_SEQUENCES = "a list of pairs has single images: no clip whose shoulder width is the unit, and no sequence to warp"
 
 
-def score_clips(pairs: PairSet, whole: Shard, progress: Progress) -> tuple[dict[str, Any], WorstPictures]:
+def score_clips(pair_set: PairSet, whole: Shard, progress: Progress) -> tuple[dict[str, Any], WorstPictures]:
 
-    parts = in_processes(clips_part, shards_of(whole), whole.pairs, "rendering and scoring", progress)
+    parts = in_processes(clips_part, shards_of(whole), whole.total, "rendering and scoring", progress)
     for other in parts[1:]:
         for whole_set, part in zip(parts[0].set_metrics, other.set_metrics, strict=True):
             whole_set.merge(part)
@@ -40,7 +40,7 @@ def score_clips(pairs: PairSet, whole: Shard, progress: Progress) -> tuple[dict[
     scored = [clip for part in parts for clip in part.clips]
     notes = sorted({note for part in parts for note in part.notes})
     of_poses = [] if parts[0].poses is None else [parts[0].poses]
-    result = join_clips(scored, without_nearest(pairs), notes, [*parts[0].set_metrics, *of_poses])
+    result = join_clips(scored, without_nearest(pair_set), notes, [*parts[0].set_metrics, *of_poses])
     return result, merge_worst([part.worst for part in parts])
 
 
@@ -72,13 +72,13 @@ def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
         row = scorer.update(pair.target, pair.generated, pair.truth)
         worst.add({**row, "frame": pair.row}, pair.generated, pair.truth)
 
-    def finish(scorer: FrameScorer, job: Job) -> None:
+    def finish(scorer: FrameScorer, job: PairJob) -> None:
         scored.append(ClipScores(scorer.result(), job.rows, [work.names(job, target) for target in job.targets]))
         poses.finish(job)
 
     with closing(poses), FrameWorker() as worker:
         for job in shard.jobs:
-            clip = work.pairs.clips[job.clip]
+            clip = work.pair_set.clips[job.clip_index]
             scorer = FrameScorer(
                 keypoints=work.poses(clip.name).resized(clip.width, clip.height).keypoints,
                 lpips=lpips,
@@ -99,27 +99,29 @@ class _Poses:
 
         self._work, self._request = work, request
         self.set_metrics = EstimatedSet(request.estimator_name) if request.estimates else None
-        reason = NO_SEQUENCES if work.pairs.listed else _NO_KEYPOINTS
+        reason = NO_SEQUENCES if work.pair_set.listed else _NO_KEYPOINTS
         self.missing = {} if request.estimates else dict.fromkeys((*POSE_METRICS, *SEQUENCE_METRICS), reason)
-        self._waiting: dict[Job, EstimatedClip] = {}
+        self._waiting: dict[PairJob, EstimatedClip] = {}
 
-    def of_job(self, job: Job) -> list[EstimatedClip]:
+    def of_job(self, job: PairJob) -> list[EstimatedClip]:
         """The job's metric of frames, if there is an estimator."""
         if self.set_metrics is None:
             return []
-        clip, targets = self._work.pairs.clips[job.clip], list(dict.fromkeys(job.targets))
+        clip, targets = self._work.pair_set.clips[job.clip_index], list(dict.fromkeys(job.targets))
 
         def truth() -> Iterator[np.ndarray]:
-            frames = self._work.pairs.frames(clip.name)
+            frames = self._work.pair_set.frames(clip.name)
             return (frames.read(target, target + 1)[0] for target in targets)
 
         self._waiting[job] = EstimatedClip(self._request.open, truth, targets, clip.num_frames)
         return [self._waiting[job]]
 
-    def finish(self, job: Job) -> None:
+    def finish(self, job: PairJob) -> None:
         """Keep what the job's clip leaves for the set; nothing without an estimator."""
         if self.set_metrics is not None:
-            self.set_metrics.add(job.rows[0], self._waiting.pop(job).finish(self._work.pairs.clips[job.clip].name))
+            self.set_metrics.add(
+                job.rows[0], self._waiting.pop(job).finish(self._work.pair_set.clips[job.clip_index].name)
+            )
 
     def close(self) -> None:
         """Give back the estimators of jobs that were broken off."""

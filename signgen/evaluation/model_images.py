@@ -23,10 +23,12 @@ from signgen.rendering.background import FrameWorker
 from signgen.video.reader import parse_size, read_image
 
 
-def score_images(pairs: PairSet, whole: Shard, progress: Progress) -> tuple[dict[str, Any], WorstPictures]:
+def score_images(pair_set: PairSet, whole: Shard, progress: Progress) -> tuple[dict[str, Any], WorstPictures]:
 
     request = whole.request
-    targets = dict.fromkeys((pairs.clips[clip].name, frame) for clip, _, frame in pairs.triples(request.split).tolist())
+    targets = dict.fromkeys(
+        (pair_set.clips[clip].name, frame) for clip, _, frame in pair_set.triples(request.split).tolist()
+    )
     train = [] if request.train_images is None else list(images_below(request.train_images).values())
     whole = replace(
         whole,
@@ -35,9 +37,9 @@ def score_images(pairs: PairSet, whole: Shard, progress: Progress) -> tuple[dict
         totals={"train": len(train), "test": len(targets)},
     )
     # What is wrong with the request is said before anything is rendered.
-    protocol, scorer = _image_scorer(pairs, whole)
+    protocol, scorer = _image_scorer(pair_set, whole)
     real = sum(whole.totals[name] for name in references(protocol)) if scorer.gathers else 0
-    parts = in_processes(images_part, shards_of(whole), whole.pairs + real, "rendering and scoring", progress)
+    parts = in_processes(images_part, shards_of(whole), whole.total + real, "rendering and scoring", progress)
     scorer = parts[0][0]
     for other, *_ in parts[1:]:
         scorer.merge(other)
@@ -49,7 +51,7 @@ def score_images(pairs: PairSet, whole: Shard, progress: Progress) -> tuple[dict
 def images_part(shard: Shard, tick: Tick) -> tuple[ImageSetScorer, WorstPictures, list[str]]:
     """The share's pairs and real images under its protocol, its worst frames, and notes."""
     work = Work(shard)
-    protocol, scorer = _image_scorer(work.pairs, shard)
+    protocol, scorer = _image_scorer(work.pair_set, shard)
     worst = WorstPictures(next(iter(protocol.ssims)), WORST)
 
     def score(baselines: Mapping[str, Baseline], poses: PoseSequence, pair: Rendered) -> None:
@@ -60,29 +62,29 @@ def images_part(shard: Shard, tick: Tick) -> tuple[ImageSetScorer, WorstPictures
 
     with FrameWorker() as worker:
         for job in shard.jobs:
-            poses = work.poses(work.pairs.clips[job.clip].name)
+            poses = work.poses(work.pair_set.clips[job.clip_index].name)
             work.render(job, worker, partial(score, work.baselines(job), poses), tick)
     if scorer.gathers:
         for number, path in shard.train.items() if "train" in references(protocol) else ():
             scorer.add_real("train", number, read_image(path), path)
             tick()
-        opened = lru_cache(maxsize=1)(work.pairs.frames)
+        opened = lru_cache(maxsize=1)(work.pair_set.frames)
         for number, (clip, frame) in shard.targets.items() if "test" in references(protocol) else ():
             scorer.add_real("test", number, opened(clip).read(frame, frame + 1)[0], f"{clip} {frame}")
             tick()
     return scorer, worst, work.notes()
 
 
-def _image_scorer(pairs: PairSet, shard: Shard) -> tuple[Protocol, ImageSetScorer]:
+def _image_scorer(pair_set: PairSet, shard: Shard) -> tuple[Protocol, ImageSetScorer]:
 
     request = shard.request
     protocol = protocol_named(request.protocol or "")
     networks, missing = load_networks(protocol, request.weights, has_train=bool(shard.totals["train"]))
-    without = without_nearest(pairs)
+    without = without_nearest(pair_set)
     make_folder(shard.folder)
     return protocol, ImageSetScorer(
         protocol,
-        shard.pairs,
+        shard.total,
         networks,
         shard.folder,
         size=None if request.size is None else parse_size(request.size),

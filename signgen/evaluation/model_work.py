@@ -19,7 +19,7 @@ from signgen.models.device import prepare_device
 from signgen.pairs.pairset import PairSet, frame_name, pair_name
 from signgen.parallel import Tick, split_evenly, threads_of
 from signgen.rendering.background import FrameWorker
-from signgen.rendering.pairs import Job, render_job
+from signgen.rendering.pairs import PairJob, render_job
 from signgen.rendering.renderer import Renderer
 from signgen.video.reader import write_png
 
@@ -57,9 +57,9 @@ class Shard:
     """What one process does. train, targets: real images that FID is taken against: number -> where it is."""
 
     request: ModelRequest
-    jobs: list[Job]
+    jobs: list[PairJob]
     folder: Path
-    pairs: int  # of the whole set
+    total: int  # pairs of the whole set
     batch: int | None
     train: dict[int, Path] = field(default_factory=dict)
     targets: dict[int, tuple[str, int]] = field(default_factory=dict)
@@ -100,8 +100,8 @@ class Work:
     def __init__(self, shard: Shard) -> None:
 
         self._shard = shard
-        self.pairs = PairSet.load(shard.request.pairs)
-        self.poses = lru_cache(maxsize=1)(self.pairs.poses)  # a list is one clip of many jobs; those are neighbours
+        self.pair_set = PairSet.load(shard.request.pairs)
+        self.poses = lru_cache(maxsize=1)(self.pair_set.poses)  # a list is one clip of many jobs; those are neighbours
         self._nearest: dict[tuple[str, int, int], NearestPose] = {}
 
     @cached_property
@@ -112,11 +112,11 @@ class Work:
         sampling = card.sampling(**request.sampling, micro_batch=self._shard.batch)
         return Renderer(pipeline, card, sampling, request.seed, prepare_device(request.device, request.threads))
 
-    def render(self, job: Job, worker: FrameWorker, score: Callable[[Rendered], None], tick: Tick) -> None:
+    def render(self, job: PairJob, worker: FrameWorker, score: Callable[[Rendered], None], tick: Tick) -> None:
         """Render the job's pairs; beside it, those that are to be kept are written, and `score` gets each in order."""
         keep = self._shard.request.keep
-        clip = self.pairs.clips[job.clip].name
-        truth = self.pairs.frames(clip)
+        clip = self.pair_set.clips[job.clip_index].name
+        truth = self.pair_set.frames(clip)
 
         def finish(row: int, target: int, frame: np.ndarray) -> None:
             names = self.names(job, target)
@@ -124,30 +124,30 @@ class Work:
                 write_png(keep / names[0], frame)
             score(Rendered(row, target, names, frame, truth.read(target, target + 1)[0]))
 
-        frames = render_job(self.renderer, self.pairs, job, self.poses(clip))
+        frames = render_job(self.renderer, self.pair_set, job, self.poses(clip))
         for row, target, frame in zip(job.rows, job.targets, frames, strict=True):
             worker.submit(finish, row, target, frame)
             tick()
 
-    def names(self, job: Job, target: int) -> tuple[str, str]:
+    def names(self, job: PairJob, target: int) -> tuple[str, str]:
         """Of what is generated, and of the truth."""
-        clip = self.pairs.clips[job.clip]
+        clip = self.pair_set.clips[job.clip_index]
         return f"{pair_name(clip, job.source, target)}.png", f"{frame_name(clip, target)}.png"
 
-    def baselines(self, job: Job) -> dict[str, Baseline]:
+    def baselines(self, job: PairJob) -> dict[str, Baseline]:
         """copy-source, and nearest-pose where there are training clips."""
-        source = self.pairs.frames(self.pairs.clips[job.clip].name).read(job.source, job.source + 1)[0]
-        nearest = self._nearest_pose(job.clip)
+        source = self.pair_set.frames(self.pair_set.clips[job.clip_index].name).read(job.source, job.source + 1)[0]
+        nearest = self._nearest_pose(job.clip_index)
         return {"copy-source": CopySource(source)} | ({} if nearest is None else {"nearest-pose": nearest})
 
     def _nearest_pose(self, clip: int) -> NearestPose | None:
         """nearest-pose of the clip's signer and size; None of a list of pairs."""
-        if self.pairs.listed:
+        if self.pair_set.listed:
             return None
-        record = self.pairs.clips[clip]
+        record = self.pair_set.clips[clip]
         key = (record.signer, record.width, record.height)
         if key not in self._nearest:
-            self._nearest[key] = nearest_pose(self.pairs, record.name, key[1:])
+            self._nearest[key] = nearest_pose(self.pair_set, record.name, key[1:])
         return self._nearest[key]
 
     def notes(self) -> list[str]:
@@ -161,6 +161,6 @@ def merge_worst(parts: list[WorstPictures]) -> WorstPictures:
     return parts[0]
 
 
-def without_nearest(pairs: PairSet) -> dict[str, str]:
+def without_nearest(pair_set: PairSet) -> dict[str, str]:
     reason = "a list of pairs has no training clip of the person"
-    return {"nearest-pose": reason} if pairs.listed else {}
+    return {"nearest-pose": reason} if pair_set.listed else {}

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signgen.errors import TextError
+from signgen.evaluation.texts import Texts, match_texts
+from signgen.files import write_json
+from signgen.progress import SILENT, Progress
+from signgen.video.reader import in_natural_order, is_video
 
 PLACE = "{video}"
 
@@ -48,3 +52,26 @@ class Recogniser:
             expected = "one line, the text; anything else belongs on stderr"
             raise TextError(f"the recogniser wrote {len(lines)} lines for {video}", expected=expected)
         return lines[0].strip() if lines else ""
+
+
+def recognise_videos(
+    folder: Path, references: Texts, recogniser: Recogniser, written: Path, progress: Progress = SILENT
+) -> Texts:
+    """Hypotheses of the videos in a folder, kept in the JSON file `written` as they come.
+
+    Names are checked before anything runs. Raises TextError for a folder without videos of the references' names.
+    """
+    recogniser.check()
+    if not folder.is_dir():
+        raise TextError(f"{folder}: no such folder", expected="a folder of videos, since --recogniser is given")
+    videos = {path.stem: path for path in folder.iterdir() if is_video(path)}
+    match_texts(Texts(folder, dict.fromkeys(videos, "")), references)
+    names, texts = in_natural_order(videos), dict[str, str]()
+    try:
+        for name in progress.track(names, "recognising"):
+            texts[name] = recogniser(videos[name])
+            write_json(written, texts)
+    finally:
+        if texts:
+            progress.note(f"wrote {written}: {len(texts)} of {len(names)} hypotheses")
+    return Texts(written, texts)

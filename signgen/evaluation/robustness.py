@@ -191,16 +191,18 @@ def _generator(seed: int, *key: str) -> np.random.Generator:
 def clips_of(request: RobustnessRequest, card: ModelCard) -> list[ClipUnderTest]:
     """What is rendered. Raises PairSetError or PoseError for what does not fit the model."""
     if request.data.is_dir() and request.poses is None:
-        pairs = PairSet.load(request.data)
-        check_pairs(pairs, card, request.split)
-        if pairs.listed:
+        pair_set = PairSet.load(request.data)
+        check_pairs(pair_set, card, request.split)
+        if pair_set.listed:
             raise PoseError(f"{request.data}: made of lists of pairs", expected="a pair set of clips, or a video")
         found = []
-        for job in jobs_of(pairs.triples(request.split))[: request.clips]:
-            clip = pairs.clips[job.clip]
-            nearest = nearest_pose(pairs, clip.name, (clip.width, clip.height))
-            source, baselines = pairs.frames(clip.name), {"nearest-pose": nearest}
-            found.append(ClipUnderTest(clip.name, source, pairs.poses(clip.name), job.source, job.targets, baselines))
+        for job in jobs_of(pair_set.triples(request.split))[: request.clips]:
+            clip = pair_set.clips[job.clip_index]
+            nearest = nearest_pose(pair_set, clip.name, (clip.width, clip.height))
+            source, baselines = pair_set.frames(clip.name), {"nearest-pose": nearest}
+            found.append(
+                ClipUnderTest(clip.name, source, pair_set.poses(clip.name), job.source, job.targets, baselines)
+            )
         return found
     return [_video_clip(request, card)]
 
@@ -292,11 +294,11 @@ def headline_metric(means: Mapping[str, Mapping[str, float | None]]) -> str:
 def verdict(studies: Mapping[str, Any], unharmed: Mapping[str, Mapping[str, float | None]]) -> str:
     """Does the model beat copy-source unharmed, and up to what noise?"""
     metric = headline_metric(unharmed)
-    ours, copied = unharmed["model"][metric], unharmed[COPIED][metric]
-    assert ours is not None
+    model, copied = unharmed["model"][metric], unharmed[COPIED][metric]
+    assert model is not None
     assert copied is not None
-    scored = f"{metric} {number_text(metric, ours)} against {number_text(metric, copied)}"
-    if ours <= copied:
+    scored = f"{metric} {number_text(metric, model)} against {number_text(metric, copied)}"
+    if model <= copied:
         return f"The model does NOT beat copy-source even with unharmed input: {scored}."
     line = f"The model beats copy-source with unharmed input: {scored}"
     if "noise" not in studies:
@@ -304,8 +306,8 @@ def verdict(studies: Mapping[str, Any], unharmed: Mapping[str, Mapping[str, floa
     levels, rows = studies["noise"]["levels"], studies["noise"]["means"]
     loses = [
         level
-        for level, mine, theirs in zip(levels, rows["model"], rows[COPIED], strict=True)
-        if mine[metric] <= theirs[metric]
+        for level, model_mean, copied_mean in zip(levels, rows["model"], rows[COPIED], strict=True)
+        if model_mean[metric] <= copied_mean[metric]
     ]
     last = number_text(metric, rows["model"][-1][metric])
     falls = f"no longer from {loses[0]:g} px of keypoint noise on" if loses else f"still at {levels[-1]:g} px of noise"

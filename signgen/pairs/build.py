@@ -25,9 +25,9 @@ from signgen.errors import OptionError, PairSetError, PoseError
 from signgen.pairs.build_lists import build_listed
 from signgen.pairs.frame_store import FOLDER, write_store
 from signgen.pairs.pairset import PairSet
-from signgen.pairs.plan_clips import Plan, Rule, plan_pairs
+from signgen.pairs.plan_clips import PairPlan, Rule, plan_pairs
 from signgen.pairs.writer import PairSetWriter, footage
-from signgen.poses.clean import clean as cleaned
+from signgen.poses.clean import clean_poses
 from signgen.progress import SILENT, Notes, Progress
 
 DEFAULT_COUNT = 100_000
@@ -193,7 +193,7 @@ def _read_poses(survey: Survey, writer: PairSetWriter, clean: bool, progress: Pr
     read, sound = _Read(), []
     for clip in progress.track(survey.clips, "keypoints"):
         try:
-            poses = cleaned(clip.poses()) if clean else clip.poses()
+            poses = clean_poses(clip.poses()) if clean else clip.poses()
         except PoseError as error:
             survey.left_out.append(LeftOut(clip.name, str(error), error=True))
             continue
@@ -236,7 +236,7 @@ def _tell_survey(survey: Survey, notes: Notes) -> None:
             notes.add(f"{left.name}: {left.reason}", "put aside")
 
 
-def _tell_plan(plan: Plan, read: _Read, notes: Notes) -> None:
+def _tell_plan(plan: PairPlan, read: _Read, notes: Notes) -> None:
     """What readers and the rule decided."""
     for clip in plan.clips:
         for note in read.notes[clip.name]:
@@ -250,15 +250,15 @@ def _tell_plan(plan: Plan, read: _Read, notes: Notes) -> None:
 
 def _store(out: Path, notes: Notes) -> None:
     """Write the frames that the triples use."""
-    pairs = PairSet.load(out)
-    used = pairs.used_frames()
+    pair_set = PairSet.load(out)
+    used = pair_set.used_frames()
 
-    size = write_store(out, pairs.fingerprint, used, pairs.frames, notes.progress)
+    size = write_store(out, pair_set.fingerprint, used, pair_set.frames, notes.progress)
     frames = sum(map(len, used.values()))
     notes.add(f"{frames:,} frames, {size / 2**30:.2f} GiB", str(out / FOLDER))
 
 
-def _meta(survey: Survey, plan: Plan, rule: Rule, fingerprint: str) -> dict[str, Any]:
+def _meta(survey: Survey, plan: PairPlan, rule: Rule, fingerprint: str) -> dict[str, Any]:
     """Everything that says how the set was made; nothing that depends on when or where it is written."""
     return {
         "signgen": __version__,

@@ -19,7 +19,7 @@ from signgen.corpora.person.resolve import (
 )
 from signgen.corpora.survey import LeftOut
 from signgen.errors import PairSetError
-from signgen.pairs.plan_clips import Plan
+from signgen.pairs.plan_clips import PairPlan
 from signgen.pairs.plan_lists import plan_listed
 from signgen.pairs.writer import PairSetWriter, image_list
 from signgen.progress import Notes
@@ -79,7 +79,7 @@ def _tell_inputs(
 def _meta(
     images: PersonImages,
     chosen: dict[str, Resolved],
-    plan: Plan,
+    plan: PairPlan,
     count: int | None,
     seed: int,
     put_aside: list[LeftOut],

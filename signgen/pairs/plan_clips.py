@@ -41,7 +41,7 @@ class Rule:
 
 
 @dataclass
-class Plan:
+class PairPlan:
     """What is written. notes: sentences to print. absent: clip name -> its frames without a person."""
 
     clips: list[ClipRecord]
@@ -51,12 +51,12 @@ class Plan:
     holdout_tail: float = 0.0
 
 
-def plan_pairs(survey: Survey, usable: dict[str, np.ndarray], rule: Rule) -> Plan:
+def plan_pairs(survey: Survey, usable: dict[str, np.ndarray], rule: Rule) -> PairPlan:
     """Assign splits and sample triples. usable: clip name -> its frames with a person, sorted.
 
     Raises PairSetError when there is nothing to train on.
     """
-    plan = Plan([])
+    plan = PairPlan([])
     plan.holdout_tail = _holdout(survey.clips, rule, plan.notes)
     plan.clips = [_record(clip, survey, plan.holdout_tail, rule, plan.notes) for clip in survey.clips]
     plan.absent = {c.name: c.num_frames - len(usable[c.name]) for c in plan.clips if len(usable[c.name]) < c.num_frames}
@@ -95,7 +95,7 @@ def _record(clip: Clip, survey: Survey, tail: float, rule: Rule, notes: list[str
     return ClipRecord(clip.name, split, clip.signer, clip.video, *size, clip.fps, start, keypoints=name)
 
 
-def _train(plan: Plan, usable: dict[str, np.ndarray], rule: Rule) -> np.ndarray:
+def _train(plan: PairPlan, usable: dict[str, np.ndarray], rule: Rule) -> np.ndarray:
     rng = np.random.default_rng(rule.seed)
     spans = []
     for number, clip in enumerate(plan.clips):
@@ -118,7 +118,7 @@ def _train(plan: Plan, usable: dict[str, np.ndarray], rule: Rule) -> np.ndarray:
     return sample_pairs(spans, rule.count, rule.min_gap, rng)
 
 
-def _rows(plan: Plan, usable: dict[str, np.ndarray], split: str) -> np.ndarray:
+def _rows(plan: PairPlan, usable: dict[str, np.ndarray], split: str) -> np.ndarray:
     """First frame with a person x every frame of the clip; x every held-out frame of a training clip for val."""
     rows = [np.empty(0, TRIPLE)]
     for number, clip in enumerate(plan.clips):

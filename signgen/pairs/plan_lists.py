@@ -17,7 +17,7 @@ from signgen.corpora.person.pair_lists import SPLITS
 from signgen.corpora.person.resolve import Frame, Pair, Resolved
 from signgen.errors import PairSetError
 from signgen.pairs.pairset import ClipRecord
-from signgen.pairs.plan_clips import Plan
+from signgen.pairs.plan_clips import PairPlan
 from signgen.pairs.triples import TRIPLE
 from signgen.poses.sequence import PoseSequence
 from signgen.poses.skeletons import OPENPOSE_18
@@ -25,7 +25,7 @@ from signgen.video.reader import in_natural_order
 
 
 @dataclass
-class ListedPlan(Plan):
+class ListedPlan(PairPlan):
     """poses: clip name -> its images' keypoints, all in memory: there are 18 points an image."""
 
     poses: dict[str, PoseSequence] = field(default_factory=dict)

@@ -91,7 +91,7 @@ def smooth(poses: PoseSequence, window: int = BODY_WINDOW, hand_window: int = HA
     return replace(poses, keypoints=keypoints)
 
 
-def clean(
+def clean_poses(
     poses: PoseSequence,
     *,
     longest_gap: int = LONGEST_GAP,

@@ -17,7 +17,7 @@ from signgen.config import SamplingSettings
 from signgen.errors import PairSetError, PoseError, VideoError
 from signgen.models.card import ModelCard, read_card
 from signgen.pairs.pairset import PairSet
-from signgen.poses.clean import clean as cleaned
+from signgen.poses.clean import clean_poses
 from signgen.poses.convert import to_skeleton
 from signgen.poses.readers import identify, read_poses
 from signgen.poses.sequence import PoseSequence
@@ -153,7 +153,7 @@ def _read_poses(request: RenderRequest, video: FrameSource, skeleton: str, notes
     """The whole sequence on the model's skeleton. Raises PoseError for points of a frame of another size."""
     found = read_poses(request.poses, clip=request.clip, size=(video.width, video.height), fps=video.fps)
     sequence = to_skeleton(found, skeleton)
-    sequence = cleaned(sequence) if request.clean else sequence
+    sequence = clean_poses(sequence) if request.clean else sequence
     for note in sequence.notes:
         notes.add(note, "poses")
     if share_inside(sequence) < 0.5:
@@ -217,14 +217,14 @@ def _differences(video: FrameSource, poses: PoseSequence) -> str:
         ("size", f"{poses.width}x{poses.height}", f"{video.width}x{video.height}"),
     )
     return "; ".join(
-        f"{name} {ours} and {theirs}"
-        for name, ours, theirs in pairs
-        if ours is not None and theirs is not None and ours != theirs and not _close(ours, theirs)
+        f"{name} {of_poses} and {of_video}"
+        for name, of_poses, of_video in pairs
+        if of_poses is not None and of_video is not None and of_poses != of_video and not _close(of_poses, of_video)
     )
 
 
-def _close(ours: Any, theirs: Any) -> bool:
-    return isinstance(ours, float) and isinstance(theirs, float) and abs(ours - theirs) < 0.01
+def _close(of_poses: Any, of_video: Any) -> bool:
+    return isinstance(of_poses, float) and isinstance(of_video, float) and abs(of_poses - of_video) < 0.01
 
 
 def _truth_frames(
@@ -262,7 +262,7 @@ def _source(request: RenderRequest, video: FrameSource, poses: PoseSequence, own
         clip = name if found is not None and len(found.clips) > 1 else None
         skeleton = poses.skeleton
         poses = to_skeleton(read_poses(path, clip=clip, size=(video.width, video.height), fps=video.fps), skeleton)
-        poses = cleaned(poses) if request.clean else poses
+        poses = clean_poses(poses) if request.clean else poses
     if (own or path is not None) and poses.has_person[0]:
         return Source(frame, poses[0:1], name)
     notes.add("the source's own pose is not known to the model; --source-poses gives it")
@@ -273,12 +273,12 @@ def trained_on(model: Path, card: ModelCard, notes: Notes) -> Path | None:
     """The pair set of the run that the model folder lies in, if it is still the one the model was trained on."""
     try:
         folder = Path(json.loads((model / ".." / "run.json").read_text(encoding="utf-8"))["pairs"])
-        pairs = PairSet.load(folder)
+        pair_set = PairSet.load(folder)
     except (OSError, ValueError, KeyError, PairSetError):
         return None
-    if pairs.fingerprint != card.data["fingerprint"]:
+    if pair_set.fingerprint != card.data["fingerprint"]:
         return None
-    gone = [clip.path for clip in pairs.clips if not clip.path.exists()]
+    gone = [clip.path for clip in pair_set.clips if not clip.path.exists()]
     if gone:
         notes.add(f"nearest-pose is left out: {gone[0]} of {folder} is not there any more")
         return None

@@ -17,16 +17,17 @@ from signgen.rendering.source import Source
 
 
 @dataclass(frozen=True)
-class Job:
-    """The pairs of one clip and one source. rows: their places in the split; targets: their frames, ascending."""
+class PairJob:
+    """The pairs of one clip and one source frame. clip_index: the clip's place in the pair set; rows: places of the
+    pairs in the split; targets: their frames, ascending."""
 
-    clip: int
+    clip_index: int
     source: int
     rows: tuple[int, ...]
     targets: tuple[int, ...]
 
 
-def jobs_of(triples: np.ndarray) -> list[Job]:
+def jobs_of(triples: np.ndarray) -> list[PairJob]:
     """Triples (N,) grouped, so that a source is encoded once; every triple is in one job."""
     order = np.lexsort((triples["target"], triples["source"], triples["clip"]))
     keys = triples[["clip", "source"]][order]
@@ -34,21 +35,21 @@ def jobs_of(triples: np.ndarray) -> list[Job]:
     jobs = []
     for rows in np.split(order, starts[1:]):
         clip, source, _ = triples[rows[0]].tolist()
-        jobs.append(Job(clip, source, tuple(rows.tolist()), tuple(triples["target"][rows].tolist())))
+        jobs.append(PairJob(clip, source, tuple(rows.tolist()), tuple(triples["target"][rows].tolist())))
     return jobs
 
 
-def source_of(pairs: PairSet, clip: int, frame: int, poses: PoseSequence) -> Source:
+def source_of(pair_set: PairSet, clip: int, frame: int, poses: PoseSequence) -> Source:
     """Who is rendered. A clip's noise is keyed by its name, as `signgen render` does; a listed image's by its own."""
-    record = pairs.clips[clip]
+    record = pair_set.clips[clip]
     pose = poses[frame : frame + 1]
     name = frame_name(record, frame) if record.images else record.name
-    return Source(pairs.frames(record.name).read(frame, frame + 1)[0], pose if pose.has_person[0] else None, name)
+    return Source(pair_set.frames(record.name).read(frame, frame + 1)[0], pose if pose.has_person[0] else None, name)
 
 
-def render_job(renderer: Renderer, pairs: PairSet, job: Job, poses: PoseSequence) -> Iterator[np.ndarray]:
+def render_job(renderer: Renderer, pair_set: PairSet, job: PairJob, poses: PoseSequence) -> Iterator[np.ndarray]:
     """Rendered frames, uint8 (h, w, 3), of the job's targets in their order. poses: those of its clip."""
-    source = source_of(pairs, job.clip, job.source, poses)
+    source = source_of(pair_set, job.clip_index, job.source, poses)
     yield from render_targets(renderer, source, poses, job.targets)
 
 
@@ -79,10 +80,10 @@ def runs(frames: Sequence[int]) -> list[range]:
     return found
 
 
-def check_pairs(pairs: PairSet, card: ModelCard, split: str) -> None:
+def check_pairs(pair_set: PairSet, card: ModelCard, split: str) -> None:
     """Raise PairSetError for a split without triples, and for poses of another skeleton than the model's."""
-    if not len(pairs.triples(split)):
-        there = [name for name in ("val", "test", "train") if len(pairs.triples(name))]
-        raise PairSetError(f"{pairs.folder}: no {split} triples", fix=f"choose --split {' or '.join(there)}")
-    if (found := pairs.poses(pairs.clips[0].name).skeleton) != card.skeleton:
-        raise PairSetError(f"{pairs.folder}: its poses are {found}", expected=f"{card.skeleton}, the model's")
+    if not len(pair_set.triples(split)):
+        there = [name for name in ("val", "test", "train") if len(pair_set.triples(name))]
+        raise PairSetError(f"{pair_set.folder}: no {split} triples", fix=f"choose --split {' or '.join(there)}")
+    if (found := pair_set.poses(pair_set.clips[0].name).skeleton) != card.skeleton:
+        raise PairSetError(f"{pair_set.folder}: its poses are {found}", expected=f"{card.skeleton}, the model's")

@@ -8,7 +8,7 @@ from pathlib import Path
 from signgen.errors import ModelError, PairSetError, PoseError
 from signgen.models.card import ModelCard
 from signgen.pairs.pairset import PairSet
-from signgen.poses.clean import clean as cleaned
+from signgen.poses.clean import clean_poses
 from signgen.poses.convert import to_skeleton
 from signgen.poses.parts import seen_frames
 from signgen.poses.readers import read_poses
@@ -100,7 +100,7 @@ def _clip(request: ReferenceRequest, card: ModelCard, clean: bool) -> _Found:
             f"{request.poses}: keypoints for {len(poses)} frames, {path} has {frames.num_frames}",
             expected="one pose per frame of the references",
         )
-    poses = cleaned(poses) if clean else poses
+    poses = clean_poses(poses) if clean else poses
     return _Found(frames, poses[: frames.num_frames], 0, str(path))
 
 
@@ -110,15 +110,15 @@ def _training(request: ReferenceRequest, card: ModelCard, clean: bool, rendered:
         raise PoseError("--reference-poses with --references training", expected="the pair set's own keypoints")
     if rendered.pairs is None:
         raise PairSetError("--references training: the pair set is not at hand", fix="name it with --pairs")
-    pairs = PairSet.load(rendered.pairs)
-    record = pairs.find(rendered.name, rendered.path)
+    pair_set = PairSet.load(rendered.pairs)
+    record = pair_set.find(rendered.name, rendered.path)
     if record is None or not record.train_frames:
         raise PairSetError(
-            f"--references training: {pairs.folder} has no training frames of {rendered.name}",
+            f"--references training: {pair_set.folder} has no training frames of {rendered.name}",
             expected="a clip that the model was trained on",
             fix="name another clip of the person, or render without --references",
         )
-    poses = to_skeleton(pairs.poses(record.name), card.skeleton)
-    poses = cleaned(poses) if clean and not pairs.cleaned else poses
+    poses = to_skeleton(pair_set.poses(record.name), card.skeleton)
+    poses = clean_poses(poses) if clean and not pair_set.cleaned else poses
     poses = poses[record.train_frames.start : record.train_frames.stop]
-    return _Found(pairs.frames(record.name), poses, record.train_frames.start, f"{record.name}'s training part")
+    return _Found(pair_set.frames(record.name), poses, record.train_frames.start, f"{record.name}'s training part")

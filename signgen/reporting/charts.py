@@ -100,13 +100,13 @@ def binned(metric: str, definition: str, edges: Sequence[float], counts: Mapping
         Line(name, style, _steps(share / top)) for style, (name, share) in enumerate(zip(counts, shares, strict=True))
     ]
     middles = (np.array(edges[:-1]) + np.array(edges[1:]))[first:last] / 2
-    told = [
+    texts = [
         f"{name} around {float((middles * share).sum() / share.sum()):.3f}"
         for name, share in zip(counts, shares, strict=True)
         if share.any()
     ]
     low, high = f"{edges[first]:.2f}", f"{edges[last]:.2f}"
-    label = f"{metric}: {'; '.join(told)}"
+    label = f"{metric}: {'; '.join(texts)}"
     return Chart(metric, "", definition, low, high, tuple(lines[::-1]), label, 0, top=f"{top:.1%}")
 
 
@@ -163,7 +163,7 @@ def _chart(
     cut: int,
 ) -> Chart:
     direction = direction_of(metric)
-    told = [
+    texts = [
         f"{name} from {number_text(metric, float(np.nanmin(v)))} to {number_text(metric, float(np.nanmax(v)))}, "
         f"mean {number_text(metric, float(np.nanmean(v)))}"
         for name, (_, v) in series.items()
@@ -175,7 +175,7 @@ def _chart(
         number_text(metric, low),
         number_text(metric, high),
         tuple(lines),
-        f"{metric}: {'; '.join(told)}",
+        f"{metric}: {'; '.join(texts)}",
         cut,
     )
 

@@ -43,8 +43,8 @@ class ClipFrames:
 
     def pair(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """Generated and true frame, uint8 (H, W, 3), by the number it has in the truth."""
-        ours = frame + self.shift
-        return self.generated.read(ours, ours + 1)[0], self.truth.read(frame, frame + 1)[0]
+        generated = frame + self.shift
+        return self.generated.read(generated, generated + 1)[0], self.truth.read(frame, frame + 1)[0]
 
 
 def write_clip_report(result: dict[str, Any], clip: ClipFrames, path: Path, links: Mapping[str, str]) -> Path:
@@ -83,9 +83,9 @@ def shown_frames(numbers: list[int], always: Iterable[int], pair_bytes: float) -
 def hand_crops(clip: ClipFrames, frame: int) -> list[dict[str, str]]:
     """Both hands' scored boxes of one frame: pictures of the output and the truth, and the SSIM within the box."""
     assert clip.keypoints is not None
-    ours, theirs = clip.pair(frame)
-    height, width = theirs.shape[:2]
-    similarity = image.ssim_map(ours, theirs)
+    generated, truth = clip.pair(frame)
+    height, width = truth.shape[:2]
+    similarity = image.ssim_map(generated, truth)
     boxes = part_boxes(clip.keypoints[frame], width, height, margin=BOX_MARGIN)
     crops = []
     for name in ("left_hand", "right_hand"):
@@ -95,8 +95,8 @@ def hand_crops(clip: ClipFrames, frame: int) -> list[dict[str, str]]:
                 {
                     "name": name.replace("_", " "),
                     "ssim": number_text("ssim", float(similarity[y0:y1, x0:x1].mean(dtype=np.float64))),
-                    "generated": png_uri(ours[y0:y1, x0:x1]),
-                    "truth": png_uri(theirs[y0:y1, x0:x1]),
+                    "generated": png_uri(generated[y0:y1, x0:x1]),
+                    "truth": png_uri(truth[y0:y1, x0:x1]),
                 }
             )
     return crops
@@ -114,8 +114,8 @@ def _evenly(numbers: list[int], count: int) -> list[int]:
 
 
 def _card(clip: ClipFrames, frame: int) -> dict[str, Any]:
-    ours, theirs = (webp_uri(fitted(picture, PLAYER_SIDE)) for picture in clip.pair(frame))
-    return {"frame": frame, "generated": ours, "truth": theirs}
+    generated, truth = (webp_uri(fitted(picture, PLAYER_SIDE)) for picture in clip.pair(frame))
+    return {"frame": frame, "generated": generated, "truth": truth}
 
 
 def _player(result: dict[str, Any], clip: ClipFrames, shown: list[int]) -> dict[str, Any]:

@@ -34,19 +34,19 @@ class DifferenceRow:
 def write_comparison(result: dict[str, Any], runs: Sequence[Run], path: Path, links: Mapping[str, str]) -> Path:
     """Write the page, atomically. result: of `compare`. links: text -> relative address of the files beside it."""
     rows = [list(run.rows.values()) for run in runs]
-    of_set = is_set(rows[0])
+    is_image_set = is_set(rows[0])
     common = [key for key in runs[0].rows if all(key in run.rows for run in runs)]
     tracks = {run.name: [run.rows[key] for key in common] for run in runs}
     content = {
         **result,
         "title": f"Comparison of {', '.join(run.name for run in runs)}",
-        "unit": "image" if of_set else "frame",
+        "unit": "image" if is_image_set else "frame",
         "candidates": [run.name for run in runs],
         "summary": summary(result["means"], result["definitions"]),
         "differences": difference_rows(result),
-        "curves": [] if of_set else curves(tracks, result["definitions"]),
+        "curves": [] if is_image_set else curves(tracks, result["definitions"]),
         "histograms": histograms(tracks, result["definitions"]),
-        "first": rows[0][0]["frame"] if of_set else common[0],
+        "first": rows[0][0]["frame"] if is_image_set else common[0],
         "last": common[-1],
         "links": links,
     }

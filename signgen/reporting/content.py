@@ -26,7 +26,7 @@ class SummaryRow:
 def metrics_content(result: dict[str, Any], links: Mapping[str, str], title: str) -> dict[str, Any]:
     """What report.html shows of numbers. links: text -> relative address of the files beside it."""
     rows = result["per_frame"]
-    of_set = is_set(rows)
+    is_image_set = is_set(rows)
     tracks = {MODEL: rows, **result.get("per_frame_baselines", {})}
     candidates = {MODEL: result["mean"], **result["baselines"]}
     definitions = result["definitions"]
@@ -37,13 +37,13 @@ def metrics_content(result: dict[str, Any], links: Mapping[str, str], title: str
         "frames": result["frames"],
         "first": rows[0]["frame"],
         "last": rows[-1]["frame"],
-        "unit": "image" if of_set else "frame",
+        "unit": "image" if is_image_set else "frame",
         "candidates": list(candidates),
         "summary": summary(candidates, definitions),
         "definitions": definitions,
         "not_computed": by_reason(result["not_computed"]),
         "notes": result["notes"],
-        "curves": [] if of_set else curves(tracks, definitions),
+        "curves": [] if is_image_set else curves(tracks, definitions),
         "histograms": histograms(tracks, definitions),
         "columns": [name for name in rows[0] if name != "frame"],
         "rows": [[row["frame"], *_texts(row)] for row in rows[:TABLE_ROWS]],

@@ -44,11 +44,11 @@ def write_set_report(
 
 
 def _card(row: dict[str, Any], metric: str, read: ReadPair) -> dict[str, Any]:
-    ours, theirs = (webp_uri(fitted(picture, SIDE)) for picture in read(row["frame"]))
+    generated, truth = (webp_uri(fitted(picture, SIDE)) for picture in read(row["frame"]))
     return {
         "frame": row["frame"],
         "name": Path(row["generated"]).name,
         "score": number_text(metric, row[metric]),
-        "generated": ours,
-        "truth": theirs,
+        "generated": generated,
+        "truth": truth,
     }

@@ -21,7 +21,7 @@ from signgen.files import make_folder, write_json, write_text
 from signgen.progress import SILENT, Progress
 from signgen.reporting.page import STYLE, write_page
 from signgen.study.answers import ANSWERS_FORMAT, KEY_FILE, KEY_FORMAT, VERSION
-from signgen.study.design import BEST, CHECK, REALISM, TRUTH, Amounts, Plan, Trial, plans, sample_targets
+from signgen.study.design import BEST, CHECK, REALISM, TRUTH, Amounts, RaterPlan, Trial, plans, sample_targets
 from signgen.study.material import Target, Targets
 from signgen.study.media import SOURCE, MediaFolder
 from signgen.study.texts import own_texts
@@ -86,7 +86,7 @@ def build_study(
     return key
 
 
-def _needed(asked: Sequence[Plan], targets: Sequence[Target], look: Look) -> list[tuple[int, str]]:
+def _needed(asked: Sequence[RaterPlan], targets: Sequence[Target], look: Look) -> list[tuple[int, str]]:
     """(target, TRUTH, SOURCE or run) of all that anybody sees, in the order of targets."""
     needed = {
         (trial.target, name) for plan in asked for trial in plan.trials if trial.kind != CHECK for name in trial.shown
@@ -118,7 +118,7 @@ def _write_media(
 def _write_site(
     out: Path,
     key: Mapping[str, Any],
-    asked: Sequence[Plan],
+    asked: Sequence[RaterPlan],
     files: Mapping[tuple[int, str], str],
     texts: Mapping[str, str],
     pixel_aspect: Mapping[str, float],

@@ -37,7 +37,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RaterPlan:
     """What rater number `rater` (from 1) is asked, in order. swapped: the answer "generated" stands on the left."""
 
     rater: int
@@ -115,12 +115,12 @@ def sample_targets(available: int, amounts: Amounts, seed: int) -> list[int]:
     return np.random.default_rng([seed, 0]).permutation(available)[: amounts.targets].tolist()
 
 
-def plans(runs: Sequence[str], amounts: Amounts, seed: int) -> list[Plan]:
+def plans(runs: Sequence[str], amounts: Amounts, seed: int) -> list[RaterPlan]:
     """One for each rater. Realism comes first: what is shown beside each other would tell what is generated."""
     return [_plan(number, runs, amounts, seed) for number in range(1, amounts.raters + 1)]
 
 
-def _plan(number: int, runs: Sequence[str], amounts: Amounts, seed: int) -> Plan:
+def _plan(number: int, runs: Sequence[str], amounts: Amounts, seed: int) -> RaterPlan:
     rng = np.random.default_rng([seed, 1, number])
     conditions, rater = cycle(runs), number - 1
     judged = [
@@ -134,7 +134,7 @@ def _plan(number: int, runs: Sequence[str], amounts: Amounts, seed: int) -> Plan
     for count, place in enumerate(sorted(rng.choice(len(judged), amounts.checks, replace=False), reverse=True)):
         realism.insert(place + 1, Trial(CHECK, None, ((REAL, GENERATED)[(count + rater) % 2],)))
     swapped = rater // len(conditions) % 2 == 1
-    return Plan(number, swapped, (*_practice(conditions, amounts, rater), *realism, *chosen))
+    return RaterPlan(number, swapped, (*_practice(conditions, amounts, rater), *realism, *chosen))
 
 
 def _practice(conditions: Sequence[str], amounts: Amounts, rater: int) -> list[Trial]:

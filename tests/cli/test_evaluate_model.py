@@ -252,9 +252,9 @@ def test_jobs_hold_every_triple_once() -> None:
     triples = np.array([tuple(row) for row in rng.integers(0, 4, (40, 3)).tolist()], TRIPLE)
     jobs = jobs_of(triples)
     assert sorted(row for job in jobs for row in job.rows) == list(range(40))
-    assert len({(job.clip, job.source) for job in jobs}) == len(jobs)
+    assert len({(job.clip_index, job.source) for job in jobs}) == len(jobs)
     for job in jobs:
-        assert [(job.clip, job.source, target) for target in job.targets] == triples[list(job.rows)].tolist()
+        assert [(job.clip_index, job.source, target) for target in job.targets] == triples[list(job.rows)].tolist()
         assert [frame for part in runs(job.targets) for frame in part] == list(job.targets)
 
 

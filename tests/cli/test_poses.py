@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from signgen.poses import PoseSequence, read_poses
-from signgen.poses.clean import clean
+from signgen.poses.clean import clean_poses
 from signgen.poses.draw import PALETTES, draw_pose
 from signgen.poses.retarget import retarget, scales
 from signgen.poses.writers import write_poses
@@ -89,13 +89,13 @@ class TestConvert:
 class TestClean:
     def test_defaults(self, poses, file: Path, command: Command, tmp_path: Path) -> None:
         assert "filled 2 points in 2 of 12 frames" in command.works("poses", "clean", file, tmp_path / "x.poses.npz")
-        np.testing.assert_array_equal(read_poses(tmp_path / "x.poses.npz").keypoints, clean(poses).keypoints)
+        np.testing.assert_array_equal(read_poses(tmp_path / "x.poses.npz").keypoints, clean_poses(poses).keypoints)
 
     def test_options(self, poses, file: Path, command: Command, tmp_path: Path) -> None:
         options = ("--gap", 1, "--window", 5, "--hand-window", 1, "--without", "legs", "--without", "feet")
         output = command.works("poses", "clean", file, tmp_path / "x.poses.npz", *options)
         assert "filled 0 points in 0 of 12 frames, left out 120" in output
-        expected = clean(poses, longest_gap=1, window=5, hand_window=1, without=["legs", "feet"])
+        expected = clean_poses(poses, longest_gap=1, window=5, hand_window=1, without=["legs", "feet"])
         np.testing.assert_array_equal(read_poses(tmp_path / "x.poses.npz").keypoints, expected.keypoints)
 
     def test_refusals(self, file: Path, command: Command, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from scipy.signal import savgol_filter
 
 from signgen.errors import PoseError
 from signgen.poses import PoseSequence
-from signgen.poses.clean import clean, drop_doubtful, fill_gaps, mask, repeats, smooth
+from signgen.poses.clean import clean_poses, drop_doubtful, fill_gaps, mask, repeats, smooth
 
 LEFT_HAND, ELBOW, FINGER = slice(91, 112), 7, 99
 MISSING = (np.nan, np.nan, 0)
@@ -56,9 +56,9 @@ def test_a_short_gap_lies_on_the_line_between_its_ends(length: int) -> None:
 def test_a_long_gap_and_one_without_both_ends_stays(frames: slice) -> None:
     """A whole hand is never invented, not in part either."""
     broken = without(sequence(), frames, LEFT_HAND)
-    np.testing.assert_array_equal(clean(broken).present, broken.present)
-    assert not clean(broken).present[frames, LEFT_HAND].any()
-    assert not clean(broken).keypoints[frames, LEFT_HAND, 2].any()
+    np.testing.assert_array_equal(clean_poses(broken).present, broken.present)
+    assert not clean_poses(broken).present[frames, LEFT_HAND].any()
+    assert not clean_poses(broken).keypoints[frames, LEFT_HAND, 2].any()
 
 
 @settings(deadline=None, max_examples=50)
@@ -177,20 +177,22 @@ def test_a_picture_that_is_shown_twice_has_one_pose() -> None:
     poses = sequence(40)
     played, shown = pulldown(poses, noise=0.1)
     np.testing.assert_array_equal(repeats(played), np.r_[False, np.diff(shown) == 0])
-    cleaned = clean(played).keypoints
+    cleaned = clean_poses(played).keypoints
     assert not np.diff(cleaned, axis=0)[repeats(played)[1:]].any()
     # As if nothing had been shown twice; smoothed frame by frame, the hands would be elsewhere.
-    np.testing.assert_allclose(clean(pulldown(poses, noise=0)[0]).keypoints, clean(poses).keypoints[shown], atol=1e-4)
-    apart = abs(smooth(played).keypoints - clean(poses).keypoints[shown])[:, 91:, :2]
-    assert apart.mean() > 5 * abs(cleaned - clean(poses).keypoints[shown])[:, 91:, :2].mean()
+    np.testing.assert_allclose(
+        clean_poses(pulldown(poses, noise=0)[0]).keypoints, clean_poses(poses).keypoints[shown], atol=1e-4
+    )
+    apart = abs(smooth(played).keypoints - clean_poses(poses).keypoints[shown])[:, 91:, :2]
+    assert apart.mean() > 5 * abs(cleaned - clean_poses(poses).keypoints[shown])[:, 91:, :2].mean()
 
 
 def test_a_point_seen_in_one_of_two_equal_pictures_is_seen() -> None:
     played, _ = pulldown(sequence(40), noise=0.1)
     lacking = without(played, slice(8, 9), FINGER)  # 9 shows it again
-    np.testing.assert_array_equal(clean(lacking).present, played.present)
+    np.testing.assert_array_equal(clean_poses(lacking).present, played.present)
     lacking.keypoints[9, FINGER, 2] = 0.7
-    assert clean(lacking).keypoints[8, FINGER, 2] == np.float32(0.7)
+    assert clean_poses(lacking).keypoints[8, FINGER, 2] == np.float32(0.7)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 200])
@@ -199,7 +201,7 @@ def test_who_moves_evenly_or_holds_still_is_not_repeated(frames: int) -> None:
     still.keypoints[..., :2] += np.random.default_rng(3).normal(0, 0.3, (frames, 133, 2))
     assert not repeats(still).any()
     assert not repeats(sequence(frames)).any()
-    np.testing.assert_array_equal(clean(still).keypoints, smooth(still).keypoints)
+    np.testing.assert_array_equal(clean_poses(still).keypoints, smooth(still).keypoints)
 
 
 def test_parts_are_masked() -> None:
@@ -216,14 +218,14 @@ def test_doubtful_points_are_missing_before_gaps_are_filled() -> None:
     poses = sequence()
     poses.keypoints[10:13, ELBOW] = (5000, 5000, 0.1)
     assert not drop_doubtful(poses, 0.3).present[10:13, ELBOW].any()
-    cleaned = clean(poses, min_score=0.3)
+    cleaned = clean_poses(poses, min_score=0.3)
     assert cleaned.present.all()
     assert cleaned.keypoints[..., :2].max() < 300
     np.testing.assert_array_equal(poses.keypoints[11, ELBOW], np.float32((5000, 5000, 0.1)))
 
 
 def test_nothing_else_changes() -> None:
-    cleaned = clean(sequence())
+    cleaned = clean_poses(sequence())
     assert (cleaned.width, cleaned.height, cleaned.fps, cleaned.skeleton) == (200, 200, 25.0, "coco-wholebody-133")
     assert cleaned.keypoints.dtype == np.float32
 

@@ -77,12 +77,11 @@ def clean(
 
     Gaps between two frames are filled on a straight line; then a Savitzky-Golay filter, weighted by the scores.
     """
-    from signgen.poses.clean import clean as cleaned_up
-    from signgen.poses.clean import drop_doubtful, mask
+    from signgen.poses.clean import clean_poses, drop_doubtful, mask
 
     check_out(out, [poses])
     sequence = _read(poses, clip, size, fps)
-    cleaned = cleaned_up(
+    cleaned = clean_poses(
         sequence, longest_gap=gap, window=window, hand_window=hand_window, without=without or (), min_score=min_score
     )
     before = drop_doubtful(mask(sequence, without or ()), min_score).present

@@ -208,8 +208,8 @@ def _wrong_split(file: PoseFile, split_of: dict[str, set[str]], report: Report) 
     """A clip of another split, by the file's name or by the clip's prefix."""
     for name in file.clips:
         prefix, _, bare = name.rpartition("/")
-        said = prefix if prefix in SPLITS else split_of_file(file.path)
-        if said is not None and bare in split_of and said not in split_of[bare]:
+        split = prefix if prefix in SPLITS else split_of_file(file.path)
+        if split is not None and bare in split_of and split not in split_of[bare]:
             report.find("wrong-split", f"{file.path.name}: {name}", f"listed in {', '.join(sorted(split_of[bare]))}")
 
 

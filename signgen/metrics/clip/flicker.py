@@ -21,9 +21,9 @@ class Flicker:
         still = pair.truth.static
         if still is None or pair.previous is None or pair.truth.previous is None:
             return {}
-        ours = image.masked_mean(cv2.absdiff(pair.frame, pair.previous), still)
-        theirs = image.masked_mean(cv2.absdiff(pair.truth.frame, pair.truth.previous), still)
-        return {"flicker": ours, "flicker_truth": theirs, "flicker_excess": ours - theirs}
+        generated = image.masked_mean(cv2.absdiff(pair.frame, pair.previous), still)
+        truth = image.masked_mean(cv2.absdiff(pair.truth.frame, pair.truth.previous), still)
+        return {"flicker": generated, "flicker_truth": truth, "flicker_excess": generated - truth}
 
     def why_missing(self, name: str, frames: int, truth: np.ndarray) -> str:
         return "no two consecutive frames with static pixels" if frames > 1 else "one frame has no flicker"
@@ -35,11 +35,11 @@ class SuccessiveSsim:
     names = ("successive_ssim", "successive_ssim_truth", "successive_ssim_difference")
 
     def __call__(self, pair: FramePair) -> dict[str, float]:
-        theirs = pair.truth.successive_ssim
-        if theirs is None or pair.previous is None:
+        truth = pair.truth.successive_ssim
+        if truth is None or pair.previous is None:
             return {}
-        ours = image.ssim(pair.frame, pair.previous)
-        return dict(zip(self.names, (ours, theirs, abs(ours - theirs)), strict=True))
+        generated = image.ssim(pair.frame, pair.previous)
+        return dict(zip(self.names, (generated, truth, abs(generated - truth)), strict=True))
 
     def why_missing(self, name: str, frames: int, truth: np.ndarray) -> str:
         return "no two consecutive frames" if frames > 1 else _ONE_FRAME

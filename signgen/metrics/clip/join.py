@@ -54,15 +54,15 @@ def join_clips(
     names = list(dict.fromkeys(name for clip in clips for name in clip.result["per_frame_baselines"]))
     tracks = {name: _rows(clips, name) for name in (MODEL, *names)}
     means = {name: mean_row(rows, definitions) for name, rows in tracks.items()}
-    told = {name: reason for clip in clips for name, reason in clip.result["not_computed"].items()}
+    reasons_of = {name: reason for clip in clips for name, reason in clip.result["not_computed"].items()}
     for metric in of_set:
         definitions |= {name: DEFINITIONS[name] for name in metric.names}
         for track in means:
             found, reasons = metric.result(track)
             means[track] |= {name: found.get(name) for name in metric.names}
-            told |= reasons if track == MODEL else {}
+            reasons_of |= reasons if track == MODEL else {}
     mean, rows = means.pop(MODEL), tracks.pop(MODEL)
-    lone = {name: reason for name, reason in told.items() if mean.get(name) is None and name not in names}
+    single = {name: reason for name, reason in reasons_of.items() if mean.get(name) is None and name not in names}
     protocols = {clip.result["protocol"] for clip in clips}
     kinds = [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in names if name in BASELINE_DEFINITIONS]
     return {
@@ -71,7 +71,7 @@ def join_clips(
         "frames": len(rows),
         "mean": mean,
         "baselines": means,
-        "not_computed": lone | {name: reason for name, reason in not_computed.items() if name not in names},
+        "not_computed": single | {name: reason for name, reason in not_computed.items() if name not in names},
         "notes": [
             *(*notes, *kinds, *coverage_notes(rows), *baseline_notes(tracks), *_partial(tracks, len(rows))),
             *(note for metric in of_set for note in metric.notes()),
@@ -88,7 +88,7 @@ def _rows(clips: Sequence[ClipScores], track: str) -> list[dict[str, Any]]:
     for clip in clips:
         if track == MODEL:
             table = zip(clip.rows, clip.names, clip.result["per_frame"], strict=True)
-            found += [{**row, "frame": n, "generated": ours, "truth": true} for n, (ours, true), row in table]
+            found += [{**row, "frame": n, "generated": generated, "truth": true} for n, (generated, true), row in table]
         elif track in clip.result["per_frame_baselines"]:
             scored = zip(clip.rows, clip.result["per_frame_baselines"][track], strict=True)
             found += [{**row, "frame": number} for number, row in scored]

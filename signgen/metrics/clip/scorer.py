@@ -70,8 +70,8 @@ class FrameScorer:
         self._metrics = [*frame_metrics(points, lpips, quick=quick), *metrics]
         self._clip_metrics = list(clip_metrics)
         self._baselines = dict(baselines or {})
-        told = dict(not_computed or {})
-        self._not_computed = _unavailable(points, lpips, told.get("lpips", "not asked for")) | told
+        reasons = dict(not_computed or {})
+        self._not_computed = _unavailable(points, lpips, reasons.get("lpips", "not asked for")) | reasons
         if quick:
             self._not_computed |= dict.fromkeys(SLOW_METRICS, "left out as slow; signgen evaluate computes it")
         self._notes = list(notes)
@@ -172,11 +172,11 @@ class FrameScorer:
         return means, missing
 
     def _metric_notes(self, answered: list[str]) -> list[str]:
-        told = [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in answered if name in BASELINE_DEFINITIONS]
+        texts = [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in answered if name in BASELINE_DEFINITIONS]
         clip = [note for metric in self._clip_metrics for note in metric.notes()]
         tracks = {name: self._tracks[name].rows for name in self._baselines}
         rows = self._tracks[MODEL].rows
-        return [*told, *coverage_notes(rows), *clip, *pose_coverage_notes(rows, tracks), *baseline_notes(tracks)]
+        return [*texts, *coverage_notes(rows), *clip, *pose_coverage_notes(rows, tracks), *baseline_notes(tracks)]
 
 
 def frame_metrics(points: int, lpips: Lpips | None, *, quick: bool = False) -> list[FrameMetric]:
@@ -223,12 +223,12 @@ def pose_coverage_notes(rows: Sequence[Row], tracks: Mapping[str, Sequence[Row]]
     """
     notes = []
     for name in (name for name in POSE_METRICS if name.endswith("_joint_error") and name in rows[0]):
-        ours = _frames_with(name, rows)
-        for track, theirs in ((track, _frames_with(name, others)) for track, others in tracks.items()):
-            if theirs and theirs != ours:
+        generated = _frames_with(name, rows)
+        for track, truth in ((track, _frames_with(name, others)) for track, others in tracks.items()):
+            if truth and truth != generated:
                 notes.append(
-                    f"{name} of the model is the mean of {len(ours)} of {len(rows)} frames, of {track} of "
-                    f"{len(theirs)}: they are not the same frames"
+                    f"{name} of the model is the mean of {len(generated)} of {len(rows)} frames, of {track} of "
+                    f"{len(truth)}: they are not the same frames"
                 )
     return notes
 

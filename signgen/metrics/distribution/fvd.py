@@ -66,20 +66,20 @@ class Distribution:
             self._statistics.setdefault(track, FeatureStatistics()).add(feature)
 
     def result(self, track: str) -> tuple[dict[str, float], dict[str, str]]:
-        name, ours, theirs = self.names[0], self._statistics.get(track), self._statistics.get(_TRUTH)
-        if ours is None or theirs is None or min(len(ours), len(theirs)) < 2:
+        name, generated, truth = self.names[0], self._statistics.get(track), self._statistics.get(_TRUTH)
+        if generated is None or truth is None or min(len(generated), len(truth)) < 2:
             what = f"windows of {self._window} frames" if self._window > 1 else "frames"
             return {}, {name: f"it needs two {what} at least"}
-        return {name: frechet_distance(ours, theirs)}, {}
+        return {name: frechet_distance(generated, truth)}, {}
 
     def notes(self) -> list[str]:
         """How far the number is from that of a whole data set."""
-        theirs = self._statistics.get(_TRUTH)
-        if theirs is None or not 2 <= len(theirs) <= self._dimensions:
+        truth = self._statistics.get(_TRUTH)
+        if truth is None or not 2 <= len(truth) <= self._dimensions:
             return []
         what = "windows" if self._window > 1 else "frames"
         return [
-            f"{self.names[0]} is of {len(theirs)} {what} in {self._dimensions} dimensions: compare it between clips of "
+            f"{self.names[0]} is of {len(truth)} {what} in {self._dimensions} dimensions: compare it between clips of "
             "equal length only"
         ]
 

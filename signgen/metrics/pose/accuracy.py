@@ -81,9 +81,9 @@ class SequenceAccuracy:
 
 def seen_counts(points: np.ndarray, truth: np.ndarray) -> dict[str, tuple[int, int]]:
     """Part -> how many of its points in all frames of (T, K, 3) are seen in both, and how many in the truth."""
-    ours, theirs = visible(points), visible(truth)
+    seen, true = visible(points), visible(truth)
     return {
-        part: (int((ours & theirs)[:, joints].sum()), int(theirs[:, joints].sum()))
+        part: (int((seen & true)[:, joints].sum()), int(true[:, joints].sum()))
         for part, joints in joint_parts(truth.shape[1]).items()
     }
 
@@ -149,10 +149,10 @@ def dtw_mje(points: np.ndarray, truth: np.ndarray) -> float | None:
     unit = shoulder_width_of(truth)
     parts = joint_parts(truth.shape[1])
     joints = [*parts["body"], *parts["hands"]]
-    ours, theirs = _with_points(points[:, joints]), _with_points(truth[:, joints])
-    if not len(ours) or not len(theirs):
+    seen, true = _with_points(points[:, joints]), _with_points(truth[:, joints])
+    if not len(seen) or not len(true):
         return None
-    total, steps = warping_path(pairwise_errors(ours, theirs))
+    total, steps = warping_path(pairwise_errors(seen, true))
     return total / steps / unit if np.isfinite(total) else None
 
 
