@@ -63,7 +63,7 @@ def as_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
 
 
 def under(name: str, pairs: list[Pair], alexnet: Lpips | None, size: Size | None = None) -> dict[str, float | None]:
-    """Means of the whole set under a protocol, as `signgen evaluate --protocol` gives them."""
+    """Means of the whole set under a protocol, as `signgen evaluate-images` gives them."""
     protocol = PROTOCOLS[name]
     prepare: Callable[[np.ndarray], np.ndarray] = {"gfla": padded, "dptn": padded, "pidm": squashed}.get(name, np.array)
     uses = {metric: use for metric, use in protocol.lpips.items() if use.net == "alex"}

@@ -227,5 +227,5 @@ def frame_name(clip: ClipRecord, frame: int) -> str:
 
 
 def pair_name(clip: ClipRecord, source: int, target: int) -> str:
-    """`SOURCE_to_TARGET`, as `signgen evaluate --protocol` reads it (rule pcdms)."""
+    """`SOURCE_to_TARGET`, as `signgen evaluate-images` reads it (rule pcdms)."""
     return f"{frame_name(clip, source)}_to_{frame_name(clip, target)}"

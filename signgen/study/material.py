@@ -78,7 +78,7 @@ def match_targets(
     runs: Mapping[str, Path], truth: Path, source: Path | None = None, pair_list: Path | None = None
 ) -> Targets:
     """The targets that all runs and the truth have: two videos are matched by frame number, clips by their name, images
-    as `signgen evaluate --protocol` matches them. Raises StudyError or PairSetError for what has no partner.
+    as `signgen evaluate-images` matches them. Raises StudyError or PairSetError for what has no partner.
     """
     if truth.is_file():
         clips, found = False, {name: _frames(path, truth) for name, path in runs.items()}

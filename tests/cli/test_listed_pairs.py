@@ -10,7 +10,7 @@ import pytest
 
 from signgen.pairs.pairset import PairSet
 from signgen.video.reader import read_image
-from tests.data.person_corpora import MAN, TRAIN, image, write_csv, write_deepfashion
+from tests.corpora.person_corpora import MAN, TRAIN, image, write_csv, write_deepfashion
 from tests.line import Command
 from tests.tiny import set_options
 

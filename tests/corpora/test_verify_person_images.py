@@ -12,7 +12,7 @@ import pytest
 from signgen.corpora.findings import PAIR_KINDS, Report
 from signgen.corpora.person import images as person_images
 from signgen.corpora.verify import verify
-from tests.data.person_corpora import (
+from tests.corpora.person_corpora import (
     MAN,
     MARKET_NAMES,
     TEST,

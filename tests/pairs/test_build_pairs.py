@@ -21,7 +21,7 @@ from signgen.pairs.build import build_pairs
 from signgen.pairs.pairset import PairSet
 from signgen.poses import PoseSequence
 from signgen.video.reader import write_png
-from tests.data.corpora import person, write_mmpose, write_phoenix, write_slrt, write_video
+from tests.corpora.corpora import person, write_mmpose, write_phoenix, write_slrt, write_video
 
 JUNE = "25June_2010_Friday_tagesschau-3880"
 

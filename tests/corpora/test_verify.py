@@ -18,7 +18,7 @@ from signgen.corpora.phoenix.verify import verify_phoenix
 from signgen.errors import PairSetError
 from signgen.pairs.pairset import PairSet
 from signgen.video.reader import write_png
-from tests.data.corpora import person, write_phoenix, write_slrt
+from tests.corpora.corpora import person, write_phoenix, write_slrt
 from tests.line import Command
 
 CLIPS = {"train": ["one", "two"], "dev": ["three"], "test": ["four"]}

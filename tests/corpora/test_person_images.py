@@ -18,7 +18,7 @@ from signgen.pairs.pairset import PairSet
 from signgen.poses.draw import PALETTES, draw_pose
 from signgen.training.data.dataset import Sample, TripleDataset
 from signgen.video.reader import read_image
-from tests.data.person_corpora import (
+from tests.corpora.person_corpora import (
     MAN,
     MARKET_NAMES,
     TEST,
