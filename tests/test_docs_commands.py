@@ -21,7 +21,7 @@ import pytest
 
 from signgen.cli import main
 from tests.conftest import ROOT
-from tests.data.person_corpora import MAN, image, write_deepfashion, write_market
+from tests.corpora.person_corpora import MAN, image, write_deepfashion, write_market
 from tests.markdown import PAGES, blocks, commands
 from tests.study.worlds import answers_of, key_of, save
 from tests.tiny import set_options
