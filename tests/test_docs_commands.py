@@ -75,7 +75,7 @@ def tiny(words: list[str]) -> list[str]:
     if words[0] == "robustness":
         words = [*words, "--noise", "0,2", "--shares", "0", "--sources", "0"]
     if words[0] == "synthesize":
-        words = [*words, "--frames", "6", "--processes", "1"]
+        words = [*words, "--signers", "1", "--frames", "6", "--processes", "1"]
     return words
 
 
