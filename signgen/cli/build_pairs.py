@@ -107,7 +107,7 @@ def build_pairs(
 ) -> None:
     """Pair videos with keypoints and write training triples (clip, source frame, target frame).
 
-    Keypoints of X.mp4, or of a folder X of frames, are X.*, X_* and X/ beside it, told apart by content. Of several
+    Keypoints of X.mp4, or of a folder X of frames, are X.*, X_* and X/ beside it, recognised by content. Of several
     with as many frames as the video, the one with the most points is taken. Nothing is guessed: what has no keypoints,
     or too many, is named and left out. Phoenix-2014T is verified first, as by `signgen verify --quick`; meta.json keeps
     what was found.

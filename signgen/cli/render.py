@@ -30,8 +30,8 @@ SourcePoses = Annotated[
     Path | None,
     typer.Option(
         help="Keypoints of the source, whose first frame is used (of a split pickle, the clip of the source's"
-        " name). Default: POSES, if their count, fps and size agree with the source; else the model is told that"
-        " the source's pose is not known.",
+        " name). Default: POSES, if their count, fps and size agree with the source; else the model gets no"
+        " source pose.",
         rich_help_panel=INPUT,
     ),
 ]

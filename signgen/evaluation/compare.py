@@ -225,7 +225,7 @@ def judgement(metric: str, found: Mapping[str, Any]) -> str:
         return f"{found['better']} is better"
     if direction_of(metric) is None:
         return "no better or worse known"
-    return "too few frames" if found["low"] is None else "cannot be told apart"
+    return "too few frames" if found["low"] is None else "cannot be distinguished"
 
 
 def _verdict_on(name: str, first: str, differences: dict[str, dict[str, Any]]) -> str:
@@ -243,7 +243,7 @@ def _verdict_on(name: str, first: str, differences: dict[str, dict[str, Any]]) -
     if worse:
         parts.append(f"{'worse' if better else f'{name} is worse than {first}'} in {_told(worse, differences)}")
     if open_:
-        parts.append(f"no difference can be told in {', '.join(open_)}")
+        parts.append(f"no difference can be shown in {', '.join(open_)}")
     return "; ".join(parts) + "."
 
 

@@ -1,4 +1,4 @@
-"""Two folders of images, or two clips, and a published tool's protocol in; the scores that tool would give out."""
+"""Two folders of images, or two clips, and a published tool's protocol in; the scores that tool would report."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def plan_listed(
     seed: int,
     keypoints: str,
 ) -> ListedPlan:
-    """Clips and triples, which keep the lists' order. count: training triples to draw by lot; None takes them all.
+    """Clips and triples, which keep the lists' order. count: training triples to draw at random; None takes all.
 
     keypoints: where they came from, for the clip table. Raises PairSetError when there is nothing to train on.
     """
@@ -65,7 +65,9 @@ def plan_listed(
     if count is not None and count < available:
         rows = np.random.default_rng(seed).choice(available, count, replace=False)
         plan.triples["train"] = plan.triples["train"][np.sort(rows)]
-        plan.notes.append(f"{count:,} of {available:,} training pairs, by lot (--count {count}, --seed {seed})")
+        plan.notes.append(
+            f"{count:,} of {available:,} training pairs, drawn at random (--count {count}, --seed {seed})"
+        )
     elif count is not None and count > available:
         plan.notes.append(f"{count} training triples asked for; all {available} of the list are taken")
     if not len(plan.triples["val"]):

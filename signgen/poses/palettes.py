@@ -160,7 +160,7 @@ def _fpdm_deepfashion() -> Palette:
 
 
 def _fpdm_sign() -> Palette:
-    """FPDM's drawing of Phoenix on a canvas of 260x260: 1 px, in colours drawn by lot, limbs over discs.
+    """FPDM's drawing of Phoenix on a canvas of 260x260: 1 px, in random colours, limbs over discs.
 
     As in the pose panels its authors published; their published code has discs of 2 px, and blue and red exchanged.
     Its slips are part of it: a line between the brows, ellipses from the outer to the inner lips, a bone missing in

@@ -1,4 +1,4 @@
-"""Poses made worse on purpose: a PoseSequence, how much, and a generator in; what a poor estimator gives out.
+"""Poses made worse on purpose: a PoseSequence, how much, and a generator in; what a poor estimator produces.
 
 Draws do not depend on how much: noise is one field, scaled; what a small share drops, a larger one drops too.
 """

@@ -101,7 +101,7 @@ class RenderJob:
 
 
 def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
-    """Find and check everything that the request names. notes: told what was decided.
+    """Find and check everything that the request names. notes: receives what was decided.
 
     Raises PoseError, VideoError, ModelError, PairSetError or OptionError for what does not fit.
     """

@@ -40,7 +40,7 @@ class Rendered:
 
 @dataclass(frozen=True)
 class _Found:
-    """Frames, and poses of those from `first` on; where they come from, in words."""
+    """Frames, and poses of those from `first` on; origin: where they come from, for messages."""
 
     frames: FrameSource
     poses: PoseSequence

@@ -181,7 +181,7 @@ def _chart(
 
 
 def _path(frames: np.ndarray, values: np.ndarray, box: tuple[float, float, float, float]) -> str:
-    """Path data of a line, broken where values are NaN; a lone point becomes a dot.
+    """Path data of a line, broken where values are NaN; a single point becomes a dot.
 
     box: first frame, last frame, lowest and highest value, at the edges of WIDTH x HEIGHT.
     """

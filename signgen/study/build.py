@@ -27,7 +27,7 @@ from signgen.study.media import SOURCE, MediaFolder
 from signgen.study.texts import own_texts
 
 SITE, MEDIA, ANSWERS = "site", "media", "answers"
-SECONDS = 3.0  # an image is shown, unless told otherwise; clips are shown whole
+SECONDS = 3.0  # an image is shown, unless set otherwise; clips are shown whole
 
 
 @dataclass(frozen=True)
@@ -143,16 +143,16 @@ def _write_site(
 
 
 def _asked(trial: Trial, files: Mapping[tuple[int, str], str], show_truth: bool) -> dict[str, Any]:
-    """What the page is told of a trial: files, not what they are."""
+    """What the page knows of a trial: its files, not what they are."""
     if trial.kind == CHECK:
         return {"kind": CHECK, "ask": trial.shown[0]}
     assert trial.target is not None
-    told: dict[str, Any] = {
+    known: dict[str, Any] = {
         "kind": trial.kind,
         "media": [f"{MEDIA}/{files[trial.target, name]}" for name in trial.shown],
     }
     if trial.kind == REALISM:
-        return told | ({"practice": True} if trial.practice else {})
+        return known | ({"practice": True} if trial.practice else {})
     references = [SOURCE, *([TRUTH] if show_truth else [])]
     shown = [(name, f"{MEDIA}/{files[trial.target, name]}") for name in references if (trial.target, name) in files]
-    return told | {"references": shown}
+    return known | {"references": shown}

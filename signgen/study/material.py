@@ -178,8 +178,8 @@ def _below(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
 
 def _clips(run: Path, truth: Path) -> dict[Key, tuple[Material, Material]]:
     ours, theirs = _below(run, _CLIPS), _below(truth, _CLIPS)
-    if lone := sorted(ours.keys() ^ theirs.keys()):
-        path, place = (ours[lone[0]], truth) if lone[0] in ours else (theirs[lone[0]], run)
+    if single := sorted(ours.keys() ^ theirs.keys()):
+        path, place = (ours[single[0]], truth) if single[0] in ours else (theirs[single[0]], run)
         raise StudyError(f"{path}: no clip of that name in {place}", expected="for every clip one of the same name")
     return {(None, name): (Material(ours[name], True), Material(theirs[name], True)) for name in theirs}
 

@@ -1,4 +1,4 @@
-"""A seed and a number of frames in, Motion out: what a signer does, told without saying how they are built.
+"""A seed and a number of frames in, Motion out: what a signer does, independent of their build.
 
 Targets are in shoulder widths and angles in degrees, so any identity performs any motion with its own proportions.
 """

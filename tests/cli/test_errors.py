@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 
 from signgen.video.reader import write_png
-from tests.line import Command, Line, finish, start
+from tests.line import Command, Line, finish, interrupt, lines_in, start, wait_for
 from tests.tiny import set_options
 from tests.worlds import figure_poses, write_mmpose, write_world
 
@@ -374,23 +373,12 @@ def test_a_disk_that_refuses(number, line, command: Command, out, tmp_path, monk
 # ---- Ctrl-C
 
 
-def wait_for(path: Path, process: subprocess.Popen[str], lines: int = 1) -> None:
-    """Until the file has `lines` line ends; the process must not end before."""
-    for _ in range(6000):
-        if path.exists() and path.read_bytes().count(b"\n") >= lines:
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    process.kill()
-    raise AssertionError(f"{path} did not appear")
-
-
 def test_ctrl_c_while_training(line, command: Command, tmp_path):
     run = tmp_path / "run"
     options = ("--config", "nano", "--device", "cpu", *set_options("training.fusion.steps=150"))
     process = start("train", line.pairs, "--out", run, *options)
-    wait_for(run / "logs" / "fusion-train.csv", process, lines=2)
-    os.killpg(process.pid, signal.SIGINT)
+    wait_for(lambda: lines_in(run / "logs" / "fusion-train.csv") >= 2, process)
+    interrupt(process)
     called = finish(process)
     assert called.code == 130
     assert called.err.startswith("signgen: interrupted: ")
@@ -402,13 +390,25 @@ def test_ctrl_c_while_training(line, command: Command, tmp_path):
     assert (run / "model" / "signgen.json").is_file()
 
 
+def test_ctrl_c_reaches_a_command_of_a_shell_without_job_control(line, tmp_path):
+    """Such a shell starts `make test &` with SIGINT ignored, and every child inherits that."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = start(*render_words(line), "--out", tmp_path / "out.mp4", "--steps", "250")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_for(lambda: any(tmp_path.iterdir()), process)
+    interrupt(process)
+    assert finish(process).code == 130
+
+
 def test_ctrl_c_while_rendering(line, tmp_path):
     out, pngs = tmp_path / "out.mp4", tmp_path / "pngs"
     out.write_bytes(OLD)
     words = [*render_words(line), "--out", out, "--save-frames", pngs, "--steps", "250"]
     process = start(*words)
-    wait_for(pngs / "images0001.png", process)
-    os.killpg(process.pid, signal.SIGINT)
+    wait_for(lambda: (pngs / "images0001.png").exists(), process)
+    interrupt(process)
     called = finish(process)
     assert called.code == 130
     assert called.err == "signgen: interrupted: Ctrl-C; nothing that was already written is lost\n"

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import runpy
-import signal
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +26,7 @@ from signgen.synthetic import (
 )
 from signgen.video.reader import open_frames
 from tests.conftest import ROOT
-from tests.line import Command, start
+from tests.line import Command, finish, interrupt, start, wait_for
 
 FRAMES = 10
 
@@ -155,12 +152,12 @@ def test_crossed_takes_are_the_next_signers_with_the_same_motion() -> None:
 def test_ctrl_c_ends_in_one_line(tmp_path: Path) -> None:
     """A terminal sends it to the command and to every process that it has begun."""
     process = start("synthesize", tmp_path / "out", "--frames", "200", "--processes", "2")
-    time.sleep(3)
-    os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors.count("\n") == 1
-    assert errors.startswith("signgen: interrupted:")
+    wait_for(lambda: any((tmp_path / "out").rglob("*.png")), process)
+    interrupt(process)
+    called = finish(process)
+    assert called.code == 130
+    assert called.err.count("\n") == 1
+    assert called.err.startswith("signgen: interrupted:")
 
 
 def test_the_signer_of_a_clip_is_its_performer():

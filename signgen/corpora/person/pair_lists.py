@@ -1,4 +1,4 @@
-"""Lists of image pairs in, told apart by content; their rows as (source, target) names out.
+"""Lists of image pairs in, recognised by content; their rows as (source, target) names out.
 
 JSON [{source_image, target_image}]; CSV with columns from, to; text with two names a line, the target first.
 """

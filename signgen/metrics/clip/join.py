@@ -42,11 +42,11 @@ def join_clips(
     clips: Sequence[ClipScores],
     not_computed: Mapping[str, str],
     notes: Iterable[str],
-    of_set: Sequence[SetMetric] = (),
+    set_metrics: Sequence[SetMetric] = (),
 ) -> dict[str, Any]:
     """The metrics dictionary; means are over all frames of all clips, rows in the order of the set.
 
-    not_computed, notes: of the whole set. of_set: metrics that have taken in all clips. Raises VideoError for no clips.
+    not_computed, notes: of the whole set. set_metrics: metrics that have taken in all clips. Raises VideoError for no clips.
     """
     if not clips:
         raise VideoError("no frames were scored", expected="at least one pair of frames")
@@ -55,7 +55,7 @@ def join_clips(
     tracks = {name: _rows(clips, name) for name in (MODEL, *names)}
     means = {name: mean_row(rows, definitions) for name, rows in tracks.items()}
     reasons_of = {name: reason for clip in clips for name, reason in clip.result["not_computed"].items()}
-    for metric in of_set:
+    for metric in set_metrics:
         definitions |= {name: DEFINITIONS[name] for name in metric.names}
         for track in means:
             found, reasons = metric.result(track)
@@ -74,7 +74,7 @@ def join_clips(
         "not_computed": single | {name: reason for name, reason in not_computed.items() if name not in names},
         "notes": [
             *(*notes, *kinds, *coverage_notes(rows), *baseline_notes(tracks), *_partial(tracks, len(rows))),
-            *(note for metric in of_set for note in metric.notes()),
+            *(note for metric in set_metrics for note in metric.notes()),
             *pose_coverage_notes(rows, tracks),
         ],
         "per_frame": rows,

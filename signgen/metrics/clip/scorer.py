@@ -41,7 +41,7 @@ class _Track:
 class FrameScorer:
     """Scores generated frames against the truth as they come, and baselines with them.
 
-    protocol: how the scores are taken; it is only told, not acted upon: frames are compared at the size they come in.
+    protocol: how the scores are taken; reported only: frames are compared at the size they come in.
     keypoints: (T, K, 3) of a skeleton signgen knows, in pixels of the truth, by frame; None leaves out hands and
         face, and 18 points, which have no hands, the hands.
     lpips: the network, or None; then `not_computed` should say why.

@@ -106,7 +106,7 @@ class Protocol:
 
     sizes: the sizes that `--size` chooses from, the first unless chosen; empty: any, and the truth's own unless chosen.
     natural: the size that images must have, where the tool resizes nothing. lossless: generated JPEG is refused.
-    lossy_video: what is generated is one, though lossless is asked for; it is only told.
+    lossy_video: what is generated is one, though lossless is asked for; reported only.
     """
 
     name: str

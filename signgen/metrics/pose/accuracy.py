@@ -1,6 +1,6 @@
 """Keypoints seen in the generated clip against the truth's: PCK, joint errors frame by frame, DTW-MJE of the sequence.
 
-Only points that are seen in both are compared, and nothing is filled in; how many the generated clip lacks is told.
+Only points that are seen in both are compared, and nothing is filled in; how many the generated clip lacks is reported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keypoints of any known format in, PoseSequence out. Formats are told apart by content, not by file name."""
+"""Keypoints of any known format in, PoseSequence out. Formats are recognised by content, not by file name."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def read_poses(
 def read_file(
     file: PoseFile, *, clip: str | None = None, size: tuple[int, int] | None = None, fps: float | None = None
 ) -> PoseSequence:
-    """`read_poses` of a file that `identify` found: it is not told apart again."""
+    """`read_poses` of a file that `identify` found: the format is not identified again."""
     with _quiet():
         return READERS[file.format].read(file.path, clip, size, fps)
 
