@@ -1,10 +1,10 @@
-# make test, make demo: everything they need goes into .venv; nothing is installed elsewhere.
+# make test, make demo, make docs: everything they need goes into .venv; nothing is installed elsewhere.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE := 1
 
-.PHONY: install test test-all lint demo
+.PHONY: install test test-all lint demo docs
 
 install: $(VENV)/.installed
 
@@ -26,3 +26,7 @@ test-all: install lint
 
 demo: install
 	$(BIN)/signgen demo --out demo
+
+docs: install
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	$(BIN)/zensical build --strict

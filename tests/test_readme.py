@@ -1,99 +1,80 @@
-"""The README's commands, run: at tiny size always; word for word (ten minutes of training) among the slow tests."""
+"""The README: short, its five commands in order, and a map of files that exist. test_docs_commands.py runs it."""
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from signgen.video.reader import open_frames
-from signgen.video.writer import VideoWriter
 from tests.conftest import ROOT
-from tests.tiny import set_options
-from tests.worlds import figure_frames, figure_poses, write_mmpose
+from tests.markdown import PAGES, blocks, commands
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def readme_commands() -> list[list[str]]:
-    """The `signgen` lines of the README's bash blocks, as words."""
-    blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines() if line.startswith("signgen ")]
-    return [shlex.split(line)[1:] for line in lines]
-
-
-@pytest.fixture
-def newcomer(tmp_path: Path) -> Path:
-    """A folder with `clips/hello.mp4` and `clips/hello.json`, as the README asks for."""
-    (tmp_path / "clips").mkdir()
-    poses = figure_poses(16)
-    with VideoWriter(tmp_path / "clips" / "hello.mp4", poses.width, poses.height, 25) as writer:
-        for frame in figure_frames(poses):
-            writer.write(frame)
-    write_mmpose(poses, tmp_path / "clips" / "hello.json")
-    return tmp_path
-
-
-def run_all(folder: Path, commands: list[list[str]]) -> None:
-    for words in commands:
-        done = subprocess.run(
-            [sys.executable, "-m", "signgen", *words], cwd=folder, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"signgen {shlex.join(words)}: {done.stderr}"
+README = PAGES[0]
+# What a newcomer looks for, and the file that the map has to lead to.
+QUESTIONS = {
+    "signgen/pairs/triples.py": r"training triples \(100,000 .* are drawn",
+    "signgen/poses/readers": r"keypoint format.*a new format is added here",
+    "signgen/models/fusion.py": r"InfoNCE loss with source embeddings",
+    "signgen/models/guidance.py": r"classifier-free guidance.*combined",
+    "signgen/models/solvers.py": r"a new solver is added here",
+    "signgen/rendering/inputs.py": r"whether a video's own frames are the truth",
+    "signgen/parallel.py": r"test set over processes",
+    "signgen/models/conditions.py": r"a new condition is added here",
+    "signgen/metrics/image_set/protocols.py": r"CFLD",
+    "signgen/metrics/image/ssim.py": r"SSIM",
+    "signgen/training/loop.py": r"what Ctrl-C does",
+    "signgen/interrupts.py": r"Ctrl-C",
+    "signgen/video/writer.py": r"sample aspect ratio of 210x260",
+    "signgen/poses/parts.py": r"hand and face boxes that metrics",
+    "signgen/config.py": r"number of sampling steps",
+    "signgen/synthetic/head.py": r"hair",
+    "signgen/evaluation/baselines.py": r"nearest-pose",
+}
 
 
-def test_the_commands_on_keypoints(newcomer: Path) -> None:
-    shutil.copy(newcomer / "clips" / "hello.json", newcomer / "other.json")
-    lines = [line for line in README.splitlines() if line.startswith("signgen poses ")]
-    commands = [shlex.split(line.split("   ")[0])[1:] for line in lines]
-    assert len(commands) == 6
-    assert commands.pop(0)[1] == "extract"  # needs an extra and a person: tests/cli/test_extract.py
-    run_all(newcomer, commands)
-    for name in ("clean.poses.npz", "fitted.poses.npz", "look.mp4", "hello.pose"):
-        assert (newcomer / name).stat().st_size > 0
+def file_map() -> list[tuple[str, str]]:
+    """(path, comment) of every line of the map; a comment `x.py: ...; y.py: ...` also names files of its folder."""
+    (text,) = (block.text for block in blocks(README) if block.text.startswith("signgen/\n"))
+    rows, folders = [], []
+    for line in text.splitlines():
+        indent, names, comment = re.fullmatch(r"(\s*)((?:\S+, )*\S+)\s*(.*)", line).groups()  # type: ignore[union-attr]
+        del folders[len(indent) // 2 :]
+        above = "".join(folders)
+        for name in names.split(", "):
+            rows.append((f"{above}{name}".rstrip("/"), comment))
+            folder = f"{above}{name}" if name.endswith("/") else f"{above}{Path(name).parent}/"
+            inner = re.findall(r"(?:^|[;,:] |and )((?:\w+/)*\w+\.(?:py|yaml))\b", comment)
+            rows += [(_inside(folder, above, file), comment) for file in inner]
+        if names.endswith("/"):
+            folders.append(names)
+    return rows
 
 
-def check_outputs(folder: Path, lossy: float) -> dict:
-    """lossy: how far apart SSIM may be before and after the mp4."""
-    rendered, truth = open_frames(folder / "out.mp4"), open_frames(folder / "clips" / "hello.mp4")
-    assert (rendered.num_frames, rendered.width, rendered.height, rendered.fps) == (16, truth.width, truth.height, 25)
-    assert open_frames(folder / "out.side-by-side.mp4").width == 4 * truth.width
-    for name in ("triples.parquet", "clips.parquet", "poses", "meta.json"):
-        assert (folder / "pairs" / name).exists()
-    for name in ("fusion", "model/signgen.json", "logs/tensorboard", "samples", "state", "recipe.yaml"):
-        assert (folder / "run" / name).exists()
-    report = json.loads((folder / "report" / "metrics.json").read_text())
-    beside = json.loads((folder / "out.metrics.json").read_text())
-    for metrics in (report, beside):
-        assert {"protocol", "definitions", "frames", "mean", "baselines", "per_frame"} <= set(metrics)
-        assert set(metrics["baselines"]) == {"copy-source", "nearest-pose"}
-        assert metrics["frames"] == len(metrics["per_frame"]) == 16
-    # The report scores the mp4, which is lossy; the rendering scores its frames before that.
-    assert report["mean"]["ssim"] == pytest.approx(beside["mean"]["ssim"], abs=lossy)
-    return beside
+def _inside(folder: str, above: str, name: str) -> str:
+    """A file that a comment names: of the line's folder, or of the one above where the name says so."""
+    return (above if "/" in name else folder) + name
 
 
-def test_the_readme_names_every_command():
-    assert [words[0] for words in readme_commands()] == ["build-pairs", "train", "render", "evaluate"]
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 110
 
 
-def test_the_readme_at_tiny_size(newcomer):
-    commands = readme_commands()
-    commands[1] = [*commands[1], *set_options()]
-    commands[1][commands[1].index("--max-minutes") + 1] = "0.05"
-    run_all(newcomer, commands)
-    check_outputs(newcomer, lossy=0.1)  # a handful of steps, and so noise, of which an mp4 keeps little
+def test_a_clip_of_ones_own_takes_five_commands() -> None:
+    (block,) = (block for block in blocks(README) if block.language == "bash")
+    assert [words[0] for words in commands(block)] == ["poses", "build-pairs", "train", "render", "evaluate"]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_the_readme_word_for_word(newcomer):
-    run_all(newcomer, readme_commands())
-    metrics = check_outputs(newcomer, lossy=0.03)
-    assert metrics["mean"]["ssim"] > metrics["baselines"]["copy-source"]["ssim"]
+@pytest.mark.parametrize(("path", "says"), QUESTIONS.items(), ids=QUESTIONS)
+def test_the_map_answers_what_newcomers_ask(path: str, says: str) -> None:
+    assert any(re.search(says, comment) for name, comment in file_map() if name == path)
+
+
+def test_the_map_names_files_that_exist() -> None:
+    assert [name for name, _ in file_map() if not (ROOT / name).exists()] == []
+
+
+def test_how_it_works_names_files_that_exist() -> None:
+    text = (ROOT / "docs" / "how_it_works.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:\w+/)+(?:\w+\.(?:py|yaml))?)`", text))
+    assert [name for name in named if not (ROOT / name).exists() and not (ROOT / "signgen" / name).exists()] == []
