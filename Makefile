@@ -22,6 +22,7 @@ test: install lint
 	$(BIN)/python -m pytest
 
 test-all: install lint
+	$(BIN)/python -m pip install --quiet -e '.[dev,docs,pose,onnx,fid,text]'
 	$(BIN)/python -m pytest -m "slow or not slow"
 
 demo: install

@@ -127,6 +127,13 @@ def test_a_model_is_scored_on_a_split(line: Line) -> None:
     assert progress.bars == {"rendering and scoring": 8}
 
 
+def test_paths_may_be_given_as_text() -> None:
+    request = BuildPairsRequest("clips", "pairs", pair_lists=["a.csv"], clips=["hello"])
+    assert (request.root, request.out, request.keypoints) == (Path("clips"), Path("pairs"), None)
+    assert (request.pair_lists, request.clips) == ((Path("a.csv"),), ("hello",))
+    assert RenderRequest("v.mp4", "p.json", "run/model", "o.mp4", truth="auto").truth == "auto"
+
+
 def test_everything_that_is_offered_is_there() -> None:
     for name in signgen.__all__:
         found = getattr(signgen, name)

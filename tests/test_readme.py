@@ -17,7 +17,7 @@ QUESTIONS = {
     "signgen/poses/readers": r"keypoint format.*a new format is added here",
     "signgen/models/fusion.py": r"InfoNCE loss with source embeddings",
     "signgen/models/guidance.py": r"classifier-free guidance.*combined",
-    "signgen/models/solvers.py": r"a new solver is added here",
+    "signgen/solvers.py": r"a new solver is added here",
     "signgen/rendering/inputs.py": r"whether a video's own frames are the truth",
     "signgen/parallel.py": r"test set over processes",
     "signgen/models/conditions.py": r"a new condition is added here",

@@ -33,7 +33,7 @@ LEVELS = (
     {"poses", "video"},
     {"parallel"},
     {"console", "config", "interrupts"},
-    {"progress", "files"},
+    {"progress", "requests", "files"},
     {"errors", "_torchvision"},
     {"__init__"},
 )

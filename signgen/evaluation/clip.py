@@ -19,12 +19,13 @@ from signgen.metrics.clip.frame_pair import ClipMetric, FrameMetric
 from signgen.metrics.clip.scorer import FrameScorer
 from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
 from signgen.progress import SILENT, Progress
+from signgen.requests import Request
 
 CHUNK = 16  # frames read at once
 
 
 @dataclass(frozen=True)
-class ClipRequest:
+class ClipRequest(Request):
     """Two clips (videos, GIFs or frame folders of one size) and what is to be scored.
 
     frames: A:B of the truth, all where None. poses: the truth's keypoints, any format; clip: its name in a split

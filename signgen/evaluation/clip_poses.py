@@ -17,12 +17,13 @@ from signgen.poses import estimators, read_poses
 from signgen.poses.estimators import Estimator, open_estimator
 from signgen.poses.sequence import PoseSequence
 from signgen.progress import SILENT, Progress
+from signgen.requests import Request
 
 NOT_ASKED = "no keypoints of the generated clip; give them with --generated-poses, or an --estimator or --onnx FILE"
 
 
 @dataclass(frozen=True)
-class PoseRequest:
+class PoseRequest(Request):
     """Where the generated clip's keypoints come from: a file, or an estimator by its name or its model's file."""
 
     poses: Path | None = None

@@ -20,6 +20,7 @@ from signgen.models.device import prepare_device
 from signgen.pairs.pairset import ClipRecord, PairSet, frame_name, pair_name
 from signgen.progress import SILENT, Progress
 from signgen.rendering.pairs import check_pairs
+from signgen.requests import Request
 from signgen.training.data.dataset import TripleDataset
 from signgen.training.retrieval import Embeddings, embed_triples, gallery_of, truth_of
 
@@ -58,7 +59,7 @@ DEFINITIONS = {
 
 
 @dataclass(frozen=True)
-class FusionRequest:
+class FusionRequest(Request):
     """split: whose triples. batch_size: triples embedded at once."""
 
     model: Path

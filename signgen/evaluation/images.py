@@ -21,11 +21,12 @@ from signgen.metrics.image_set.protocols import Protocol, protocol_named
 from signgen.metrics.image_set.scorer import ImageSetScorer, Networks, references
 from signgen.parallel import Tick, in_processes
 from signgen.progress import SILENT, Progress
+from signgen.requests import Request
 from signgen.video.reader import LOSSLESS_CODECS, FrameSource, open_frames, parse_size, read_image
 
 
 @dataclass(frozen=True)
-class ImagesRequest:
+class ImagesRequest(Request):
     """Two folders of images, matched by name, or two clips, matched by frame number; and a protocol's name.
 
     size: WxH to compare at, the protocol's own where None. pair_list: the pairs that there must be (JSON, CSV or text).

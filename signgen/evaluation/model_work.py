@@ -21,13 +21,14 @@ from signgen.parallel import Tick, split_evenly, threads_of
 from signgen.rendering.background import FrameWorker
 from signgen.rendering.pairs import PairJob, render_job
 from signgen.rendering.renderer import Renderer
+from signgen.requests import Request
 from signgen.video.reader import write_png
 
 WORST = 10  # pictures on the page
 
 
 @dataclass(frozen=True)
-class ModelRequest:
+class ModelRequest(Request):
     """What the command line asks for. sampling: what it chose; keep: folder for the frames as PNG.
 
     distribution: whether to take FID and FVD of clips; a protocol has its own. poses: the estimator of keypoints, if

@@ -36,6 +36,7 @@ from signgen.rendering.background import FrameWorker
 from signgen.rendering.pairs import check_pairs, jobs_of, render_targets
 from signgen.rendering.renderer import Renderer
 from signgen.rendering.source import Source
+from signgen.requests import Request
 from signgen.video.reader import FrameSource, frame_range, open_frames
 
 METRICS = (*HAND_METRICS, *WHOLE_METRICS, *FACE_METRICS)
@@ -53,7 +54,7 @@ STUDIES: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class RobustnessRequest:
+class RobustnessRequest(Request):
     """data: a pair set, or a video whose keypoints are `poses`. split: of a pair set; clips: its first so many only.
 
     frames: A:B of a video. noise: standard deviations in pixels; shares: per cent of hands, and of frames, lost;

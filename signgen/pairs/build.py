@@ -29,6 +29,7 @@ from signgen.pairs.plan_clips import PairPlan, Rule, plan_pairs
 from signgen.pairs.writer import PairSetWriter, footage
 from signgen.poses.clean import clean_poses
 from signgen.progress import SILENT, Notes, Progress
+from signgen.requests import Request
 
 DEFAULT_COUNT = 100_000
 SHOWN = 30  # clips that are named; meta.json and clips.parquet have all
@@ -36,7 +37,7 @@ _OWN_PARTS = {"triples.parquet", "clips.parquet", "meta.json", "poses", "store"}
 
 
 @dataclass(frozen=True)
-class BuildPairsRequest:
+class BuildPairsRequest(Request):
     """A data set and how its triples are chosen.
 
     root: a folder of videos with their keypoints, or of Phoenix-2014T, DeepFashion or Market-1501. out: a new folder,

@@ -25,6 +25,7 @@ from signgen.progress import Notes
 from signgen.rendering.output import Outputs
 from signgen.rendering.references import TRAINING, ReferenceRequest, Rendered, with_references
 from signgen.rendering.source import Source
+from signgen.requests import Request
 from signgen.video.reader import FrameSource, frame_range, open_frames
 
 TRUTHS = ("auto", "none")
@@ -32,7 +33,7 @@ _DEFAULT_FPS = 25.0
 
 
 @dataclass(frozen=True)
-class RenderRequest:
+class RenderRequest(Request):
     """Who is rendered in which poses, by which model, and what is written.
 
     source: a video or frame folder (its first frame), or an image. poses: keypoints in any format; clip: the name in a

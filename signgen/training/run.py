@@ -24,6 +24,7 @@ from signgen.models.quiet import quiet_libraries
 from signgen.pairs.pairset import PairSet
 from signgen.poses.skeletons import COCO_WHOLEBODY_133
 from signgen.progress import SILENT, Notes, Progress
+from signgen.requests import Request
 from signgen.training.data.dataset import TripleDataset
 from signgen.training.diffusion import DiffusionStage
 from signgen.training.fusion import FusionStage
@@ -36,7 +37,7 @@ MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
 @dataclass(frozen=True)
-class TrainRequest:
+class TrainRequest(Request):
     """What is trained on what, and where.
 
     pairs: a pair set. out: the run folder. config: a recipe's shipped name or path, None: nano, or the resumed run's.
