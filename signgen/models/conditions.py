@@ -2,13 +2,19 @@
 
 A condition is one of three kinds: context (tokens for cross-attention), spatial (channels beside the noisy latent),
 vector (added to the time embedding). Each provider says which guidance branch it belongs to and whether it depends on
-the frame or only on the clip, and computes its value and its null. A new idea is a new provider.
+the frame or only on the clip, and computes its value and its null.
+
+A new idea is a new provider, one class: decorated with `@PROVIDERS.register`, its `name` is a recipe's `kind`; `reads`
+names the Features it takes (or `read` computes them from others). Training and rendering both call
+`ConditionSet.encode`, so nothing else has to be told of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -16,27 +22,108 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
 from torch import nn
 
+from signgen.errors import RecipeError, nearest
+from signgen.models.image_space import ImageSpace
+from signgen.registry import PROVIDERS
+
 Branch = Literal["pose", "source", "fusion"]
+BRANCHES: tuple[Branch, ...] = ("pose", "source", "fusion")
+Values = dict[str, torch.Tensor]
 WARP_MASKS = 3  # moved parts, hands, painted
 
 
-@dataclass
-class Features:
-    """What providers read; only what the recipe's providers need has to be there. B is the batch.
+class Encoders(Protocol):
+    """The pipeline, as features see it: what turns images into tokens, latents and embeddings."""
 
-    source_tokens (B, N, D): last hidden state of the source encoder. source_latent (B, C, h, w): image space.
-    source_pose (B, 3, H, W) in [0, 1]: pose image on the canvas; None = not known.
+    fusion: Any
+
+    @property
+    def space(self) -> ImageSpace:
+        """The image space."""
+
+    def source_tokens(self, source: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) in [-1, 1] -> (B, N, D)."""
+
+    def encode_warp(self, warp_picture: torch.Tensor) -> torch.Tensor:
+        """(B, 6, H, W) in [0, 1] -> (B, C + 3, h, w)."""
+
+
+@dataclass(kw_only=True)
+class Features:
+    """What providers read: images that are given, and what the networks make of them, computed once, when first read.
+
+    B is the batch; what is not known, or cannot be computed from what is given, is None. Given:
+    source (B, 3, H, W) in [-1, 1], and the same in [0, 1] as source_unit (computed where it is not given).
+    source_pose (B, 3, H, W) in [0, 1]: pose image on the canvas.
     target_pose (B, 3 (1 + 2 window), H, W) in [0, 1]: the frame's pose image, then its neighbours'.
-    fusion (B, E): stage 1's embedding, unit length.
-    part_warp (B, C + 3, h, w): the source's parts moved to the target's keypoints, in the image space, and its masks.
+    warp_picture (B, 6, H, W) in [0, 1]: the source's parts moved to the target's keypoints, R, G, B and masks.
+    clip: the features of the source alone, batch 1, when a clip is rendered: they are then computed once a clip.
     """
 
-    source_tokens: torch.Tensor | None = None
-    source_latent: torch.Tensor | None = None
+    encoders: Encoders | None = None
+    source: torch.Tensor | None = None
+    source_unit: torch.Tensor | None = None
     source_pose: torch.Tensor | None = None
     target_pose: torch.Tensor | None = None
-    fusion: torch.Tensor | None = None
-    part_warp: torch.Tensor | None = None
+    warp_picture: torch.Tensor | None = None
+    clip: Features | None = None
+
+    @classmethod
+    def known(cls, **computed: torch.Tensor) -> Features:
+        """Features that were computed before (or are made up, in a test), by name."""
+        features = cls()
+        vars(features).update(computed)  # where cached_property keeps them
+        return features
+
+    def with_frames(self, target_pose: torch.Tensor, warp_picture: torch.Tensor | None) -> Features:
+        """The clip's features (`self`) with those of some of its frames."""
+        return replace(self, target_pose=target_pose, warp_picture=warp_picture, clip=self)
+
+    @cached_property
+    def source_tokens(self) -> torch.Tensor | None:
+        """(B, N, D): last hidden state of the source encoder; with gradients where it is trained."""
+        if self.clip is not None:
+            return self.clip.source_tokens
+        return self.encoders.source_tokens(self.source) if self.encoders and self.source is not None else None
+
+    @cached_property
+    def source_latent(self) -> torch.Tensor | None:
+        """(B, C, h, w): the source in the image space."""
+        if self.clip is not None:
+            return self.clip.source_latent
+        if self.encoders is None or self.source is None:
+            return None
+        with torch.no_grad():
+            return self.encoders.space.encode(self.source)
+
+    @cached_property
+    def source_embedding(self) -> torch.Tensor | None:
+        """(B, E): stage 1's embedding of the source, not normalised; None without stage 1."""
+        if self.clip is not None:
+            return self.clip.source_embedding
+        if self.encoders is None or self.encoders.fusion is None or self.source is None:
+            return None
+        unit = (self.source + 1) / 2 if self.source_unit is None else self.source_unit
+        with torch.no_grad():
+            return self.encoders.fusion.embed(unit)
+
+    @cached_property
+    def fusion(self) -> torch.Tensor | None:
+        """(B, E): stage 1's embedding of source and target pose, unit length; None without stage 1."""
+        source, target_pose = self.source_embedding, self.target_pose
+        if self.encoders is None or source is None or target_pose is None:
+            return None
+        with torch.no_grad():
+            pose = self.encoders.fusion.embed(target_pose[:, :3])
+            return self.encoders.fusion.combiner(source.expand(len(pose), -1), pose)
+
+    @cached_property
+    def part_warp(self) -> torch.Tensor | None:
+        """(B, C + 3, h, w): warp_picture in the image space, and its masks."""
+        if self.encoders is None or self.warp_picture is None:
+            return None
+        with torch.no_grad():
+            return self.encoders.encode_warp(self.warp_picture)
 
 
 @dataclass(frozen=True)
@@ -52,10 +139,14 @@ class Sizes:
 
 
 class Condition(nn.Module):
-    """Base of the providers. `null` is broadcast to a value's shape; it is zero unless the recipe says learned."""
+    """Base of the providers. `null` is broadcast to a value's shape; it is zero unless the recipe says learned.
+
+    A subclass's __init__ takes (sizes, learned_null) and the recipe's `options` by name. `width` is the length of its
+    tokens, or the number of its channels.
+    """
 
     name: ClassVar[str]
-    reads: ClassVar[str]
+    reads: ClassVar[tuple[str, ...]]
     kind: ClassVar[Literal["context", "spatial", "vector"]]
     branch: ClassVar[Branch]
     per_frame: ClassVar[bool]
@@ -69,15 +160,24 @@ class Condition(nn.Module):
         else:
             self.register_buffer("null", torch.zeros(shape), persistent=False)
 
-    def forward(self, feature: torch.Tensor) -> torch.Tensor:
-        """The feature named by `reads` -> (B, N, width), (B, width, h, w) or (B, width), by kind."""
+    def read(self, features: Features) -> tuple[torch.Tensor, ...] | None:
+        """The features that `forward` takes, of one batch size; None where one of them is not known."""
+        found = [getattr(features, name) for name in self.reads]
+        if any(value is None for value in found):
+            return None
+        count = max(map(len, found))
+        return tuple(value if len(value) == count else value.expand(count, *value.shape[1:]) for value in found)
+
+    def forward(self, *features: torch.Tensor) -> torch.Tensor:
+        """The features named by `reads` -> (B, N, width), (B, width, h, w) or (B, width), by kind."""
         raise TypeError(f"{type(self).__name__} does not say how it computes its value")
 
 
+@PROVIDERS.register
 class SourceTokens(Condition):
     """FPDM's source appearance: Linear GELU Dropout LayerNorm Linear Dropout on DINOv2 tokens, in place of text."""
 
-    name, reads = "source_tokens", "source_tokens"
+    name, reads = "source_tokens", ("source_tokens",)
     kind, branch, per_frame = "context", "source", False
 
     def __init__(self, sizes: Sizes, learned_null: bool, hidden: int = 768, dropout: float = 0.2) -> None:
@@ -91,7 +191,7 @@ class SourceTokens(Condition):
             nn.Dropout(dropout),
         )
 
-    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         return self.project(feature)
 
 
@@ -113,10 +213,11 @@ class _PoseCnn(Condition):
             raise ValueError(f"{self.name}: {len(channels)} widths give stride {stride}, not {sizes.factor}")
         self.encoder = PoseEncoder(channels, images)
 
-    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         return self.encoder(feature)
 
 
+@PROVIDERS.register
 class PoseMap(_PoseCnn):
     """FPDM's pose: where the target's parts are to be.
 
@@ -124,50 +225,54 @@ class PoseMap(_PoseCnn):
     the estimator doubts. 0, the paper's: the frame alone.
     """
 
-    name, reads = "pose_map", "target_pose"
+    name, reads = "pose_map", ("target_pose",)
     kind, branch, per_frame = "spatial", "pose", True
 
     def __init__(self, sizes: Sizes, learned_null: bool, channels: list[int], window: int = 0) -> None:
         super().__init__(sizes, learned_null, channels, images=1 + 2 * window)
 
 
+@PROVIDERS.register
 class SourcePoseMap(_PoseCnn):
     """Where the source's parts are."""
 
-    name, reads = "source_pose_map", "source_pose"
+    name, reads = "source_pose_map", ("source_pose",)
     kind, branch, per_frame = "spatial", "source", False
 
 
+@PROVIDERS.register
 class SourceLatent(Condition):
     """The source in the image space, beside the noisy latent."""
 
-    name, reads = "source_latent", "source_latent"
+    name, reads = "source_latent", ("source_latent",)
     kind, branch, per_frame = "spatial", "source", False
 
     def __init__(self, sizes: Sizes, learned_null: bool) -> None:
         super().__init__(sizes, learned_null, sizes.latent_channels)
 
-    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         return feature
 
 
+@PROVIDERS.register
 class PartWarp(Condition):
     """The source's parts where the target's keypoints want them, and what of that is moved, hand, or painted."""
 
-    name, reads = "part_warp", "part_warp"
+    name, reads = "part_warp", ("part_warp",)
     kind, branch, per_frame = "spatial", "source", True
 
     def __init__(self, sizes: Sizes, learned_null: bool) -> None:
         super().__init__(sizes, learned_null, sizes.latent_channels + WARP_MASKS)
 
-    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         return feature
 
 
+@PROVIDERS.register
 class FusionVector(Condition):
     """FPDM's fusion embedding: Linear GELU Dropout Linear to the time embedding's width."""
 
-    name, reads = "fusion_vector", "fusion"
+    name, reads = "fusion_vector", ("fusion",)
     kind, branch, per_frame = "vector", "fusion", True
 
     def __init__(self, sizes: Sizes, learned_null: bool, dropout: float = 0.2) -> None:
@@ -177,15 +282,8 @@ class FusionVector(Condition):
             nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, sizes.time_width)
         )
 
-    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         return self.project(feature)
-
-
-PROVIDERS: dict[str, type[Condition]] = {
-    provider.name: provider for provider in (SourceTokens, PoseMap, FusionVector, SourceLatent, SourcePoseMap, PartWarp)
-}
-BRANCHES: tuple[Branch, ...] = ("pose", "source", "fusion")
-Values = dict[str, torch.Tensor]
 
 
 @dataclass
@@ -204,13 +302,16 @@ class ConditionSet(ModelMixin, ConfigMixin):
     def __init__(self, entries: list[dict[str, Any]], sizes: dict[str, int]) -> None:
         super().__init__()
         self.providers = nn.ModuleDict(
-            {e["kind"]: PROVIDERS[e["kind"]](Sizes(**sizes), e["null"] == "learned", **e["options"]) for e in entries}
+            {
+                e["kind"]: provider_class(e["kind"])(Sizes(**sizes), e["null"] == "learned", **e["options"])
+                for e in entries
+            }
         )
 
     @property
     def needs(self) -> set[str]:
         """Names of the Features that the providers read."""
-        return {provider.reads for provider in self._all()}
+        return {name for provider in self._all() for name in provider.reads}
 
     @property
     def spatial_channels(self) -> int:
@@ -222,14 +323,16 @@ class ConditionSet(ModelMixin, ConfigMixin):
         """Whether anything is added to the time embedding."""
         return any(p.kind == "vector" for p in self._all())
 
-    def values(self, features: Features, per_frame: bool | None = None) -> Values:
-        """Each provider's value; only the clip's or only the frame's providers if asked. A missing feature gives
-        no value, and `merge` then uses the null."""
-        chosen = [p for p in self._all() if per_frame is None or p.per_frame == per_frame]
-        present = [(p, getattr(features, p.reads)) for p in chosen]
-        return {p.name: p(feature) for p, feature in present if feature is not None}
+    def encode(self, features: Features, per_frame: bool | None = None) -> Values:
+        """Each provider's value; only the clip's or only the frame's providers if asked.
 
-    def merge(self, values: Values, keep: dict[Branch, torch.Tensor], latent: torch.Tensor) -> Conditioning:
+        A provider whose features are not known has no value, and `merge` then uses its null.
+        """
+        chosen = [p for p in self._all() if per_frame is None or p.per_frame == per_frame]
+        read = [(p, p.read(features)) for p in chosen]
+        return {p.name: p(*found) for p, found in read if found is not None}
+
+    def merge(self, values: Values, keep: Mapping[Branch, torch.Tensor], latent: torch.Tensor) -> Conditioning:
         """Join values per kind for the batch of `latent` (B, C, h, w).
 
         keep[branch]: bool (B,); a sample that does not keep a branch gets the nulls of its providers.
@@ -245,7 +348,7 @@ class ConditionSet(ModelMixin, ConfigMixin):
         )
 
     def _pick(
-        self, provider: Condition, value: torch.Tensor | None, keep: dict[Branch, torch.Tensor], latent: torch.Tensor
+        self, provider: Condition, value: torch.Tensor | None, keep: Mapping[Branch, torch.Tensor], latent: torch.Tensor
     ) -> torch.Tensor:
         null = provider.null.to(latent.dtype)
         if value is None:
@@ -257,3 +360,15 @@ class ConditionSet(ModelMixin, ConfigMixin):
 
     def _all(self) -> list[Condition]:
         return list(self.providers.values())  # type: ignore[arg-type]
+
+
+def provider_class(kind: str) -> type[Condition]:
+    """The class of a recipe's condition. Raises RecipeError with the nearest name."""
+    if kind not in PROVIDERS:
+        close = nearest(kind, list(PROVIDERS))
+        raise RecipeError(
+            f"no such condition: {kind!r}",
+            expected=f"one of {', '.join(PROVIDERS)}",
+            fix=f"did you mean {close}?" if close else None,
+        )
+    return PROVIDERS[kind]

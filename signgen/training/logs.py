@@ -1,4 +1,4 @@
-"""Logs of a run: scalars and pictures in; CSV and TensorBoard files, and a progress bar, out."""
+"""Logs of a run: scalars and pictures in; CSV and TensorBoard files out."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import csv
 from pathlib import Path
 
 import cv2
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from signgen.files import make_folder
 
@@ -45,21 +43,6 @@ class RunLog:
     def close(self) -> None:
         """Flush TensorBoard."""
         self.board.close()
-
-
-def progress_bar(console: Console, disable: bool) -> Progress:
-    """Bar with steps, rate, loss, elapsed and remaining time; fits 80 columns."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        expand=True,
-        console=console,
-        disable=disable,
-    )
 
 
 def _drop_rows_from(path: Path, step: int) -> None:

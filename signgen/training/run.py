@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from signgen.config import Augmentation, Recipe, StageSettings, load_recipe
+from signgen.console import Bars
 from signgen.errors import ModelError, PairSetError, RecipeError
 from signgen.files import disk_full_is_oserror, make_folder, write_json, write_text
 from signgen.models.build import build_fusion, build_pipeline
@@ -28,9 +29,8 @@ from signgen.training.data.dataset import TripleDataset
 from signgen.training.diffusion import DiffusionStage
 from signgen.training.fusion import FusionStage
 from signgen.training.init_from import Start
-from signgen.training.logs import progress_bar
-from signgen.training.loop import Loop, Plan, read_progress
-from signgen.training.stages import Stage
+from signgen.training.loop import Plan, Trainer, read_progress
+from signgen.training.stages import Stage, stages_of
 
 BUDGET_FOR_STEPS = 0.97  # of --max-minutes; the rest is validation and saving
 MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -62,6 +62,7 @@ class TrainingRun:
             mixed_precision=MIXED_PRECISION[recipe.training.precision],
             dataloader_config=DataLoaderConfiguration(split_batches=True),
         )
+        self._progress = Bars(quiet=console.quiet or not self.accelerator.is_main_process)
         self.palette = palette_of(recipe)
         self._check_data()
         self.start = Start(options.init, recipe) if options.init else None
@@ -149,10 +150,9 @@ class TrainingRun:
         if dataset.part_warps is None or not dataset.augmentation.references:
             return
         clips = [clip.name for clip in self.pairs.clips if clip.train_frames]
-        with progress_bar(self.console, disable=not self.accelerator.is_main_process) as progress:
-            task = progress.add_task("references", total=len(clips), note="")
+        with self._progress.bar("references", len(clips), keep=True) as bar:
             for _ in dataset.part_warps.prepare(clips):
-                progress.advance(task)
+                bar.advance()
 
     def _tell_of_cache(self, dataset: TripleDataset) -> None:
         """Say where source banks cannot be kept: every loader process, and every run, then builds its own."""
@@ -162,21 +162,19 @@ class TrainingRun:
             self.console.print(f"[yellow]note[/] {folder} cannot be written: source banks are kept in memory only")
 
     def _train_stage(self, stage: Stage, dataset: TripleDataset, spent: float = 0.0) -> int:
-        """Run the loop; returns the number of steps. spent: seconds of the stage that are gone already."""
-        main = self.accelerator.is_main_process
-        loop = Loop(stage, dataset, self._plan(stage.settings, spent), self.folder, self.accelerator, self.recipe.seed)
-        with progress_bar(self.console, disable=not main) as progress:
-            task = progress.add_task(f"stage {stage.name}", total=loop.at.steps, note="")
-            loop.train(progress, task, self.recipe.training.workers)
+        """Train the stage; returns the number of steps. spent: seconds of the stage that are gone already."""
+        plan = self._plan(stage.settings, spent)
+        trainer = Trainer(stage, dataset, plan, self.folder, self.accelerator, self.recipe.seed)
+        with self._progress.bar(f"stage {stage.name}", trainer.at.steps, keep=True) as bar:
+            trainer.train(bar, self.recipe.training.workers)
         self.accelerator.free_memory()
-        return loop.at.step
+        return trainer.at.step
 
     def _plan(self, settings: StageSettings, spent: float) -> Plan:
         minutes = self.options.max_minutes
         if minutes is None:
             return Plan(settings.steps)
-        stages = (self.recipe.training.fusion, self.recipe.training.diffusion)
-        shares = sum(s.share for s in stages) if self.recipe.fusion.enabled else settings.share
+        shares = sum(each.share for each in stages_of(self.recipe).values())
         return Plan(None, minutes * 60 * BUDGET_FOR_STEPS * settings.share / shares - spent)
 
     def _finished(self, stage: str) -> bool:
