@@ -5,16 +5,15 @@ vector (added to the time embedding). Each provider says which guidance branch i
 the frame or only on the clip, and computes its value and its null.
 
 A new idea is a new provider, one class: decorated with `@PROVIDERS.register`, its `name` is a recipe's `kind`; `reads`
-names the Features it takes (or `read` computes them from others). Training and rendering both call
+names the Features it takes (or `read` computes them from others; models/features.py). Training and rendering both call
 `ConditionSet.encode`, so nothing else has to be told of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, ClassVar, Literal, Protocol
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -23,107 +22,13 @@ from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedd
 from torch import nn
 
 from signgen.errors import RecipeError, nearest
-from signgen.models.image_space import ImageSpace
+from signgen.models.features import FRAME_FEATURES, Features
 from signgen.registry import PROVIDERS
 
 Branch = Literal["pose", "source", "fusion"]
 BRANCHES: tuple[Branch, ...] = ("pose", "source", "fusion")
 Values = dict[str, torch.Tensor]
 WARP_MASKS = 3  # moved parts, hands, painted
-
-
-class Encoders(Protocol):
-    """The pipeline, as features see it: what turns images into tokens, latents and embeddings."""
-
-    fusion: Any
-
-    @property
-    def space(self) -> ImageSpace:
-        """The image space."""
-
-    def source_tokens(self, source: torch.Tensor) -> torch.Tensor:
-        """(B, 3, H, W) in [-1, 1] -> (B, N, D)."""
-
-    def encode_warp(self, warp_picture: torch.Tensor) -> torch.Tensor:
-        """(B, 6, H, W) in [0, 1] -> (B, C + 3, h, w)."""
-
-
-@dataclass(kw_only=True)
-class Features:
-    """What providers read: images that are given, and what the networks make of them, computed once, when first read.
-
-    B is the batch; what is not known, or cannot be computed from what is given, is None. Given:
-    source (B, 3, H, W) in [-1, 1], and the same in [0, 1] as source_unit (computed where it is not given).
-    source_pose (B, 3, H, W) in [0, 1]: pose image on the canvas.
-    target_pose (B, 3 (1 + 2 window), H, W) in [0, 1]: the frame's pose image, then its neighbours'.
-    warp_picture (B, 6, H, W) in [0, 1]: the source's parts moved to the target's keypoints, R, G, B and masks.
-    clip: the features of the source alone, batch 1, when a clip is rendered: they are then computed once a clip.
-    """
-
-    encoders: Encoders | None = None
-    source: torch.Tensor | None = None
-    source_unit: torch.Tensor | None = None
-    source_pose: torch.Tensor | None = None
-    target_pose: torch.Tensor | None = None
-    warp_picture: torch.Tensor | None = None
-    clip: Features | None = None
-
-    @classmethod
-    def known(cls, **computed: torch.Tensor) -> Features:
-        """Features that were computed before (or are made up, in a test), by name."""
-        features = cls()
-        vars(features).update(computed)  # where cached_property keeps them
-        return features
-
-    def with_frames(self, target_pose: torch.Tensor, warp_picture: torch.Tensor | None) -> Features:
-        """The clip's features (`self`) with those of some of its frames."""
-        return replace(self, target_pose=target_pose, warp_picture=warp_picture, clip=self)
-
-    @cached_property
-    def source_tokens(self) -> torch.Tensor | None:
-        """(B, N, D): last hidden state of the source encoder; with gradients where it is trained."""
-        if self.clip is not None:
-            return self.clip.source_tokens
-        return self.encoders.source_tokens(self.source) if self.encoders and self.source is not None else None
-
-    @cached_property
-    def source_latent(self) -> torch.Tensor | None:
-        """(B, C, h, w): the source in the image space."""
-        if self.clip is not None:
-            return self.clip.source_latent
-        if self.encoders is None or self.source is None:
-            return None
-        with torch.no_grad():
-            return self.encoders.space.encode(self.source)
-
-    @cached_property
-    def source_embedding(self) -> torch.Tensor | None:
-        """(B, E): stage 1's embedding of the source, not normalised; None without stage 1."""
-        if self.clip is not None:
-            return self.clip.source_embedding
-        if self.encoders is None or self.encoders.fusion is None or self.source is None:
-            return None
-        unit = (self.source + 1) / 2 if self.source_unit is None else self.source_unit
-        with torch.no_grad():
-            return self.encoders.fusion.embed(unit)
-
-    @cached_property
-    def fusion(self) -> torch.Tensor | None:
-        """(B, E): stage 1's embedding of source and target pose, unit length; None without stage 1."""
-        source, target_pose = self.source_embedding, self.target_pose
-        if self.encoders is None or source is None or target_pose is None:
-            return None
-        with torch.no_grad():
-            pose = self.encoders.fusion.embed(target_pose[:, :3])
-            return self.encoders.fusion.combiner(source.expand(len(pose), -1), pose)
-
-    @cached_property
-    def part_warp(self) -> torch.Tensor | None:
-        """(B, C + 3, h, w): warp_picture in the image space, and its masks."""
-        if self.encoders is None or self.warp_picture is None:
-            return None
-        with torch.no_grad():
-            return self.encoders.encode_warp(self.warp_picture)
 
 
 @dataclass(frozen=True)
@@ -142,7 +47,8 @@ class Condition(nn.Module):
     """Base of the providers. `null` is broadcast to a value's shape; it is zero unless the recipe says learned.
 
     A subclass's __init__ takes (sizes, learned_null) and the recipe's `options` by name. `width` is the length of its
-    tokens, or the number of its channels.
+    tokens, or the number of its channels. per_frame: whether it reads anything of the target; if not, rendering
+    computes its value once a clip.
     """
 
     name: ClassVar[str]
@@ -153,6 +59,8 @@ class Condition(nn.Module):
 
     def __init__(self, sizes: Sizes, learned_null: bool, width: int) -> None:
         super().__init__()
+        if not self.per_frame and (frame := sorted(FRAME_FEATURES.intersection(self.reads))):
+            raise TypeError(f"{type(self).__name__} reads {', '.join(frame)}, so its per_frame must be True")
         self.width = width
         shape = {"context": (1, 1, width), "spatial": (1, width, 1, 1), "vector": (1, width)}[self.kind]
         if learned_null:
@@ -317,11 +225,6 @@ class ConditionSet(ModelMixin, ConfigMixin):
     def spatial_channels(self) -> int:
         """Channels beside the noisy latent."""
         return sum(p.width for p in self._all() if p.kind == "spatial")
-
-    @property
-    def has_vector(self) -> bool:
-        """Whether anything is added to the time embedding."""
-        return any(p.kind == "vector" for p in self._all())
 
     def encode(self, features: Features, per_frame: bool | None = None) -> Values:
         """Each provider's value; only the clip's or only the frame's providers if asked.

@@ -15,8 +15,9 @@ from signgen.config import CopySettings, SamplingSettings
 from signgen.errors import ModelError
 from signgen.models.attention import AttentionContext, install_attention
 from signgen.models.compositing import blend, split_layers
-from signgen.models.conditions import Conditioning, ConditionSet, Features, Values
+from signgen.models.conditions import Conditioning, ConditionSet, Values
 from signgen.models.denoiser import denoise
+from signgen.models.features import Features
 from signgen.models.fusion import FusionModel
 from signgen.models.guidance import branch_weights, combine, keep_masks
 from signgen.models.image_space import ImageSpace, as_image_space

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from signgen.config import DiffusionSettings, Recipe
 from signgen.metrics.clip.frame_metrics import score_frame
 from signgen.metrics.clip.scorer import mean_row
-from signgen.models.conditions import BRANCHES, Features
+from signgen.models.conditions import BRANCHES
+from signgen.models.features import Features
 from signgen.models.pipeline import SignerPipeline
 from signgen.rendering.strips import save_strips, to_uint8
 from signgen.training.data.batches import Sample

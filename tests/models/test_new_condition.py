@@ -15,7 +15,8 @@ from signgen.cli.build_pairs import build_pairs
 from signgen.config import load_recipe
 from signgen.errors import RecipeError
 from signgen.models.card import load_model
-from signgen.models.conditions import PROVIDERS, Condition, Features, Sizes
+from signgen.models.conditions import PROVIDERS, Condition, Sizes
+from signgen.models.features import Features
 from signgen.poses.readers import read_poses
 from signgen.rendering.renderer import Renderer, Source
 from signgen.training.run import TrainOptions, open_run
@@ -140,3 +141,11 @@ def test_features_are_computed_once_and_only_when_they_are_read():
         assert [len(part) for part in found] == [2, 2]  # the clip's tokens, for both frames
     assert frames[0].part_warp is None
     assert frames[0].fusion is None
+
+
+def test_what_reads_the_frame_is_no_constant_of_the_clip():
+    class Wrong(PosedTokens):
+        per_frame = False
+
+    with pytest.raises(TypeError, match="reads target_pose, so its per_frame must be True"):
+        Wrong(Sizes(8, 8, 8, 8, 8, 4), learned_null=False)

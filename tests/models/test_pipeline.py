@@ -9,7 +9,7 @@ from signgen.config import SamplingSettings, load_recipe
 from signgen.errors import ModelError, RecipeError
 from signgen.models.build import build_pipeline
 from signgen.models.card import ModelCard, load_model, save_model
-from signgen.models.conditions import Features
+from signgen.models.features import Features
 from signgen.models.pipeline import SignerPipeline
 from signgen.solvers import SOLVERS
 from tests.tiny import tiny_recipe

@@ -7,7 +7,7 @@ import numpy as np
 
 from signgen.models.canvas import Canvas
 from signgen.pairs.pairset import PairSet
-from signgen.training.data.caches import ArrayCache
+from signgen.training.data.caches import array_cache
 from signgen.video.reader import FrameSource
 
 FRAME_BYTES, POSE_BYTES = 2 << 30, 256 << 20
@@ -20,7 +20,7 @@ class CanvasFrames:
 
     def __init__(self, pairs: PairSet, canvas: Canvas) -> None:
         self.pairs, self.canvas = pairs, canvas
-        self._runs, self._keypoints = ArrayCache(FRAME_BYTES), ArrayCache(POSE_BYTES)
+        self._runs, self._keypoints = array_cache(FRAME_BYTES), array_cache(POSE_BYTES)
         self._used = pairs.used_frames()
         self._images: dict[str, FrameSource] = {}  # opening one lists its folder; a video's reader is not kept open
 
