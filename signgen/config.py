@@ -105,7 +105,10 @@ class ConditionSettings(Section):
 
 
 class BranchDropout(Section):
-    """Probability, per sample, that a guidance branch's conditions are replaced by their nulls in training."""
+    """Condition dropout: probability, per sample and guidance branch, that its conditions are replaced by their nulls.
+
+    The branches are dropped independently.
+    """
 
     pose: float = Field(0.2, ge=0, lt=1)
     source: float = Field(0.2, ge=0, lt=1)
@@ -137,6 +140,8 @@ class DiffusionSettings(Section):
     """Stage 2's forward process and loss. The prediction type is the scheduler configuration's.
 
     timestep_power p: t = T (1 - u^p), u uniform in (0, 1); 1 is uniform, more puts t nearer to pure noise.
+    noise_offset: standard deviation of one further noise per sample and channel, the same at every pixel.
+    min_snr_gamma: Min-SNR loss weighting (Hang et al. 2023); None: every time step has weight 1.
     base: what the prediction is a residual to. base_std: the residual is scaled to this standard deviation.
     copies: see CopySettings; it needs a scheduler that predicts the sample itself.
     """
@@ -155,13 +160,13 @@ class DiffusionSettings(Section):
 class Augmentation(Section):
     """Augmentation of a training triple.
 
-    shift: pixels of the canvas, all images of a triple moved alike; scale, rotate (degrees): likewise.
+    shift (canvas pixels), scale (relative), rotate (degrees): largest random move, the same for all images of a triple.
     mirror: probability that all images of a triple are mirrored, poses with them. The person then signs with the other
     hand, which is wrong as language but right as a picture of these poses.
     pose_jitter: standard deviation, in canvas pixels, of noise added to the target keypoints.
-    first_source: probability that the triple's source is replaced by the clip's first frame, rendering's source.
+    first_source: probability that the clip's first frame, from which clips are rendered, replaces the triple's source.
     references: probability that a triple's part warp takes body and hands from the nearest of the clip's other training
-    frames, as `render --references` does; else from the source alone, as the protocol of the first frame demands.
+    frames, as `render --references` does; else it takes them from the source alone.
     """
 
     shift: float = Field(0.0, ge=0)
@@ -176,6 +181,9 @@ class Augmentation(Section):
 class StageSettings(Section):
     """The training of one stage. share: its part of --max-minutes. steps: optimiser steps.
 
+    batch_size: samples per micro-batch of all processes together; a step has `accumulation` micro-batches.
+    warmup: steps of linear warm-up. decay: of the learning rate after it, to 0 at the last step.
+    clip_norm: largest norm of all gradients together. validations: how often the stage is validated, evenly spread.
     ema: the largest decay of the moving average of the weights; None: the last weights are kept.
     ema_power: after n steps the decay is at most 1 - (n + 1)^-ema_power, so that the average spans the last
     n^ema_power steps (diffusers' EMAModel; 1 is the mean of all steps).

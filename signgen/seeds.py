@@ -10,6 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 
@@ -23,3 +24,10 @@ def keyed_generator(*key: int | str) -> torch.Generator:
     import torch
 
     return torch.Generator().manual_seed(key_digest(*key) >> 1)  # manual_seed takes 63 bits
+
+
+def keyed_rng(seed: int, *key: int | str) -> np.random.Generator:
+    """A numpy generator whose state depends on the seed and the key alone."""
+    import numpy as np
+
+    return np.random.default_rng([seed, key_digest(*key)])

@@ -52,7 +52,7 @@ def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerP
         }
         conditions = ConditionSet(entries, sizes)
         widen_conv_in(unet, conditions.spatial_channels)
-        # From zero, the only copy starts as the source itself; several would stay alike.
+        # Zero weights: a single copy starts as the source itself. Several with equal weights would stay equal.
         widen_conv_out(unet, channels_of(copies), std=0.02 if copies.layers > 1 else 0.0)
     pipeline = SignerPipeline(
         image_space=image_space,

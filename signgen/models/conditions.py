@@ -1,12 +1,12 @@
 """Condition providers: features of (source image, source pose, target pose) in, what steers the denoiser out.
 
-A condition is one of three kinds: context (tokens for cross-attention), spatial (channels beside the noisy latent),
-vector (added to the time embedding). Each provider says which guidance branch it belongs to and whether it depends on
-the frame or only on the clip, and computes its value and its null.
+A condition is one of three kinds: context (tokens for cross-attention), spatial (channels concatenated to the noisy
+latent), vector (added to the time embedding). Each provider declares which guidance branch it belongs to and whether it
+depends on the frame or only on the clip, and computes its value and its null (the value without the condition).
 
-A new idea is a new provider, one class: decorated with `@PROVIDERS.register`, its `name` is a recipe's `kind`; `reads`
-names the Features it takes (or `read` computes them from others; models/features.py). Training and rendering both call
-`ConditionSet.encode`, so nothing else has to be told of it.
+To add a condition, add one class here, decorated with `@PROVIDERS.register`. Its `name` is what a recipe writes as
+`kind`; `reads` lists the Features (models/features.py) that its `forward` takes, or its `read` computes them from
+others. Training and rendering both call `ConditionSet.encode`, so nothing else changes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Sizes:
 
 
 class Condition(nn.Module):
-    """Base of the providers. `null` is broadcast to a value's shape; it is zero unless the recipe says learned.
+    """Base of the providers. `null` is broadcast to a value's shape: zeros, or a parameter if it is learned.
 
     A subclass's __init__ takes (sizes, learned_null) and the recipe's `options` by name. `width` is the length of its
     tokens, or the number of its channels. per_frame: whether it reads anything of the target; if not, rendering
@@ -127,10 +127,10 @@ class _PoseCnn(Condition):
 
 @PROVIDERS.register
 class PoseMap(_PoseCnn):
-    """FPDM's pose: where the target's parts are to be.
+    """FPDM's pose: the target's pose image.
 
-    window: also where they are up to so many frames before and after; it tells motion blur, and steadies points that
-    the estimator doubts. 0, the paper's: the frame alone.
+    window: number of frames before and after whose pose images are read too, for motion blur, and against jitter of
+    points with a low score. 0, as in the paper: the frame's own only.
     """
 
     name, reads = "pose_map", ("target_pose",)
@@ -142,7 +142,7 @@ class PoseMap(_PoseCnn):
 
 @PROVIDERS.register
 class SourcePoseMap(_PoseCnn):
-    """Where the source's parts are."""
+    """The source's pose image."""
 
     name, reads = "source_pose_map", ("source_pose",)
     kind, branch, per_frame = "spatial", "source", False
@@ -150,7 +150,7 @@ class SourcePoseMap(_PoseCnn):
 
 @PROVIDERS.register
 class SourceLatent(Condition):
-    """The source in the image space, beside the noisy latent."""
+    """The source in the image space."""
 
     name, reads = "source_latent", ("source_latent",)
     kind, branch, per_frame = "spatial", "source", False
@@ -164,7 +164,7 @@ class SourceLatent(Condition):
 
 @PROVIDERS.register
 class PartWarp(Condition):
-    """The source's parts where the target's keypoints want them, and what of that is moved, hand, or painted."""
+    """The part warp in the image space, and its masks: moved parts, hands, painted areas."""
 
     name, reads = "part_warp", ("part_warp",)
     kind, branch, per_frame = "spatial", "source", True
@@ -223,11 +223,11 @@ class ConditionSet(ModelMixin, ConfigMixin):
 
     @property
     def spatial_channels(self) -> int:
-        """Channels beside the noisy latent."""
+        """How many channels are concatenated to the noisy latent."""
         return sum(p.width for p in self._all() if p.kind == "spatial")
 
     def encode(self, features: Features, per_frame: bool | None = None) -> Values:
-        """Each provider's value; only the clip's or only the frame's providers if asked.
+        """Each provider's value, by name. per_frame: only of the providers that do, or do not, depend on the frame.
 
         A provider whose features are not known has no value, and `merge` then uses its null.
         """
@@ -236,23 +236,24 @@ class ConditionSet(ModelMixin, ConfigMixin):
         return {p.name: p(*found) for p, found in read if found is not None}
 
     def merge(self, values: Values, keep: Mapping[Branch, torch.Tensor], latent: torch.Tensor) -> Conditioning:
-        """Join values per kind for the batch of `latent` (B, C, h, w).
+        """Concatenate the values of each kind for the batch of `latent` (B, C, h, w); vectors are added.
 
         keep[branch]: bool (B,); a sample that does not keep a branch gets the nulls of its providers.
-        Values of batch 1 (clip constants) are broadcast.
+        Values of batch 1 (constants of a clip) are broadcast.
         """
         parts: dict[str, list[torch.Tensor]] = {"context": [], "spatial": [], "vector": []}
         for provider in self._all():
-            parts[provider.kind].append(self._pick(provider, values.get(provider.name), keep, latent))
+            parts[provider.kind].append(self._value_or_null(provider, values.get(provider.name), keep, latent))
         return Conditioning(
             context=torch.cat(parts["context"], 1),
             spatial=torch.cat(parts["spatial"], 1),
             vector=sum(parts["vector"][1:], parts["vector"][0]) if parts["vector"] else None,
         )
 
-    def _pick(
+    def _value_or_null(
         self, provider: Condition, value: torch.Tensor | None, keep: Mapping[Branch, torch.Tensor], latent: torch.Tensor
     ) -> torch.Tensor:
+        """The provider's value for every sample, (B, ...); its null for samples that do not keep its branch."""
         null = provider.null.to(latent.dtype)
         if value is None:
             shape = {"context": (1, 1), "spatial": (1, provider.width, *latent.shape[-2:]), "vector": (1,)}

@@ -29,7 +29,7 @@ def widen_conv_out(unet: UNet2DConditionModel, extra_channels: int, std: float =
 
 
 def _widened(old: nn.Conv2d, extra_in: int = 0, extra_out: int = 0, std: float = 0.0) -> nn.Conv2d:
-    """A convolution with more channels: the first ones keep their weights, the others get zero biases and normal
+    """The convolution with more channels: the first ones keep their weights, the others get zero biases and normal
     weights of standard deviation `std`."""
     new = nn.Conv2d(
         old.in_channels + extra_in,

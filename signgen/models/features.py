@@ -1,4 +1,4 @@
-"""Images of source, source pose and target pose in; what the networks make of them, once each and when asked for, out.
+"""Images of source, source pose and target pose in; what the frozen networks compute from them, lazily, out.
 
 Training and rendering both make Features and hand them to `ConditionSet.encode`.
 """
@@ -36,14 +36,14 @@ class Encoders(Protocol):
 
 @dataclass(kw_only=True)
 class Features:
-    """What providers read: images that are given, and what the networks make of them, computed once, when first read.
+    """What condition providers read: given images, and what networks compute from them, once, when it is first read.
 
-    B is the batch; what is not known, or cannot be computed from what is given, is None. Given:
+    B is the batch size. What is not given, and cannot be computed from what is given, is None. Given are:
     source (B, 3, H, W) in [-1, 1], and the same in [0, 1] as source_unit (computed where it is not given).
     source_pose (B, 3, H, W) in [0, 1]: pose image on the canvas.
     target_pose (B, 3 (1 + 2 window), H, W) in [0, 1]: the frame's pose image, then its neighbours'.
     warp_picture (B, 6, H, W) in [0, 1]: the source's parts moved to the target's keypoints, R, G, B and masks.
-    clip: the features of the source alone, batch 1, when a clip is rendered: they are then computed once a clip.
+    clip: in rendering, the features of the source alone, batch 1, which are then computed once per clip.
     """
 
     encoders: Encoders | None = None
@@ -56,7 +56,7 @@ class Features:
 
     @classmethod
     def known(cls, **computed: torch.Tensor) -> Features:
-        """Features that were computed before (or are made up, in a test), by name."""
+        """Features that are already computed, by name."""
         features = cls()
         vars(features).update(computed)  # where cached_property keeps them
         return features

@@ -289,5 +289,8 @@ def _padded(batch: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def clip_noise(seed: int, clip: str, shape: Sequence[int], scale: float = 1.0) -> torch.Tensor:
-    """The one noise (1, *shape) of a clip, made on the CPU and keyed by (seed, clip name); scale 1 is the model's."""
+    """The noise (1, *shape) that all frames of a clip start from, made on the CPU and keyed by (seed, clip name).
+
+    scale: its standard deviation; the model is trained for 1.
+    """
     return scale * torch.randn(1, *shape, generator=keyed_generator(seed, clip))

@@ -25,7 +25,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from signgen.config import StageSettings
-from signgen.errors import Interrupted, ModelError
+from signgen.errors import Interrupted, ModelError, RecipeError
 from signgen.files import disk_full_is_oserror, make_folder, write_json
 from signgen.interrupts import deferred_interrupt
 from signgen.progress import Bar
@@ -87,6 +87,11 @@ class Trainer:
         self.parameters = trainable(stage.module)
         optimizers = stage.optimizers()
         _check_parameters(stage.name, optimizers, self.parameters)
+        if len(optimizers) > 1 and accelerator.scaler is not None:  # each step would divide all gradients by the scale
+            raise RecipeError(
+                f"precision fp16 in stage {stage.name}, which has the optimisers {', '.join(optimizers)}",
+                expected="training.precision: bf16 or fp32",
+            )
         # The highest learning rate of each parameter group; a loaded state brings those of its own step.
         self._rates = {name: [group["lr"] for group in each.param_groups] for name, each in optimizers.items()}
         self.module, *prepared = accelerator.prepare(stage.module, *optimizers.values())

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import Dataset, default_collate
 
 from signgen.config import StageSettings
-from signgen.errors import Interrupted
+from signgen.errors import Interrupted, RecipeError
 from signgen.progress import Bar
 from signgen.training.data.batches import Sample, StepBatches
 from signgen.training.loop import Plan, Trainer
@@ -184,6 +184,14 @@ def test_optimisers_hold_every_parameter_once(tmp_path, held):
 
     with pytest.raises(ValueError, match="hold every trainable parameter"):
         train(tmp_path, Wrong())
+
+
+def test_loss_scaling_is_for_one_optimiser(tmp_path):
+    accelerator = Accelerator(cpu=True)
+    accelerator.scaler = torch.amp.GradScaler("cpu")  # as fp16 on a GPU has one
+    data: Any = Points()
+    with pytest.raises(RecipeError, match=r"fp16 in stage line.*main, offset; expected .* bf16"):
+        Trainer(LineStage(), data, Plan(1), tmp_path, accelerator, seed=0)
 
 
 def test_the_stages_of_a_recipe():

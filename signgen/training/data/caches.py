@@ -48,7 +48,7 @@ class BankCache:
     def _keep(self, path: Path, bank: SourceBank, key: str) -> None:
         try:
             write_bank(path, bank, key)
-        except OSError as error:  # a full disk is no reason to stop: the bank is there
+        except OSError as error:  # a full disk is no reason to stop: the bank itself is built
             self.writable = False
             logging.getLogger(__name__).warning("%s: source banks are kept in memory only (%s)", self.folder, error)
 
@@ -76,7 +76,7 @@ class BoundedCache(Generic[Value]):
         return len(self._values)
 
     def get(self, key: Hashable, load: Callable[[], Value]) -> Value:
-        """The value of `key`, loaded where it is not at hand."""
+        """The value of `key`, loaded if it is not in memory."""
         if key not in self._values:
             self._values[key] = load()
             self._held += self._size_of(self._values[key])
@@ -87,7 +87,7 @@ class BoundedCache(Generic[Value]):
         return self._values[key]
 
     def put(self, key: Hashable, value: Value) -> None:
-        """Keep a value that is not at hand yet."""
+        """Keep a value that is not in the cache yet."""
         self.get(key, lambda: value)
 
     def _size_of(self, value: Value) -> int:

@@ -17,9 +17,9 @@ from signgen.warp.compose import part_warp, unmoved
 from signgen.warp.references import References
 
 WARP_BYTES = 1 << 30
-BANK_BYTES = 256 << 20  # of banks at hand
+BANK_BYTES = 256 << 20  # of banks in memory
 _PIXEL_BYTES = 25  # of a bank, for each pixel of the canvas
-CLIPS = 64  # whose references are at hand
+CLIPS = 64  # whose references are in memory
 REFERENCES = 32  # of a clip at most, spread over its training frames
 APART = 4  # frames between a target and its references in training: nearer ones are all but the target itself
 _NONE = np.empty(0, np.uint8)
@@ -32,8 +32,8 @@ class PartWarps:
         self.frames = frames
         self._warped = array_cache(WARP_BYTES)
         self.stored = BankCache(frames.pairs.folder, frames.canvas)
-        at_hand = max(1, BANK_BYTES // (_PIXEL_BYTES * frames.canvas.width * frames.canvas.height))
-        self._banks: BoundedCache[SourceBank | None] = BoundedCache(at_hand)
+        capacity = max(1, BANK_BYTES // (_PIXEL_BYTES * frames.canvas.width * frames.canvas.height))
+        self._banks: BoundedCache[SourceBank | None] = BoundedCache(capacity)
         self._references: BoundedCache[References | None] = BoundedCache(CLIPS)
 
     def __call__(self, clip: str, source: int, target: int, referenced: bool = False) -> np.ndarray:
@@ -54,8 +54,10 @@ class PartWarps:
         return np.unique(np.linspace(0, count - 1, min(count, REFERENCES)).round().astype(int))
 
     def prepare(self, clips: Iterable[str]) -> Iterator[str]:
-        """Build the banks of these clips' reference frames on all cores, clip by clip, as far as they fit at hand:
-        what is not prepared is built when it is first needed. Yields each clip that is done."""
+        """Build the banks of these clips' reference frames on all cores, clip by clip, as far as they fit in memory.
+
+        What is not prepared is built when it is first needed. Yields each clip that is done.
+        """
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for clip in clips:
                 numbers = self.reference_frames(clip)
