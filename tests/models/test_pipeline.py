@@ -175,6 +175,16 @@ def test_the_same_pixels_after_save_and_load(pipeline, inputs, saved):
     assert card.parsed_recipe() == tiny_recipe()
 
 
+def test_a_folder_keeps_the_keys_of_0_1_and_the_recipes_words_are_used_of_it(pipeline, saved):
+    import json
+
+    index = json.loads((saved / "model_index.json").read_text())
+    keys = {"source_side", "base", "base_scale", "copies", "reach", "warp_copy", "solver"}
+    assert {key for key, value in index.items() if not isinstance(value, list) and key[0] != "_"} == keys
+    assert pipeline.copies == tiny_recipe().diffusion.copies
+    assert pipeline.default_sampling == SamplingSettings(solver=tiny_recipe().sampling.solver)
+
+
 def test_the_model_folder_holds_no_pickle(saved):
     suffixes = {path.suffix for path in saved.rglob("*") if path.is_file()}
     assert suffixes == {".json", ".safetensors"}
