@@ -272,7 +272,7 @@ def target(clip: Clip) -> None:
         with counted() as once:
             state = pipeline.encode_clip(image)
         with counted() as frame:
-            values = pipeline.encode_frames(state, image, None)
+            values = pipeline.encode_frames(state, image).values
         weights = branch_weights(sampling.w_c, sampling.w_f, pipeline.fusion is not None)
         repeated = {n: v.repeat(len(weights), *[1] * (v.dim() - 1)) for n, v in values.items()}
         noise = torch.empty_like(state.latent).repeat(len(weights), 1, 1, 1)

@@ -69,13 +69,13 @@ class Gate:
 
     def __init__(self, model: Path) -> None:
         pipeline, card = load_model(model)
-        self.copies, self.still = pipeline.config.copies, int(pipeline.config.warp_copy)
+        self.copies = pipeline.copies
         self.renderer = Renderer(pipeline, card, card.parsed_recipe().sampling.model_copy(update={"micro_batch": 1}))
         self.shares: list[np.ndarray] = []
         pipeline.unet.register_forward_hook(self._note)
 
     def _note(self, _: torch.nn.Module, __: tuple, output: object) -> None:
-        _, logits, _ = split_layers(output.sample.float(), self.copies, self.still)  # type: ignore[attr-defined]
+        _, logits, _ = split_layers(output.sample.float(), self.copies)  # type: ignore[attr-defined]
         finer = torch.nn.functional.interpolate(logits, scale_factor=4, mode="bilinear")
         self.shares.append((shares(finer)[0] * 255).round().byte().permute(1, 2, 0).numpy())
 

@@ -5,14 +5,31 @@ A recipe decides sizes, origins and settings; nothing in it selects another code
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from signgen.errors import RecipeError, nearest
+from signgen.registry import PROVIDERS
+from signgen.solvers import SOLVERS
+
+
+def _one_of(names: Iterable[str], what: str) -> AfterValidator:
+    """Accept the names of a table, read when a recipe is parsed; `parse_recipe` makes one line of the error."""
+
+    def check(value: str) -> str:
+        if value in names:
+            return value
+        close = nearest(value, list(names))
+        context = {"expected": f"one of {', '.join(names)}", "fix": f"did you mean {close}?" if close else None}
+        raise PydanticCustomError("not_in_table", f"no such {what}", context)
+
+    return AfterValidator(check)
 
 
 class Section(BaseModel):
@@ -75,15 +92,23 @@ class FusionSettings(Section):
 
 
 class ConditionSettings(Section):
-    """One condition provider. `options` are the provider's own sizes."""
+    """One condition provider. kind: its name (signgen/models/conditions.py). options: the provider's own sizes."""
 
-    kind: Literal["source_tokens", "pose_map", "fusion_vector", "source_latent", "source_pose_map", "part_warp"]
+    kind: Annotated[str, _one_of(PROVIDERS, "condition")]
     null: Literal["zero", "learned"] = "zero"
     options: dict[str, Any] = {}
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the features that the provider reads."""
+        return PROVIDERS[self.kind].reads
+
 
 class BranchDropout(Section):
-    """Probability, per sample, that a guidance branch's conditions are replaced by their nulls in training."""
+    """Condition dropout: probability, per sample and guidance branch, that its conditions are replaced by their nulls.
+
+    The branches are dropped independently.
+    """
 
     pose: float = Field(0.2, ge=0, lt=1)
     source: float = Field(0.2, ge=0, lt=1)
@@ -100,9 +125,10 @@ class RegionWeights(Section):
 class CopySettings(Section):
     """What of the sample is copied from the source instead of drawn, learned with the rest (models/compositing.py).
 
-    layers: how many copies of the source, each with a share and an appearance flow of its own, are blended into the
-    prediction; 0: none. reach: pixels of the canvas that an output of 1 moves a copy; 0: copies stay where they are.
-    warp: the part warp is one more picture of that mixture; its share is the learned gate between it and prediction.
+    layers: how many moved copies of the source, each with a learned appearance flow, are mixed into the prediction.
+    reach: the displacement, in canvas pixels, for a flow output of 1; 0: copies stay where they are.
+    warp: the part warp, as it is, is one more picture of the mixture.
+    The share of each picture is learned for every pixel; all shares, the prediction's too, sum to 1.
     """
 
     layers: int = Field(0, ge=0)
@@ -114,6 +140,8 @@ class DiffusionSettings(Section):
     """Stage 2's forward process and loss. The prediction type is the scheduler configuration's.
 
     timestep_power p: t = T (1 - u^p), u uniform in (0, 1); 1 is uniform, more puts t nearer to pure noise.
+    noise_offset: standard deviation of one further noise per sample and channel, the same at every pixel.
+    min_snr_gamma: Min-SNR loss weighting (Hang et al. 2023); None: every time step has weight 1.
     base: what the prediction is a residual to. base_std: the residual is scaled to this standard deviation.
     copies: see CopySettings; it needs a scheduler that predicts the sample itself.
     """
@@ -132,13 +160,13 @@ class DiffusionSettings(Section):
 class Augmentation(Section):
     """Augmentation of a training triple.
 
-    shift: pixels of the canvas, all images of a triple moved alike; scale, rotate (degrees): likewise.
+    shift (canvas pixels), scale (relative), rotate (degrees): largest random move, the same for all images of a triple.
     mirror: probability that all images of a triple are mirrored, poses with them. The person then signs with the other
     hand, which is wrong as language but right as a picture of these poses.
     pose_jitter: standard deviation, in canvas pixels, of noise added to the target keypoints.
-    first_source: probability that the triple's source is replaced by the clip's first frame, rendering's source.
+    first_source: probability that the clip's first frame, from which clips are rendered, replaces the triple's source.
     references: probability that a triple's part warp takes body and hands from the nearest of the clip's other training
-    frames, as `render --references` does; else from the source alone, as the protocol of the first frame demands.
+    frames, as `render --references` does; else it takes them from the source alone.
     """
 
     shift: float = Field(0.0, ge=0)
@@ -153,6 +181,9 @@ class Augmentation(Section):
 class StageSettings(Section):
     """The training of one stage. share: its part of --max-minutes. steps: optimiser steps.
 
+    batch_size: samples per micro-batch of all processes together; a step has `accumulation` micro-batches.
+    warmup: steps of linear warm-up. decay: of the learning rate after it, to 0 at the last step.
+    clip_norm: largest norm of all gradients together. validations: how often the stage is validated, evenly spread.
     ema: the largest decay of the moving average of the weights; None: the last weights are kept.
     ema_power: after n steps the decay is at most 1 - (n + 1)^-ema_power, so that the average spans the last
     n^ema_power steps (diffusers' EMAModel; 1 is the mean of all steps).
@@ -183,13 +214,17 @@ class TrainingSettings(Section):
 
 
 class SamplingSettings(Section):
-    """Rendering defaults; `signgen render` can override them. micro_batch is part of what makes pixels reproducible.
+    """How a clip is sampled: the recipe's defaults, which `signgen render` can override; passed as a whole.
 
+    solver: a name of signgen/solvers.py. steps: its number of steps, one call of the UNet each.
+    w_c, w_f: guidance weights of (pose, source) and of the fusion embedding (models/guidance.py).
+    micro_batch: frames computed together, padded to this number: part of what makes pixels reproducible.
+    precision: autocast of the renderer.
     noise_scale: standard deviation of the noise that sampling starts from; 1 is what the model is trained for, 0 starts
     from its mean, which suits a model that has too little data to predict more than the mean.
     """
 
-    solver: Literal["ddim", "unipc", "dpmpp"] = "unipc"
+    solver: Annotated[str, _one_of(SOLVERS, "solver")] = "unipc"
     steps: int = Field(20, gt=0)
     noise_scale: float = Field(1.0, ge=0, le=1)
     w_c: float = 2.0
@@ -233,13 +268,13 @@ class Recipe(Section):
 
     @property
     def active_conditions(self) -> tuple[ConditionSettings, ...]:
-        """The providers in use: without stage 1 there is no fusion vector."""
-        return tuple(c for c in self.conditions if self.fusion.enabled or c.kind != "fusion_vector")
+        """The providers in use: without stage 1, those that read its embedding are left out."""
+        return tuple(c for c in self.conditions if self.fusion.enabled or "fusion" not in c.reads)
 
     @property
     def part_warp(self) -> bool:
         """Whether the model is given the source's parts moved to the target's keypoints."""
-        return any(c.kind == "part_warp" for c in self.active_conditions)
+        return any("part_warp" in c.reads for c in self.active_conditions)
 
     @property
     def pose_window(self) -> int:
@@ -321,7 +356,12 @@ def parse_recipe(values: dict[str, Any], where: str) -> Recipe:
             close = nearest(str(first["loc"][-1]), _keys_at(first["loc"][:-1]))
             hint = f"did you mean {close}?" if close else None
             raise RecipeError(f"{where}: unknown key {key}", fix=hint) from None
-        raise RecipeError(f"{where}: {key or 'recipe'}: {first['msg']} (found {_short(first['input'])})") from None
+        table = first.get("ctx", {}) if first["type"] == "not_in_table" else {}
+        raise RecipeError(
+            f"{where}: {key or 'recipe'}: {first['msg']} (found {_short(first['input'])})",
+            expected=table.get("expected"),
+            fix=table.get("fix"),
+        ) from None
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

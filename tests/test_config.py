@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from signgen.config import load_recipe, parse_recipe, recipes_folder
 from signgen.errors import RecipeError
+from signgen.solvers import SOLVERS, solver_class
 
 SHIPPED = sorted(path.stem for path in recipes_folder().glob("*.yaml"))
 
@@ -33,6 +37,8 @@ def test_every_shipped_recipe_loads_and_survives_yaml(name, tmp_path):
         ("training.fusion.steps=-3", ["training.fusion.steps", "-3"]),
         ("canvas.width=130", ["130", "factor"]),
         ("conditions.9.kind=x", ["conditions.9.kind"]),
+        ("conditions.0.kind=source_token", ["conditions.0.kind", "'source_token'", "expected one of", "source_tokens"]),
+        ("sampling.solver=unipcc", ["sampling.solver", "'unipcc'", *SOLVERS, "did you mean unipc"]),
         ("steps", ["a.b=c"]),
     ],
 )
@@ -42,6 +48,20 @@ def test_a_bad_override_is_one_line_that_names_it(override, words):
     assert "\n" not in str(error.value)
     for word in words:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_every_solver_of_the_table_can_be_asked_for(solver):
+    assert load_recipe("nano", (f"sampling.solver={solver}",)).sampling.solver == solver
+    assert hasattr(solver_class(solver), "set_timesteps")
+
+
+def test_settings_and_tables_are_read_without_torch():
+    code = (
+        "import sys, signgen.config, signgen.seeds, signgen.solvers; print({'torch', 'diffusers'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_an_unknown_recipe_names_the_nearest(tmp_path):

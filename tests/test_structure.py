@@ -33,6 +33,7 @@ LEVELS = (
     {"poses", "video"},
     {"parallel"},
     {"console", "config", "interrupts"},
+    {"registry", "solvers", "seeds"},
     {"progress", "requests", "files"},
     {"errors", "_torchvision"},
     {"__init__"},

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from signgen.solvers import SOLVERS
 
 SAMPLING, MACHINE = "Sampling (default: the model's recipe)", "Machine"
 PROTOCOL_PANEL = "A published tool's rules"
@@ -21,7 +23,11 @@ ReportFolder = Annotated[Path, typer.Option("--out", help="Folder for the report
 # ---- sampling
 
 Steps = Annotated[int | None, typer.Option(min=1, help="Solver steps.", rich_help_panel=SAMPLING)]
-Solver = Annotated[Literal["ddim", "unipc", "dpmpp"] | None, typer.Option(help="Solver.", rich_help_panel=SAMPLING)]
+if TYPE_CHECKING:
+    _SolverName = str
+else:
+    _SolverName = Literal[tuple(SOLVERS)]
+Solver = Annotated[_SolverName | None, typer.Option(help="Solver.", rich_help_panel=SAMPLING)]
 PoseGuidance = Annotated[float | None, typer.Option(help="Guidance of pose and source.", rich_help_panel=SAMPLING)]
 FusionGuidance = Annotated[
     float | None, typer.Option(help="Guidance of the fusion embedding.", rich_help_panel=SAMPLING)

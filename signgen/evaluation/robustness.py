@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,6 +36,7 @@ from signgen.rendering.pairs import check_pairs, jobs_of, render_targets
 from signgen.rendering.renderer import Renderer
 from signgen.rendering.source import Source
 from signgen.requests import Request
+from signgen.seeds import keyed_rng
 from signgen.video.reader import FrameSource, frame_range, open_frames
 
 METRICS = (*HAND_METRICS, *WHOLE_METRICS, *FACE_METRICS)
@@ -165,7 +165,7 @@ def perturbed(clip: ClipUnderTest, perturbation: Perturbation, seed: int) -> Pos
     if not perturbation.level or perturbation.kind == "source":
         return clip.poses
     # What is lost is the same whether it is held or interpolated.
-    rng = _generator(seed, "frames" if perturbation.kind in ("held", "interpolated") else perturbation.kind, clip.name)
+    rng = keyed_rng(seed, "frames" if perturbation.kind in ("held", "interpolated") else perturbation.kind, clip.name)
     if perturbation.kind == "noise":
         return add_noise(clip.poses, perturbation.level, rng)
     if perturbation.kind == "hands":
@@ -179,14 +179,9 @@ def source_frames(clip: ClipUnderTest, seed: int, count: int) -> list[int]:
     able = np.flatnonzero(clip.poses.has_person)
     free = np.setdiff1d(able, clip.targets)
     candidates = free if len(free) else able
-    drawn = _generator(seed, "source", clip.name).permutation(candidates)
+    drawn = keyed_rng(seed, "source", clip.name).permutation(candidates)
     others = [int(candidates[len(candidates) // 2]), *(int(drawn[n % len(drawn)]) for n in range(count))]
     return [clip.source, *others][: count + 1]
-
-
-def _generator(seed: int, *key: str) -> np.random.Generator:
-    digest = hashlib.sha256("\0".join(key).encode()).digest()
-    return np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])
 
 
 def clips_of(request: RobustnessRequest, card: ModelCard) -> list[ClipUnderTest]:

@@ -11,7 +11,7 @@ from transformers import CLIPVisionModelWithProjection, Dinov2Config, Dinov2Mode
 from signgen.config import Component, Recipe
 from signgen.errors import RecipeError
 from signgen.models.compositing import channels_of
-from signgen.models.conditions import ConditionSet
+from signgen.models.conditions import ConditionSet, provider_class
 from signgen.models.denoiser import widen_conv_in, widen_conv_out
 from signgen.models.fusion import FusionModel
 from signgen.models.image_space import PixelUnshuffleSpace, as_image_space
@@ -39,7 +39,9 @@ def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerP
             )
         space = as_image_space(image_space)
         entries = [c.model_dump() for c in recipe.active_conditions]
-        unet = _build_unet(recipe.unet, space.channels, any(e["kind"] == "fusion_vector" for e in entries))
+        unet = _build_unet(
+            recipe.unet, space.channels, any(provider_class(e["kind"]).kind == "vector" for e in entries)
+        )
         sizes = {
             "token_width": source_encoder.config.hidden_size,
             "context_width": unet.config.cross_attention_dim,
@@ -50,8 +52,8 @@ def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerP
         }
         conditions = ConditionSet(entries, sizes)
         widen_conv_in(unet, conditions.spatial_channels)
-        # From zero, the only copy starts as the source itself; several would stay alike.
-        widen_conv_out(unet, channels_of(copies.layers, int(copies.warp)), std=0.02 if copies.layers > 1 else 0.0)
+        # Zero weights: a single copy starts as the source itself. Several with equal weights would stay equal.
+        widen_conv_out(unet, channels_of(copies), std=0.02 if copies.layers > 1 else 0.0)
     pipeline = SignerPipeline(
         image_space=image_space,
         source_encoder=source_encoder,

@@ -1,9 +1,12 @@
-"""The network's output composed with its source: a prediction and moved copies of the source in, the sample out.
+"""The network's output composed with its source: a prediction and copies of the source in, the sample out.
 
 x = m_0 p + sum_k m_k W(s, f_k), with m the softmax over (0, l_1 ... l_K) at every latent pixel: p is the prediction, s
 the source, W(s, f) the source sampled where the appearance flow f points (Zhou et al. 2016, "View Synthesis by
 Appearance Flow"). What stands still or only moves is then copied, not drawn again. l and f are outputs of the denoiser.
-The part warp may be one more picture of the mixture, without a flow: its share is the gate between it and p.
+The part warp may be one more picture of the mixture, without a flow.
+
+The words are the recipe's (config.CopySettings): `layers` copies, each moved by a flow of `reach` canvas pixels for an
+output of 1, and the part `warp`; m_k is the share of picture k.
 """
 
 from __future__ import annotations
@@ -11,18 +14,22 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-
-def channels_of(layers: int, still: int = 0) -> int:
-    """Outputs beside the prediction: a logit and two of flow for each layer, a logit for each picture that is mixed in
-    as it is."""
-    return 3 * layers + still
+from signgen.config import CopySettings
 
 
-def split_layers(output: torch.Tensor, layers: int, still: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """output (B, C + 3 K + S, h, w) -> prediction (B, C, h, w), logits (B, K + S, h, w), flows (B, K, 2, h, w)."""
-    own = output.shape[1] - channels_of(layers, still)
-    prediction, logits, flows = output.split([own, layers + still, 2 * layers], 1)
-    return prediction, logits, flows.unflatten(1, (layers, 2))
+def channels_of(copies: CopySettings) -> int:
+    """Outputs beside the prediction: a logit and two of flow for each layer, a logit for the part warp."""
+    return 3 * copies.layers + copies.warp
+
+
+def split_layers(output: torch.Tensor, copies: CopySettings) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """output (B, C + 3 K + S, h, w) -> prediction (B, C, h, w), logits (B, K + S, h, w), flows (B, K, 2, h, w).
+
+    K: layers. S: 1 with the part warp, whose logit comes last, else 0.
+    """
+    own = output.shape[1] - channels_of(copies)
+    prediction, logits, flows = output.split([own, copies.layers + copies.warp, 2 * copies.layers], 1)
+    return prediction, logits, flows.unflatten(1, (copies.layers, 2))
 
 
 def blend(prediction: torch.Tensor, copies: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
@@ -31,7 +38,7 @@ def blend(prediction: torch.Tensor, copies: torch.Tensor, logits: torch.Tensor) 
 
 
 def shares(logits: torch.Tensor) -> torch.Tensor:
-    """(B, K, ...) -> (B, 1 + K, ...): what the prediction, and each copy, has in the mixture; they sum to 1."""
+    """(B, K, ...) -> (B, 1 + K, ...): the shares of the prediction and of each copy in the mixture; they sum to 1."""
     return torch.cat([torch.zeros_like(logits[:, :1]), logits], 1).softmax(1)
 
 

@@ -1,12 +1,17 @@
 """Condition providers: features of (source image, source pose, target pose) in, what steers the denoiser out.
 
-A condition is one of three kinds: context (tokens for cross-attention), spatial (channels beside the noisy latent),
-vector (added to the time embedding). Each provider says which guidance branch it belongs to and whether it depends on
-the frame or only on the clip, and computes its value and its null. A new idea is a new provider.
+A condition is one of three kinds: context (tokens for cross-attention), spatial (channels concatenated to the noisy
+latent), vector (added to the time embedding). Each provider declares which guidance branch it belongs to and whether it
+depends on the frame or only on the clip, and computes its value and its null (the value without the condition).
+
+To add a condition, add one class here, decorated with `@PROVIDERS.register`. Its `name` is what a recipe writes as
+`kind`; `reads` lists the Features (models/features.py) that its `forward` takes, or its `read` computes them from
+others. Training and rendering both call `ConditionSet.encode`, so nothing else changes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -16,27 +21,14 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
 from torch import nn
 
+from signgen.errors import RecipeError, nearest
+from signgen.models.features import FRAME_FEATURES, Features
+from signgen.registry import PROVIDERS
+
 Branch = Literal["pose", "source", "fusion"]
+BRANCHES: tuple[Branch, ...] = ("pose", "source", "fusion")
+Values = dict[str, torch.Tensor]
 WARP_MASKS = 3  # moved parts, hands, painted
-
-
-@dataclass
-class Features:
-    """What providers read; only what the recipe's providers need has to be there. B is the batch.
-
-    source_tokens (B, N, D): last hidden state of the source encoder. source_latent (B, C, h, w): image space.
-    source_pose (B, 3, H, W) in [0, 1]: pose image on the canvas; None = not known.
-    target_pose (B, 3 (1 + 2 window), H, W) in [0, 1]: the frame's pose image, then its neighbours'.
-    fusion (B, E): stage 1's embedding, unit length.
-    part_warp (B, C + 3, h, w): the source's parts moved to the target's keypoints, in the image space, and its masks.
-    """
-
-    source_tokens: torch.Tensor | None = None
-    source_latent: torch.Tensor | None = None
-    source_pose: torch.Tensor | None = None
-    target_pose: torch.Tensor | None = None
-    fusion: torch.Tensor | None = None
-    part_warp: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -52,16 +44,23 @@ class Sizes:
 
 
 class Condition(nn.Module):
-    """Base of the providers. `null` is broadcast to a value's shape; it is zero unless the recipe says learned."""
+    """Base of the providers. `null` is broadcast to a value's shape: zeros, or a parameter if it is learned.
+
+    A subclass's __init__ takes (sizes, learned_null) and the recipe's `options` by name. `width` is the length of its
+    tokens, or the number of its channels. per_frame: whether it reads anything of the target; if not, rendering
+    computes its value once a clip.
+    """
 
     name: ClassVar[str]
-    reads: ClassVar[str]
+    reads: ClassVar[tuple[str, ...]]
     kind: ClassVar[Literal["context", "spatial", "vector"]]
     branch: ClassVar[Branch]
     per_frame: ClassVar[bool]
 
     def __init__(self, sizes: Sizes, learned_null: bool, width: int) -> None:
         super().__init__()
+        if not self.per_frame and (frame := sorted(FRAME_FEATURES.intersection(self.reads))):
+            raise TypeError(f"{type(self).__name__} reads {', '.join(frame)}, so its per_frame must be True")
         self.width = width
         shape = {"context": (1, 1, width), "spatial": (1, width, 1, 1), "vector": (1, width)}[self.kind]
         if learned_null:
@@ -69,15 +68,24 @@ class Condition(nn.Module):
         else:
             self.register_buffer("null", torch.zeros(shape), persistent=False)
 
-    def forward(self, feature: torch.Tensor) -> torch.Tensor:
-        """The feature named by `reads` -> (B, N, width), (B, width, h, w) or (B, width), by kind."""
+    def read(self, features: Features) -> tuple[torch.Tensor, ...] | None:
+        """The features that `forward` takes, of one batch size; None where one of them is not known."""
+        found = [getattr(features, name) for name in self.reads]
+        if any(value is None for value in found):
+            return None
+        count = max(map(len, found))
+        return tuple(value if len(value) == count else value.expand(count, *value.shape[1:]) for value in found)
+
+    def forward(self, *features: torch.Tensor) -> torch.Tensor:
+        """The features named by `reads` -> (B, N, width), (B, width, h, w) or (B, width), by kind."""
         raise TypeError(f"{type(self).__name__} does not say how it computes its value")
 
 
+@PROVIDERS.register
 class SourceTokens(Condition):
     """FPDM's source appearance: Linear GELU Dropout LayerNorm Linear Dropout on DINOv2 tokens, in place of text."""
 
-    name, reads = "source_tokens", "source_tokens"
+    name, reads = "source_tokens", ("source_tokens",)
     kind, branch, per_frame = "context", "source", False
 
     def __init__(self, sizes: Sizes, learned_null: bool, hidden: int = 768, dropout: float = 0.2) -> None:
@@ -91,7 +99,7 @@ class SourceTokens(Condition):
             nn.Dropout(dropout),
         )
 
-    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         return self.project(feature)
 
 
@@ -113,61 +121,66 @@ class _PoseCnn(Condition):
             raise ValueError(f"{self.name}: {len(channels)} widths give stride {stride}, not {sizes.factor}")
         self.encoder = PoseEncoder(channels, images)
 
-    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         return self.encoder(feature)
 
 
+@PROVIDERS.register
 class PoseMap(_PoseCnn):
-    """FPDM's pose: where the target's parts are to be.
+    """FPDM's pose: the target's pose image.
 
-    window: also where they are up to so many frames before and after; it tells motion blur, and steadies points that
-    the estimator doubts. 0, the paper's: the frame alone.
+    window: number of frames before and after whose pose images are read too, for motion blur, and against jitter of
+    points with a low score. 0, as in the paper: the frame's own only.
     """
 
-    name, reads = "pose_map", "target_pose"
+    name, reads = "pose_map", ("target_pose",)
     kind, branch, per_frame = "spatial", "pose", True
 
     def __init__(self, sizes: Sizes, learned_null: bool, channels: list[int], window: int = 0) -> None:
         super().__init__(sizes, learned_null, channels, images=1 + 2 * window)
 
 
+@PROVIDERS.register
 class SourcePoseMap(_PoseCnn):
-    """Where the source's parts are."""
+    """The source's pose image."""
 
-    name, reads = "source_pose_map", "source_pose"
+    name, reads = "source_pose_map", ("source_pose",)
     kind, branch, per_frame = "spatial", "source", False
 
 
+@PROVIDERS.register
 class SourceLatent(Condition):
-    """The source in the image space, beside the noisy latent."""
+    """The source in the image space."""
 
-    name, reads = "source_latent", "source_latent"
+    name, reads = "source_latent", ("source_latent",)
     kind, branch, per_frame = "spatial", "source", False
 
     def __init__(self, sizes: Sizes, learned_null: bool) -> None:
         super().__init__(sizes, learned_null, sizes.latent_channels)
 
-    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         return feature
 
 
+@PROVIDERS.register
 class PartWarp(Condition):
-    """The source's parts where the target's keypoints want them, and what of that is moved, hand, or painted."""
+    """The part warp in the image space, and its masks: moved parts, hands, painted areas."""
 
-    name, reads = "part_warp", "part_warp"
+    name, reads = "part_warp", ("part_warp",)
     kind, branch, per_frame = "spatial", "source", True
 
     def __init__(self, sizes: Sizes, learned_null: bool) -> None:
         super().__init__(sizes, learned_null, sizes.latent_channels + WARP_MASKS)
 
-    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         return feature
 
 
+@PROVIDERS.register
 class FusionVector(Condition):
     """FPDM's fusion embedding: Linear GELU Dropout Linear to the time embedding's width."""
 
-    name, reads = "fusion_vector", "fusion"
+    name, reads = "fusion_vector", ("fusion",)
     kind, branch, per_frame = "vector", "fusion", True
 
     def __init__(self, sizes: Sizes, learned_null: bool, dropout: float = 0.2) -> None:
@@ -177,15 +190,8 @@ class FusionVector(Condition):
             nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, sizes.time_width)
         )
 
-    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         return self.project(feature)
-
-
-PROVIDERS: dict[str, type[Condition]] = {
-    provider.name: provider for provider in (SourceTokens, PoseMap, FusionVector, SourceLatent, SourcePoseMap, PartWarp)
-}
-BRANCHES: tuple[Branch, ...] = ("pose", "source", "fusion")
-Values = dict[str, torch.Tensor]
 
 
 @dataclass
@@ -204,49 +210,50 @@ class ConditionSet(ModelMixin, ConfigMixin):
     def __init__(self, entries: list[dict[str, Any]], sizes: dict[str, int]) -> None:
         super().__init__()
         self.providers = nn.ModuleDict(
-            {e["kind"]: PROVIDERS[e["kind"]](Sizes(**sizes), e["null"] == "learned", **e["options"]) for e in entries}
+            {
+                e["kind"]: provider_class(e["kind"])(Sizes(**sizes), e["null"] == "learned", **e["options"])
+                for e in entries
+            }
         )
 
     @property
     def needs(self) -> set[str]:
         """Names of the Features that the providers read."""
-        return {provider.reads for provider in self._all()}
+        return {name for provider in self._all() for name in provider.reads}
 
     @property
     def spatial_channels(self) -> int:
-        """Channels beside the noisy latent."""
+        """How many channels are concatenated to the noisy latent."""
         return sum(p.width for p in self._all() if p.kind == "spatial")
 
-    @property
-    def has_vector(self) -> bool:
-        """Whether anything is added to the time embedding."""
-        return any(p.kind == "vector" for p in self._all())
+    def encode(self, features: Features, per_frame: bool | None = None) -> Values:
+        """Each provider's value, by name. per_frame: only of the providers that do, or do not, depend on the frame.
 
-    def values(self, features: Features, per_frame: bool | None = None) -> Values:
-        """Each provider's value; only the clip's or only the frame's providers if asked. A missing feature gives
-        no value, and `merge` then uses the null."""
+        A provider whose features are not known has no value, and `merge` then uses its null.
+        """
         chosen = [p for p in self._all() if per_frame is None or p.per_frame == per_frame]
-        present = [(p, getattr(features, p.reads)) for p in chosen]
-        return {p.name: p(feature) for p, feature in present if feature is not None}
+        read = [(p, p.read(features)) for p in chosen]
+        return {p.name: p(*found) for p, found in read if found is not None}
 
-    def merge(self, values: Values, keep: dict[Branch, torch.Tensor], latent: torch.Tensor) -> Conditioning:
-        """Join values per kind for the batch of `latent` (B, C, h, w).
+    def merge(self, values: Values, keep: Mapping[Branch, torch.Tensor], latent: torch.Tensor) -> Conditioning:
+        """Concatenate the values of each kind for the batch of `latent` (B, C, h, w); vectors are added.
 
         keep[branch]: bool (B,); a sample that does not keep a branch gets the nulls of its providers.
-        Values of batch 1 (clip constants) are broadcast.
+        Values of batch 1 (constants of a clip) are broadcast.
         """
         parts: dict[str, list[torch.Tensor]] = {"context": [], "spatial": [], "vector": []}
         for provider in self._all():
-            parts[provider.kind].append(self._pick(provider, values.get(provider.name), keep, latent))
+            parts[provider.kind].append(self._value_or_null(provider, values.get(provider.name), keep, latent))
         return Conditioning(
             context=torch.cat(parts["context"], 1),
             spatial=torch.cat(parts["spatial"], 1),
             vector=sum(parts["vector"][1:], parts["vector"][0]) if parts["vector"] else None,
         )
 
-    def _pick(
-        self, provider: Condition, value: torch.Tensor | None, keep: dict[Branch, torch.Tensor], latent: torch.Tensor
+    def _value_or_null(
+        self, provider: Condition, value: torch.Tensor | None, keep: Mapping[Branch, torch.Tensor], latent: torch.Tensor
     ) -> torch.Tensor:
+        """The provider's value for every sample, (B, ...); its null for samples that do not keep its branch."""
         null = provider.null.to(latent.dtype)
         if value is None:
             shape = {"context": (1, 1), "spatial": (1, provider.width, *latent.shape[-2:]), "vector": (1,)}
@@ -257,3 +264,15 @@ class ConditionSet(ModelMixin, ConfigMixin):
 
     def _all(self) -> list[Condition]:
         return list(self.providers.values())  # type: ignore[arg-type]
+
+
+def provider_class(kind: str) -> type[Condition]:
+    """The class of a recipe's condition. Raises RecipeError with the nearest name."""
+    if kind not in PROVIDERS:
+        close = nearest(kind, list(PROVIDERS))
+        raise RecipeError(
+            f"no such condition: {kind!r}",
+            expected=f"one of {', '.join(PROVIDERS)}",
+            fix=f"did you mean {close}?" if close else None,
+        )
+    return PROVIDERS[kind]

@@ -6,6 +6,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import nn
 
+from signgen.models.attention import AttentionContext
 from signgen.models.conditions import Conditioning
 
 
@@ -28,7 +29,7 @@ def widen_conv_out(unet: UNet2DConditionModel, extra_channels: int, std: float =
 
 
 def _widened(old: nn.Conv2d, extra_in: int = 0, extra_out: int = 0, std: float = 0.0) -> nn.Conv2d:
-    """A convolution with more channels: the first ones keep their weights, the others get zero biases and normal
+    """The convolution with more channels: the first ones keep their weights, the others get zero biases and normal
     weights of standard deviation `std`."""
     new = nn.Conv2d(
         old.in_channels + extra_in,
@@ -47,12 +48,20 @@ def _widened(old: nn.Conv2d, extra_in: int = 0, extra_out: int = 0, std: float =
 
 
 def denoise(
-    unet: UNet2DConditionModel, noisy: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning
+    unet: UNet2DConditionModel,
+    noisy: torch.Tensor,
+    timestep: torch.Tensor,
+    conditioning: Conditioning,
+    attention: AttentionContext | None = None,
 ) -> torch.Tensor:
-    """noisy (B, C, h, w), timestep (B,) or () -> the network's output (B, C, h, w), whatever it predicts."""
+    """noisy (B, C, h, w), timestep (B,) or () -> the network's output (B, C, h, w), whatever it predicts.
+
+    attention: needs a UNet with signgen's attention processor (models/attention.py).
+    """
     return unet(
         torch.cat([noisy, conditioning.spatial.to(noisy.dtype)], 1),
         timestep,
         encoder_hidden_states=conditioning.context,
         class_labels=conditioning.vector,
+        cross_attention_kwargs={"context": attention} if attention is not None else None,
     ).sample

@@ -1,4 +1,4 @@
-"""Cumulative classifier-free guidance: which branches a setting needs, and how their outputs combine."""
+"""Classifier-free guidance, cumulative over (pose, source) and fusion: the branches it needs, and their combination."""
 
 from __future__ import annotations
 

@@ -25,11 +25,11 @@ class ImageSpace(Protocol):
         """The inverse, clamped to [-1, 1]."""
 
     def move(self, latents: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-        """latents (B, C, h, w) of images that are resampled by flow (B, 2, h, w), in pixels of the image: see
+        """latents (B, C, h, w) -> latents of the images resampled by flow (B, 2, h, w), which is in image pixels: see
         `flow_sample`."""
 
     def spread(self, maps: torch.Tensor) -> torch.Tensor:
-        """maps (B, K, h, w), one value a latent pixel -> (B, K, channels or 1, h, w): what each channel takes."""
+        """maps (B, K, h, w), one value per latent pixel -> (B, K, channels or 1, h, w), the value for each channel."""
 
 
 class PixelUnshuffleSpace(ModelMixin, ConfigMixin):
@@ -53,13 +53,13 @@ class PixelUnshuffleSpace(ModelMixin, ConfigMixin):
         return F.pixel_unshuffle(flow_sample(F.pixel_shuffle(latents, self.factor), flow), self.factor)
 
     def spread(self, maps: torch.Tensor) -> torch.Tensor:
-        """Each channel is a pixel of its own: between latent pixels maps are interpolated, or blocks would show."""
+        """Each channel is an image pixel: maps are interpolated bilinearly to image pixels, or blocks would show."""
         fine = F.interpolate(maps, scale_factor=self.factor, mode="bilinear", align_corners=False)
         return F.pixel_unshuffle(fine, self.factor).unflatten(1, (maps.shape[1], -1)).repeat(1, 1, 3, 1, 1)
 
 
 class VaeSpace:
-    """A Stable Diffusion VAE. Latents are the posterior mean times its scaling factor, cached or not."""
+    """A Stable Diffusion VAE. Latents are the posterior mean, no sample, times its scaling factor."""
 
     def __init__(self, vae: AutoencoderKL) -> None:
         self.vae = vae

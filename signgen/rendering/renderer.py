@@ -121,17 +121,8 @@ class Renderer:
             batch = range(start, min(start + sampling.micro_batch, part.stop))
             drawn = self._tensor(self.draw_windows(poses, batch))
             with self._autocast():
-                batches = self.pipeline.render_batches(
-                    clip,
-                    drawn,
-                    None if warped is None else self._tensor(warped(batch)),
-                    noise,
-                    sampling.micro_batch,
-                    steps=sampling.steps,
-                    w_c=sampling.w_c,
-                    w_f=sampling.w_f,
-                    solver=sampling.solver,
-                )
+                warps = None if warped is None else self._tensor(warped(batch))
+                batches = self.pipeline.render_batches(clip, drawn, warps, noise, sampling)
                 images = torch.cat(list(batches))
             for canvas_frame in to_uint8(images):
                 yield self.canvas.restore_frame(canvas_frame, width, height)

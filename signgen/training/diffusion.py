@@ -12,17 +12,18 @@ from torch.nn import functional as F
 from signgen.config import DiffusionSettings, Recipe
 from signgen.metrics.clip.frame_metrics import score_frame
 from signgen.metrics.clip.scorer import mean_row
-from signgen.models.conditions import BRANCHES, Features
-from signgen.models.pipeline import SignerPipeline, evaluating
+from signgen.models.conditions import BRANCHES
+from signgen.models.features import Features
+from signgen.models.pipeline import SignerPipeline
 from signgen.rendering.strips import save_strips, to_uint8
 from signgen.training.data.batches import Sample
 from signgen.training.data.dataset import TripleDataset, spread
-from signgen.training.stages import Batch, sample_generators, signed_range, unit_range
+from signgen.training.stages import Batch, Stage, evaluating, sample_generators, signed_range, unit_range
 
 VALIDATION_FRAMES = 32
 
 
-class DiffusionTrainee(nn.Module):
+class DiffusionModule(nn.Module):
     """What stage 2 trains (UNet, conditions, a trainable source encoder) with its loss, for the accelerator."""
 
     def __init__(self, pipeline: SignerPipeline, settings: DiffusionSettings, train_source_encoder: bool) -> None:
@@ -37,41 +38,45 @@ class DiffusionTrainee(nn.Module):
         return self._frozen[0]
 
     def forward(self, batch: Batch) -> Batch:
-        """Loss of FPDM's stage 2: (weighted) MSE to the scheduler's target."""
-        clean, source_latent, features = self._encode(batch)
-        part_warp = features.part_warp
-        scheduler = self.pipeline.scheduler
-        noise, timestep = batch["noise"], batch["timestep"]
-        noisy = scheduler.add_noise(clean, noise, timestep)
+        """A batch of TripleDataset's items with their noise -> {"loss": ()}: FPDM's stage 2, (weighted) MSE to the
+        scheduler's target."""
+        pipeline, noise, timestep = self.pipeline, batch["noise"], batch["timestep"]
+
+        # encode
+        features = self._features(batch)
+        source_latent, part_warp = features.source_latent, features.part_warp
+        assert source_latent is not None  # the source is given
+        with torch.no_grad():
+            target_latent = pipeline.space.encode(signed_range(batch["target"]))
+        clean = pipeline.to_diffused(target_latent, pipeline.base_of(source_latent, part_warp))
+
+        # noise
+        noisy = pipeline.scheduler.add_noise(clean, noise, timestep)
+
+        # conditions, some dropped
         keep = {name: batch[f"keep_{name}"] for name in BRANCHES}
-        conditioning = self.conditions.merge(self.conditions.values(features), keep, noisy)
+        conditioning = self.conditions.merge(self.conditions.encode(features), keep, noisy)
+
+        # predict
         channels_last = noisy.contiguous(memory_format=torch.channels_last)
-        output = self.pipeline.predict(channels_last, timestep, conditioning, source_latent, part_warp)
+        output = pipeline.predict(channels_last, timestep, conditioning, source_latent, part_warp)
+
+        # loss
         error = (output - self._target(clean, noise, timestep)) ** 2
         weight = self._region_weight(batch["regions"], error.shape[-2:])
         per_sample = (error * weight).mean((1, 2, 3)) * self._snr_weight(timestep)
         return {"loss": per_sample.mean()}
 
-    def _encode(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, Features]:
-        """The diffused variable, the source in the image space, and the features.
-
-        Gradients only through a trainable source encoder.
-        """
-        pipeline, needs = self.pipeline, self.conditions.needs
-        source, source_pose = signed_range(batch["source"]), unit_range(batch["source_pose"])
-        target_pose = unit_range(batch["target_pose"])
-        with torch.no_grad():
-            source_latent = pipeline.space.encode(source)
-            target_latent = pipeline.space.encode(signed_range(batch["target"]))
-            warped = pipeline.encode_warp(unit_range(batch["part_warp"])) if "part_warp" in needs else None
-            fused = pipeline.fusion(unit_range(batch["source"]), target_pose[:, :3]) if "fusion" in needs else None
-        tokens = None
-        if "source_tokens" in needs:
-            with torch.set_grad_enabled(self.source_encoder is not None and torch.is_grad_enabled()):
-                tokens = pipeline.source_tokens(source)
-        base = pipeline.base_of(source_latent, warped)
-        features = Features(tokens, source_latent, source_pose, target_pose, fused, warped)
-        return pipeline.to_diffused(target_latent, base), source_latent, features
+    def _features(self, batch: Batch) -> Features:
+        """What the conditions read; with gradients only through a trainable source encoder."""
+        return Features(
+            encoders=self.pipeline,
+            source=signed_range(batch["source"]),
+            source_unit=unit_range(batch["source"]),
+            source_pose=unit_range(batch["source_pose"]),
+            target_pose=unit_range(batch["target_pose"]),
+            warp_picture=unit_range(batch["part_warp"]) if "part_warp" in batch else None,
+        )
 
     def _target(self, clean: torch.Tensor, noise: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         """What the network is to output, by the scheduler's prediction type."""
@@ -103,8 +108,8 @@ class DiffusionTrainee(nn.Module):
         return clipped / divisor[scheduler.config.prediction_type].clamp(min=1e-8)
 
 
-class DiffusionStage:
-    """See `Stage`."""
+class DiffusionStage(Stage):
+    """Stage 2. Its result is the model folder, so it exports nothing of its own."""
 
     name = "diffusion"
 
@@ -114,7 +119,7 @@ class DiffusionStage:
         self.recipe, self.settings = recipe, recipe.training.diffusion
         self.pipeline, self.validation, self.device = pipeline, validation, device
         self._freeze()
-        self.trainee: nn.Module = DiffusionTrainee(pipeline, recipe.diffusion, recipe.source_encoder.trainable)
+        self.module: nn.Module = DiffusionModule(pipeline, recipe.diffusion, recipe.source_encoder.trainable)
         pipeline.unet.to(memory_format=torch.channels_last)
         self._latent_shape: tuple[int, int, int] = (
             pipeline.space.channels,
@@ -130,8 +135,8 @@ class DiffusionStage:
         if self.recipe.source_encoder.trainable:
             self.pipeline.source_encoder.embeddings.mask_token.requires_grad_(False)  # only masked images use it
 
-    def draw(self, batch: Batch, seed: int) -> Batch:
-        """noise (B, C, h, w), timestep (B,) int64, keep_<branch> (B,) bool."""
+    def sample_noise(self, batch: Batch, seed: int) -> Batch:
+        """With noise (B, C, h, w), timestep (B,) int64, keep_<branch> (B,) bool."""
         settings, count = self.recipe.diffusion, len(batch["index"])
         steps = self.pipeline.scheduler.config.num_train_timesteps
         drop = torch.tensor([getattr(settings.condition_dropout, name) for name in BRANCHES])
@@ -139,9 +144,12 @@ class DiffusionStage:
         timestep = torch.empty(count, dtype=torch.int64)
         keep = torch.empty(count, len(BRANCHES), dtype=torch.bool)
         for i, generator in enumerate(sample_generators(self.name, batch, seed)):
+            # time step
             uniform = torch.rand((), generator=generator)
             timestep[i] = (steps * (1 - uniform**settings.timestep_power)).long().clamp(0, steps - 1)
+            # condition dropout
             keep[i] = torch.rand(len(BRANCHES), generator=generator) >= drop
+            # noise
             noise[i].normal_(generator=generator)
             if settings.noise_offset:
                 noise[i] += settings.noise_offset * torch.randn(self._latent_shape[0], 1, 1, generator=generator)
@@ -167,29 +175,18 @@ class DiffusionStage:
         with the recipe's sampling; a picture of them (source | pose | output | truth)."""
         if self.validation is None:
             return {}
-        sampling = self.recipe.sampling
         items = [self.validation[Sample(0, i)] for i in spread(len(self.validation), VALIDATION_FRAMES)]
-        outputs = []
-        with evaluating(self.pipeline.unet, self.pipeline.conditions, self.pipeline.source_encoder):
-            for item in items:
-                image = self.pipeline(
-                    signed_range(item["source"][None]).to(self.device),
-                    unit_range(item["target_pose"][None]).to(self.device),
-                    unit_range(item["source_pose"][None]).to(self.device),
-                    unit_range(item["part_warp"][None]).to(self.device) if "part_warp" in item else None,
-                    noise_scale=sampling.noise_scale,
-                    micro_batch=1,
-                    steps=sampling.steps,
-                    w_c=sampling.w_c,
-                    w_f=sampling.w_f,
-                )
-                outputs.append(to_uint8(image)[0])
+        outputs = self._render(items)
         truths = [item["target"].permute(1, 2, 0).numpy() for item in items]
+
+        # picture
         rows = [
             [item["source"].permute(1, 2, 0).numpy(), item["target_pose"][:3].permute(1, 2, 0).numpy(), output, truth]
             for item, output, truth in zip(items, outputs, truths, strict=True)
         ]
         save_strips(rows[:: max(1, len(rows) // 8)], samples / f"diffusion-{step:06d}.png")
+
+        # scores
         scores = [
             score_frame(output, truth, *_masks(item["regions"]))
             for item, output, truth in zip(items, outputs, truths, strict=True)
@@ -198,8 +195,21 @@ class DiffusionStage:
         means = mean_row([{name: score.get(name) for name in named} for score in scores], named)
         return {f"{name}_canvas": value for name, value in means.items() if value is not None}
 
-    def export(self, folder: Path) -> None:
-        """Stage 2 exports nothing of its own: its result is the model folder."""
+    def _render(self, items: list[Batch]) -> list[np.ndarray]:
+        """The frames of these dataset items, uint8 (H, W, 3) each, one by one, as they are sampled for a user."""
+        sampling = self.recipe.sampling.model_copy(update={"micro_batch": 1})
+        outputs = []
+        with evaluating(self.pipeline.unet, self.pipeline.conditions, self.pipeline.source_encoder):
+            for item in items:
+                image = self.pipeline(
+                    signed_range(item["source"][None]).to(self.device),
+                    unit_range(item["target_pose"][None]).to(self.device),
+                    unit_range(item["source_pose"][None]).to(self.device),
+                    unit_range(item["part_warp"][None]).to(self.device) if "part_warp" in item else None,
+                    sampling=sampling,
+                )
+                outputs.append(to_uint8(image)[0])
+        return outputs
 
 
 def _masks(regions: torch.Tensor) -> list[np.ndarray | None]:

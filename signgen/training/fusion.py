@@ -9,15 +9,14 @@ from torch import nn
 
 from signgen.config import FusionLossSettings, Recipe
 from signgen.models.fusion import FusionModel, source_enhanced_info_nce
-from signgen.models.pipeline import evaluating
 from signgen.training.data.dataset import TripleDataset, spread
 from signgen.training.retrieval import embed_triples, fusion_recalls
-from signgen.training.stages import Batch, unit_range
+from signgen.training.stages import Batch, Stage, evaluating, unit_range
 
 VALIDATION_TRIPLES = 4096  # to bound the time; `signgen evaluate-fusion` takes all
 
 
-class FusionTrainee(nn.Module):
+class FusionModule(nn.Module):
     """The fusion model with its loss, as one module for the accelerator."""
 
     def __init__(self, fusion: FusionModel, loss: FusionLossSettings) -> None:
@@ -26,6 +25,7 @@ class FusionTrainee(nn.Module):
         self.options = loss.model_dump()
 
     def forward(self, batch: Batch) -> Batch:
+        """A batch of TripleDataset's items -> {"loss": ()}."""
         source, pose, target = (
             self.fusion.embed(unit_range(batch[name])).float() for name in ("source", "target_pose", "target")
         )
@@ -34,19 +34,16 @@ class FusionTrainee(nn.Module):
         return {"loss": loss}
 
 
-class FusionStage:
-    """See `Stage`."""
+class FusionStage(Stage):
+    """Stage 1. Its loss draws no random numbers."""
 
     name = "fusion"
 
     def __init__(self, recipe: Recipe, fusion: FusionModel, validation: TripleDataset | None) -> None:
         self.settings = recipe.training.fusion
         self.fusion = fusion
-        self.trainee: nn.Module = FusionTrainee(fusion, recipe.fusion.loss)
+        self.module: nn.Module = FusionModule(fusion, recipe.fusion.loss)
         self.validation = validation
-
-    def draw(self, batch: Batch, seed: int) -> Batch:
-        return batch  # the loss itself draws nothing
 
     @torch.no_grad()
     def validate(self, samples: Path, step: int) -> dict[str, float]:

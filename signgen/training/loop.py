@@ -1,4 +1,8 @@
-"""The one training loop: a stage and its triples in, trained weights and a resumable state out."""
+"""The one training loop: a stage and its triples in, trained weights and a resumable state out.
+
+Beyond the usual loop: every random number is keyed by seed and step, so that a resumed run repeats the steps of one
+that was not interrupted; the number of steps may be decided by time; the state is replaced atomically.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ import math
 import shutil
 import threading
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +25,14 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from signgen.config import StageSettings
-from signgen.errors import Interrupted, ModelError
+from signgen.errors import Interrupted, ModelError, RecipeError
 from signgen.files import disk_full_is_oserror, make_folder, write_json
 from signgen.interrupts import deferred_interrupt
 from signgen.progress import Bar
 from signgen.training.data.batches import StepBatches
 from signgen.training.data.dataset import TripleDataset
 from signgen.training.logs import RunLog
-from signgen.training.stages import Stage
+from signgen.training.stages import MAIN, Batch, Stage, trainable
 
 TIMED_STEPS = 20
 SAVE_EVERY_SECONDS = 300.0
@@ -49,14 +54,15 @@ class Progressed:
     steps: int | None = None
 
 
-def learning_rate(settings: StageSettings, step: int, steps: int | None) -> float:
-    """Linear warm-up, then decay to 0 at `steps`; while the number of steps is undecided there is no decay."""
-    warm = min(1.0, (step + 1) / max(settings.warmup, 1))
+def schedule(settings: StageSettings, step: int, steps: int | None) -> float:
+    """The factor of the learning rates at `step`, in [0, 1]: linear warm-up, then decay to 0 at `steps`.
+
+    While the number of steps is undecided (None) there is no decay.
+    """
     if steps is None or step < settings.warmup or settings.decay == "constant":
-        return settings.learning_rate * warm
+        return min(1.0, (step + 1) / max(settings.warmup, 1))
     done = (step - settings.warmup) / max(steps - settings.warmup, 1)
-    factor = 0.5 * (1 + math.cos(math.pi * done)) if settings.decay == "cosine" else 1 - done
-    return settings.learning_rate * factor
+    return 0.5 * (1 + math.cos(math.pi * done)) if settings.decay == "cosine" else 1 - done
 
 
 class OnePassEMA(EMAModel):
@@ -70,19 +76,26 @@ class OnePassEMA(EMAModel):
         get_ema_multi_avg_fn(self.cur_decay_value)(self.shadow_params, list(parameters), None)
 
 
-class Loop:
-    """Runs one stage. State folder: `<run>/state/<stage>` (weights, optimiser, EMA, step), replaced atomically."""
+class Trainer:
+    """Runs one stage. State folder: `<run>/state/<stage>` (weights, optimisers, EMA, step), replaced atomically."""
 
     def __init__(
         self, stage: Stage, dataset: TripleDataset, plan: Plan, run: Path, accelerator: Accelerator, seed: int
     ) -> None:
         self.stage, self.settings, self.dataset = stage, stage.settings, dataset
         self.plan, self.run, self.accelerator, self.seed = plan, run, accelerator, seed
-        self.parameters = [p for p in stage.trainee.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            self.parameters, lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay, fused=True
-        )
-        self.trainee, self.optimizer = accelerator.prepare(stage.trainee, optimizer)
+        self.parameters = trainable(stage.module)
+        optimizers = stage.optimizers()
+        _check_parameters(stage.name, optimizers, self.parameters)
+        if len(optimizers) > 1 and accelerator.scaler is not None:  # each step would divide all gradients by the scale
+            raise RecipeError(
+                f"precision fp16 in stage {stage.name}, which has the optimisers {', '.join(optimizers)}",
+                expected="training.precision: bf16 or fp32",
+            )
+        # The highest learning rate of each parameter group; a loaded state brings those of its own step.
+        self._rates = {name: [group["lr"] for group in each.param_groups] for name, each in optimizers.items()}
+        self.module, *prepared = accelerator.prepare(stage.module, *optimizers.values())
+        self.optimizers = dict(zip(optimizers, prepared, strict=True))
         self.ema = self._make_ema()
         self.at = Progressed(steps=plan.steps)
         self.state_folder = run / "state" / stage.name
@@ -92,7 +105,10 @@ class Loop:
         return OnePassEMA(self.parameters, decay=decay, use_ema_warmup=True, power=power) if decay else None
 
     def train(self, bar: Bar, workers: int = 0) -> None:
-        """Train to the end, or to Ctrl-C: then the state is saved and Interrupted raised. The EMA is left in place."""
+        """Train to the end, or to Ctrl-C: then the state is saved and Interrupted raised. The EMA is left in place.
+
+        bar: counts optimiser steps. workers: loader processes, 0 for none.
+        """
         self.resume()
         log = RunLog(self.run, self.stage.name, self.at.step) if self.accelerator.is_main_process else None
         try:
@@ -105,7 +121,7 @@ class Loop:
             self.ema.copy_to(self.parameters)
 
     def _steps(self, log: RunLog | None, bar: Bar, workers: int, interrupt: threading.Event) -> None:
-        self.trainee.train()
+        self.module.train()
         saved, times = time.monotonic(), []
         batches = iter(self._loader(workers))
         while self.at.steps is None or self.at.step < self.at.steps:
@@ -133,36 +149,62 @@ class Loop:
             fix="the same command with --resume goes on from there",
         )
 
-    def _step(self, batches: object) -> dict[str, float]:
-        """One optimiser step of `accumulation` micro-batches."""
-        rate = learning_rate(self.settings, self.at.step, self.at.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+    def _step(self, batches: Iterator[Batch]) -> dict[str, float]:
+        """One step of every optimiser, over `accumulation` micro-batches; what is logged of it."""
+        rates = self._set_learning_rates()
         # Dropout inside the networks uses the global generator: keyed by step, a resumed run repeats it exactly.
         torch.manual_seed(hash((self.seed, self.at.step, self.accelerator.process_index)) % (1 << 63))
-        total = 0.0
+        totals: dict[str, float] = {}
         for _ in range(self.settings.accumulation):
-            batch = self.stage.draw(next(batches), self.seed)  # type: ignore[call-overload]
+            # batch
+            batch = self.stage.sample_noise(next(batches), self.seed)
             batch = {name: value.to(self.accelerator.device) for name, value in batch.items()}
+            # losses
             with attention_kernels(self.accelerator.device):
-                loss = self.trainee(batch)["loss"] / self.settings.accumulation
-            total += self._finite(loss.item())
+                loss, scalars = self._losses(self.module(batch))
+            self._finite(scalars["loss"])
+            for name, value in scalars.items():
+                totals[name] = totals.get(name, 0.0) + value
+            # gradients
             self.accelerator.backward(loss)
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.clip_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        # weights
+        for optimizer in self.optimizers.values():
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         if self.ema:
             self.ema.step(self.parameters)
-        return {"loss": total, "learning_rate": rate, "gradient_norm": float(norm)}
+        return {**totals, **rates, "gradient_norm": float(norm)}
 
-    def _finite(self, loss: float) -> float:
-        """The loss, or ModelError. Asked before the backward pass, which can crash where coordinates are NaN."""
+    def _set_learning_rates(self) -> dict[str, float]:
+        """Follow the schedule; returns each optimiser's rate (of its first group) as it is logged."""
+        factor = schedule(self.settings, self.at.step, self.at.steps)
+        logged = {}
+        for name, optimizer in self.optimizers.items():
+            for group, highest in zip(optimizer.param_groups, self._rates[name], strict=True):
+                group["lr"] = highest * factor
+            column = "learning_rate" if name == MAIN else f"learning_rate_{name}"
+            logged[column] = optimizer.param_groups[0]["lr"]
+        return logged
+
+    def _losses(self, scalars: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+        """The module's scalars -> the loss of one micro-batch with the stage's extra losses, and all values to log.
+
+        Both are divided by `accumulation`, so that sums over the micro-batches are means.
+        """
+        total = scalars["loss"]
+        for name, weight in self.stage.extra_losses.items():
+            total = total + weight * scalars[name]
+        scaled = {name: value / self.settings.accumulation for name, value in {**scalars, "loss": total}.items()}
+        return scaled["loss"], {name: value.item() for name, value in scaled.items()}
+
+    def _finite(self, loss: float) -> None:
+        """ModelError for a loss that is not finite. Asked before the backward pass, which can crash on NaN."""
         if not math.isfinite(loss):
             raise ModelError(
                 f"stage {self.stage.name}: loss is {loss} at step {self.at.step}",
                 fix=f"lower training.{self.stage.name}.learning_rate, or --dtype fp32; the last state is kept",
             )
-        return loss
 
     def _loader(self, workers: int) -> DataLoader:
         per_step = self.settings.accumulation
@@ -225,9 +267,9 @@ class Loop:
         self.accelerator.wait_for_everyone()
 
     def _write_state(self, folder: Path) -> None:
-        trainee = self.accelerator.unwrap_model(self.trainee)
-        torch.save(trainee.state_dict(), folder / "weights.pt")
-        torch.save(self.optimizer.state_dict(), folder / "optimizer.pt")
+        torch.save(self.accelerator.unwrap_model(self.module).state_dict(), folder / "weights.pt")
+        for name, optimizer in self.optimizers.items():
+            torch.save(optimizer.state_dict(), folder / optimizer_file(name))
         if self.ema:
             torch.save(self.ema.state_dict(), folder / "ema.pt")
         write_json(folder / "progress.json", {"step": self.at.step, "steps": self.at.steps})
@@ -240,8 +282,9 @@ class Loop:
         load = {"map_location": self.accelerator.device, "weights_only": True}
         try:
             weights = torch.load(self.state_folder / "weights.pt", **load)
-            self.accelerator.unwrap_model(self.trainee).load_state_dict(weights)
-            self.optimizer.load_state_dict(torch.load(self.state_folder / "optimizer.pt", **load))
+            self.accelerator.unwrap_model(self.module).load_state_dict(weights)
+            for name, optimizer in self.optimizers.items():
+                optimizer.load_state_dict(torch.load(self.state_folder / optimizer_file(name), **load))
             if self.ema:
                 self.ema.load_state_dict(torch.load(self.state_folder / "ema.pt", **load))
                 self.ema.to(self.accelerator.device)
@@ -251,6 +294,20 @@ class Loop:
                 f"{self.state_folder}: cannot resume ({reason})", fix="delete that folder to train the stage again"
             ) from error
         self.at = progress if progress.steps else Progressed(progress.step, self.plan.steps)
+
+
+def optimizer_file(name: str) -> str:
+    """Where the state folder keeps an optimiser; `optimizer.pt` is the main one's, as in version 0.1."""
+    return "optimizer.pt" if name == MAIN else f"optimizer-{name}.pt"
+
+
+def _check_parameters(
+    stage: str, optimizers: Mapping[str, torch.optim.Optimizer], parameters: list[torch.nn.Parameter]
+) -> None:
+    """Every trainable parameter is in one optimiser, and in one only: else it would stay as it is, or step twice."""
+    held = Counter(id(p) for each in optimizers.values() for group in each.param_groups for p in group["params"])
+    if held != Counter(map(id, parameters)):
+        raise ValueError(f"stage {stage}: {sorted(optimizers)} do not hold every trainable parameter of it once")
 
 
 def attention_kernels(device: torch.device) -> AbstractContextManager[object]:

@@ -29,8 +29,8 @@ from signgen.training.data.dataset import TripleDataset
 from signgen.training.diffusion import DiffusionStage
 from signgen.training.fusion import FusionStage
 from signgen.training.init_from import Start
-from signgen.training.loop import Loop, Plan, read_progress
-from signgen.training.stages import Stage
+from signgen.training.loop import Plan, Trainer, read_progress
+from signgen.training.stages import Stage, stages_of
 
 BUDGET_FOR_STEPS = 0.97  # of --max-minutes; the rest is validation and saving
 MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -205,19 +205,19 @@ class TrainingRun:
             self.note(f"{warps.stored.folder} cannot be written: source banks are kept in memory only", "note")
 
     def _train_stage(self, stage: Stage, dataset: TripleDataset, spent: float = 0.0) -> int:
-        """Run the loop; returns the number of steps. spent: seconds of the stage that are gone already."""
-        loop = Loop(stage, dataset, self._plan(stage.settings, spent), self.folder, self.accelerator, self.recipe.seed)
-        with self.progress.bar(f"stage {stage.name}", loop.at.steps, keep=True) as bar:
-            loop.train(bar, self.recipe.training.workers)
+        """Train the stage; returns the number of steps. spent: seconds of the stage that are gone already."""
+        plan = self._plan(stage.settings, spent)
+        trainer = Trainer(stage, dataset, plan, self.folder, self.accelerator, self.recipe.seed)
+        with self.progress.bar(f"stage {stage.name}", trainer.at.steps, keep=True) as bar:
+            trainer.train(bar, self.recipe.training.workers)
         self.accelerator.free_memory()
-        return loop.at.step
+        return trainer.at.step
 
     def _plan(self, settings: StageSettings, spent: float) -> Plan:
         minutes = self.request.max_minutes
         if minutes is None:
             return Plan(settings.steps)
-        stages = (self.recipe.training.fusion, self.recipe.training.diffusion)
-        shares = sum(s.share for s in stages) if self.recipe.fusion.enabled else settings.share
+        shares = sum(each.share for each in stages_of(self.recipe).values())
         return Plan(None, minutes * 60 * BUDGET_FOR_STEPS * settings.share / shares - spent)
 
     def _finished(self, stage: str) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from signgen.config import load_recipe
+from signgen.config import SamplingSettings, load_recipe
 from signgen.errors import ModelError, RecipeError
 from signgen.models.build import build_pipeline
 from signgen.models.card import ModelCard, load_model, save_model
-from signgen.models.conditions import Features
+from signgen.models.features import Features
 from signgen.models.pipeline import SignerPipeline
+from signgen.solvers import SOLVERS
 from tests.tiny import tiny_recipe
 
 
@@ -37,7 +38,8 @@ def inputs():
     return source, poses, torch.rand(1, 3, 32, 32, generator=generator), warps
 
 
-SAMPLING = {"micro_batch": 2, "steps": 2, "w_c": 1.5, "w_f": 2.0}
+SAMPLING = {"sampling": SamplingSettings(micro_batch=2, steps=2, w_c=1.5, w_f=2.0)}
+ONE_STEP = SamplingSettings(micro_batch=2, steps=1, w_c=1, w_f=1)
 
 
 def test_a_frame_does_not_depend_on_its_neighbours(pipeline, inputs):
@@ -57,12 +59,11 @@ def test_seed_and_clip_key_the_noise(pipeline, inputs):
     assert not torch.equal(first, pipeline(source, poses[:1], source_pose, warps[:1], seed=2, clip="a", **SAMPLING))
 
 
-@pytest.mark.parametrize("solver", ["ddim", "unipc", "dpmpp"])
+@pytest.mark.parametrize("solver", SOLVERS)
 def test_every_solver_renders(pipeline, inputs, solver):
     source, poses, source_pose, warps = inputs
-    frames = pipeline(
-        source, poses[:2], source_pose, warps[:2], micro_batch=2, steps=4, w_c=1.0, w_f=1.0, solver=solver
-    )
+    sampling = SamplingSettings(micro_batch=2, steps=4, w_c=1, w_f=1, solver=solver)
+    frames = pipeline(source, poses[:2], source_pose, warps[:2], sampling=sampling)
     assert frames.isfinite().all()
     assert frames.abs().max() <= 1
 
@@ -71,12 +72,7 @@ def test_every_condition_changes_the_output(pipeline, inputs):
     source, poses, source_pose, warps = inputs
     latent = pipeline.space.encode(source)
     everything = Features(
-        source_tokens=pipeline.source_tokens(source),
-        source_latent=latent,
-        source_pose=source_pose,
-        target_pose=poses[:1],
-        fusion=pipeline.fusion(source, poses[:1, :3]),
-        part_warp=pipeline.encode_warp(warps[:1]),
+        encoders=pipeline, source=source, source_pose=source_pose, target_pose=poses[:1], warp_picture=warps[:1]
     )
     conditions = pipeline.conditions
     keep = {name: torch.tensor([True]) for name in ("pose", "source", "fusion")}
@@ -89,7 +85,7 @@ def test_every_condition_changes_the_output(pipeline, inputs):
         ).sample  # fmt: skip
 
     with torch.no_grad():
-        values = conditions.values(everything)
+        values = conditions.encode(everything)
         full = output(values)
         assert set(values) == {condition.kind for condition in tiny_recipe().conditions}
         for name in values:
@@ -101,7 +97,7 @@ def test_a_dropped_branch_is_its_null_for_that_sample_only(pipeline, inputs):
     source, poses, *_ = inputs
     latent = pipeline.space.encode(source).expand(2, -1, -1, -1)
     features = Features(target_pose=poses[:2])
-    values = pipeline.conditions.values(features, per_frame=True)
+    values = pipeline.conditions.encode(features, per_frame=True)
     keep = {"pose": torch.tensor([True, False]), "source": torch.ones(2).bool(), "fusion": torch.ones(2).bool()}
     merged = pipeline.conditions.merge(values, keep, latent)
     pose_channels = merged.spatial[:, : values["pose_map"].shape[1]]
@@ -135,7 +131,7 @@ class TestPartWarp:
         layers = opened.config.copies
         with torch.no_grad():
             opened.unet.conv_out.bias[48 + layers] = 50  # the logit of the warp, behind those of the moved copies
-        image = opened(source, poses, source_pose, warps, micro_batch=2, steps=1, w_c=1.0, w_f=1.0)
+        image = opened(source, poses, source_pose, warps, sampling=ONE_STEP)
         assert torch.allclose(image, warps[:, :3] * 2 - 1, atol=1e-4)
 
     def test_a_residual_of_nothing_is_the_warp_itself(self, inputs):
@@ -144,12 +140,12 @@ class TestPartWarp:
         with torch.no_grad():
             for parameter in still.unet.conv_out.parameters():
                 parameter.zero_()
-        image = still(source, poses, source_pose, warps, micro_batch=2, steps=1, w_c=1.0, w_f=1.0)
+        image = still(source, poses, source_pose, warps, sampling=ONE_STEP)
         assert torch.allclose(image, warps[:, :3] * 2 - 1, atol=1e-4)
 
     def test_its_null_is_nothing_and_goes_with_the_source(self, pipeline, inputs):
         *_, warps = inputs
-        values = pipeline.conditions.values(Features(part_warp=pipeline.encode_warp(warps[:2])), per_frame=True)
+        values = pipeline.conditions.encode(Features.known(part_warp=pipeline.encode_warp(warps[:2])), per_frame=True)
         keep = {name: torch.ones(2).bool() for name in ("pose", "fusion")} | {"source": torch.tensor([True, False])}
         spatial = pipeline.conditions.merge(values, keep, torch.zeros(2, 48, 8, 8)).spatial[:, -51:]
         assert torch.equal(spatial[0], values["part_warp"][0])
@@ -177,6 +173,16 @@ def test_the_same_pixels_after_save_and_load(pipeline, inputs, saved):
     assert torch.equal(before, loaded(source, poses, source_pose, warps, **SAMPLING))
     assert torch.equal(before, plain(source, poses, source_pose, warps, **SAMPLING))
     assert card.parsed_recipe() == tiny_recipe()
+
+
+def test_a_folder_keeps_the_keys_of_0_1_and_the_recipes_words_are_used_of_it(pipeline, saved):
+    import json
+
+    index = json.loads((saved / "model_index.json").read_text())
+    keys = {"source_side", "base", "base_scale", "copies", "reach", "warp_copy", "solver"}
+    assert {key for key, value in index.items() if not isinstance(value, list) and key[0] != "_"} == keys
+    assert pipeline.copies == tiny_recipe().diffusion.copies
+    assert pipeline.default_sampling == SamplingSettings(solver=tiny_recipe().sampling.solver)
 
 
 def test_the_model_folder_holds_no_pickle(saved):

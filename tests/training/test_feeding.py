@@ -16,7 +16,7 @@ from signgen.pairs.pairset import PairSet
 from signgen.poses.palettes import SIGNGEN_133
 from signgen.training.data import frames as canvas_frames
 from signgen.training.data.batches import LANES, TOGETHER, Sample, StepBatches, in_lanes
-from signgen.training.data.caches import ArrayCache
+from signgen.training.data.caches import array_cache
 from signgen.training.data.dataset import TripleDataset
 from signgen.training.data.frames import CanvasFrames
 from signgen.video.reader import FrameSource
@@ -88,14 +88,14 @@ class TestCache:
             loads.append(key)
             return np.zeros(100, np.uint8)
 
-        cache = ArrayCache(limit=300)
+        cache = array_cache(limit=300)
         for key in ("a", "b", "c", "a", "d", "a", "b"):
             cache.get(key, lambda key=key: load(key))
         assert loads == ["a", "b", "c", "d", "b"]
         assert len(cache) == 3
 
     def test_one_array_larger_than_the_limit_is_kept(self):
-        cache = ArrayCache(limit=10)
+        cache = array_cache(limit=10)
         assert len(cache.get("a", lambda: np.zeros(100, np.uint8))) == 100
         assert len(cache) == 1
 

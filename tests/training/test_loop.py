@@ -23,7 +23,7 @@ from signgen.progress import Notes
 from signgen.rendering.renderer import Renderer
 from signgen.rendering.source import Source
 from signgen.training.data.batches import Sample, StepBatches
-from signgen.training.loop import Loop, OnePassEMA, learning_rate, read_progress
+from signgen.training.loop import OnePassEMA, Trainer, read_progress, schedule
 from signgen.training.run import TrainingRun, TrainRequest, open_run
 from signgen.training.stages import sample_generators
 from tests.tiny import TINY, tiny_recipe
@@ -66,21 +66,21 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_an_interrupted_run_resumes_to_the_same_weights(pairs, tmp_path, monkeypatch):
     train(pairs, tmp_path / "whole")
-    step = Loop._step
+    step = Trainer._step
 
     def interrupted(self, batches):
         if self.stage.name == "diffusion" and self.at.step == 5:
             signal.raise_signal(signal.SIGINT)
         return step(self, batches)
 
-    monkeypatch.setattr(Loop, "_step", interrupted)
+    monkeypatch.setattr(Trainer, "_step", interrupted)
     with pytest.raises(Interrupted, match="--resume"):
         train(pairs, tmp_path / "cut")
     assert not (tmp_path / "cut" / "model").exists()
     progress = read_progress(tmp_path / "cut", "diffusion")
     assert progress is not None
     assert progress.step == 6  # the step that Ctrl-C came in was finished
-    monkeypatch.setattr(Loop, "_step", step)
+    monkeypatch.setattr(Trainer, "_step", step)
     train(pairs, tmp_path / "cut", resume=True)
     whole, cut = (list(weights(tmp_path / name / "model").values()) for name in ("whole", "cut"))
     assert all(torch.equal(a, b) for a, b in zip(whole, cut, strict=True))
@@ -192,11 +192,11 @@ GOLDEN = {"fusion": [1.6724, 1.28274, 1.26256], "diffusion": [0.213897, 0.189707
 
 def test_the_learning_rate_warms_up_and_decays_to_zero():
     settings = load_recipe("nano", ("training.diffusion.decay=cosine",)).training.diffusion
-    rates = [learning_rate(settings, step, 200) for step in range(201)]
-    assert rates[0] == pytest.approx(settings.learning_rate / settings.warmup)
-    assert max(rates) == settings.learning_rate
+    rates = [schedule(settings, step, 200) for step in range(201)]
+    assert rates[0] == pytest.approx(1 / settings.warmup)
+    assert max(rates) == 1
     assert rates[200] == pytest.approx(0, abs=1e-9)
-    assert learning_rate(settings, 100, None) == settings.learning_rate
+    assert schedule(settings, 100, None) == 1
 
 
 def test_batches_are_stateless_and_cover_every_epoch():

@@ -95,7 +95,7 @@ def test_what_is_prepared_is_what_is_built_when_needed(pairs):
     for target in (2, 13):
         assert np.array_equal(one(CLIP, 0, target, True), other(CLIP, 0, target, True))
     few = PartWarps(CanvasFrames(pairs, CANVAS))
-    few.at_hand = 12
+    few._banks.limit = 12
     assert list(few.prepare([CLIP, "clip1"])) == [CLIP]  # the second would push out the first
 
 

@@ -1,4 +1,4 @@
-"""Frames and their keypoints on the canvas in; the same, moved or mirrored together, out."""
+"""Augmentation: frames and their keypoints on the canvas in; the same, moved or mirrored together, out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from signgen.poses.skeletons import Skeleton
 
 
 def random_affine(augmentation: Augmentation, canvas: Canvas, rng: np.random.Generator) -> np.ndarray | None:
-    """float32 (2, 3): scale and rotation about the canvas centre, then a shift; None where nothing moves."""
+    """A random affine map, float32 (2, 3): scale and rotation about the canvas centre, then a shift by whole pixels.
+
+    None where the augmentation moves nothing.
+    """
     if not (augmentation.shift or augmentation.scale or augmentation.rotate):
         return None
     angle = rng.uniform(-1, 1) * augmentation.rotate
@@ -23,23 +26,23 @@ def random_affine(augmentation: Augmentation, canvas: Canvas, rng: np.random.Gen
     return matrix.astype(np.float32)
 
 
-def move_frame(frame: np.ndarray, warp: np.ndarray | None) -> np.ndarray:
-    """uint8 (H, W, 3) moved by the affine `warp`, edges repeated."""
-    if warp is None:
+def move_frame(frame: np.ndarray, affine: np.ndarray | None) -> np.ndarray:
+    """uint8 (H, W, 3) resampled by `affine` (2, 3), bilinear, edges repeated; None: unchanged."""
+    if affine is None:
         return frame
     size = (frame.shape[1], frame.shape[0])
-    return cv2.warpAffine(frame, warp, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(frame, affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def move_points(points: np.ndarray, warp: np.ndarray | None) -> np.ndarray:
-    """(K, 3) canvas pixels moved by the affine `warp`; scores and NaN are kept."""
-    if warp is None:
+def move_points(points: np.ndarray, affine: np.ndarray | None) -> np.ndarray:
+    """(K, 3) canvas pixels moved by `affine` (2, 3); scores and NaN are kept. None: unchanged."""
+    if affine is None:
         return points
-    return np.concatenate([points[:, :2] @ warp[:, :2].T + warp[:, 2], points[:, 2:]], 1).astype(np.float32)
+    return np.concatenate([points[:, :2] @ affine[:, :2].T + affine[:, 2], points[:, 2:]], 1).astype(np.float32)
 
 
 def mirror_points(points: np.ndarray, width: int, skeleton: Skeleton) -> np.ndarray:
-    """(K, 3) of a mirrored image of that width: left and right points have changed places."""
+    """Keypoints (K, 3) of the horizontally mirrored image, `width` pixels wide: left and right points swap places."""
     mirrored = points[list(skeleton.mirror)]
     mirrored[:, 0] = width - 1 - mirrored[:, 0]
     return mirrored

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from torch.utils.data import Sampler
 
-LANES = 8  # loader processes that divide it, or that it divides, each decode clips of their own
-TOGETHER = 8  # clips of a lane whose triples are shuffled together
+LANES = 8  # with a number of loader processes that divides it or is a multiple, no clip is decoded by two of them
+TOGETHER = 8  # clips of a lane whose triples are shuffled with each other
 
 
 class Sample(NamedTuple):
@@ -21,11 +21,11 @@ class Sample(NamedTuple):
 
 
 class StepBatches(Sampler[list[Sample]]):
-    """Batches of optimiser steps from `first_step` on, without state: a step's samples depend on the seed alone.
+    """Batches number `first` to `last` of a training, without state: what a batch holds depends on the seed alone.
 
-    clips: for every triple its clip, where frames are decoded in runs; then an epoch keeps a clip's triples together
-    (see `in_lanes`). Otherwise an int, the number of triples: each epoch is a permutation keyed by (seed, epoch). A
-    batch may span two epochs, so every batch is full.
+    A batch is one micro-batch of all processes together; it may span two epochs, so every batch is full.
+    clips: each triple's clip, if frames are decoded in runs; then an epoch keeps a clip's triples together (see
+    `in_lanes`). Otherwise an int, the number of triples: each epoch is a permutation keyed by (seed, epoch).
     """
 
     def __init__(self, clips: np.ndarray | int, batch_size: int, seed: int, first: int, last: int) -> None:
@@ -55,21 +55,25 @@ class StepBatches(Sampler[list[Sample]]):
 
 
 def in_lanes(clips: np.ndarray, batch_size: int, rng: np.random.Generator) -> np.ndarray:
-    """A shuffled order of all triples (N,) in which each clip has to be decoded once, by one loader process.
+    """A shuffled order of all triples (N,) in which each clip is decoded once, by one loader process.
 
-    clips (N,): each triple's clip. Clips are dealt at random to LANES lanes of about equal length; a lane shuffles the
-    triples of TOGETHER clips at a time; batches are taken from the lanes in turn. With no more clips than that in all,
-    it is a permutation.
+    clips (N,): each triple's clip. Clips are distributed at random over LANES lanes of about equal length; a lane
+    shuffles the triples of TOGETHER clips at a time; batches are taken from the lanes in turn. With at most
+    LANES * TOGETHER clips it is a plain permutation.
     """
     present, clip_of, counts = np.unique(clips, return_inverse=True, return_counts=True)
     if len(present) <= LANES * TOGETHER:
         return rng.permutation(len(clips))
+
+    # clips to lanes, each to the shortest one
     lane_of, group_of = np.empty(len(present), int), np.empty(len(present), int)
     lanes = [(0, lane, 0) for lane in range(LANES)]  # triples, lane, clips
     for clip in rng.permutation(len(present)):
-        triples, lane, dealt = lanes[0]
-        lane_of[clip], group_of[clip] = lane, dealt // TOGETHER
-        heapq.heapreplace(lanes, (triples + int(counts[clip]), lane, dealt + 1))
+        triples, lane, count = lanes[0]
+        lane_of[clip], group_of[clip] = lane, count // TOGETHER
+        heapq.heapreplace(lanes, (triples + int(counts[clip]), lane, count + 1))
+
+    # triples of a group shuffled, then batches from the lanes in turn
     order = np.lexsort((rng.random(len(clips)), group_of[clip_of], lane_of[clip_of]))
     lane_at = lane_of[clip_of][order]
     place = np.arange(len(clips)) - np.searchsorted(lane_at, lane_at)  # within the lane

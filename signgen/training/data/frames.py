@@ -1,5 +1,7 @@
-"""A pair set and a canvas in, frames and keypoints of the canvas size out: of videos all that a run of frames has for
-training at once, images one by one."""
+"""A pair set and a canvas in, frames and keypoints of the canvas size out.
+
+Videos are decoded in runs of consecutive frames, all that training uses of a run at once; images are read one by one.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import numpy as np
 
 from signgen.models.canvas import Canvas
 from signgen.pairs.pairset import PairSet
-from signgen.training.data.caches import ArrayCache
+from signgen.training.data.caches import array_cache
 from signgen.video.reader import FrameSource
 
 FRAME_BYTES, POSE_BYTES = 2 << 30, 256 << 20
@@ -16,16 +18,16 @@ RUN = 128  # frames of a video that are decoded in one go; a single one from a l
 
 
 class CanvasFrames:
-    """Frames and keypoints of a pair set on the canvas, the latest of them kept in memory."""
+    """Frames and keypoints of a pair set on the canvas; those used last are kept in memory."""
 
     def __init__(self, pairs: PairSet, canvas: Canvas) -> None:
         self.pairs, self.canvas = pairs, canvas
-        self._runs, self._keypoints = ArrayCache(FRAME_BYTES), ArrayCache(POSE_BYTES)
+        self._runs, self._keypoints = array_cache(FRAME_BYTES), array_cache(POSE_BYTES)
         self._used = pairs.used_frames()
         self._images: dict[str, FrameSource] = {}  # opening one lists its folder; a video's reader is not kept open
 
     def __call__(self, clip: str, frame: int) -> np.ndarray:
-        """uint8 (H, W, 3)."""
+        """A frame, uint8 (H, W, 3) RGB on the canvas."""
         wanted = self._read_with(clip, frame)
         images = self._runs.get((clip, wanted[0]), lambda: self._read(clip, wanted))
         image = images[np.searchsorted(wanted, frame)]
@@ -36,7 +38,7 @@ class CanvasFrames:
         return self._keypoints.get(clip, lambda: self._fit_keypoints(clip))
 
     def _read_with(self, clip: str, frame: int) -> np.ndarray:
-        """The frames to read together with this one, in order: those of its run that training uses, or it alone."""
+        """Numbers of the frames to read together with this one, ascending: those of its run that training uses."""
         used = self._used.get(clip, _NONE) if clip in self.pairs.decoded_in_runs else _NONE
         start = frame // RUN * RUN
         run = used[np.searchsorted(used, start) : np.searchsorted(used, start + RUN)]
@@ -47,7 +49,7 @@ class CanvasFrames:
         return np.stack([self.canvas.fit_frame(image) for image in images]) if self._fits_early(clip) else images
 
     def _fits_early(self, clip: str) -> bool:
-        """Whether frames are kept at the canvas size: where it is the smaller; else most would be fitted in vain."""
+        """Whether frames are resized before they are kept: only if the canvas is smaller than the video's frames."""
         record = self.pairs.clip(clip)
         return self.canvas.width * self.canvas.height < record.width * record.height
 

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from signgen.training.data.caches import ArrayCache, BankCache
+from signgen.training.data.caches import BankCache, BoundedCache, array_cache
 from signgen.training.data.frames import CanvasFrames
 from signgen.warp.anatomy import anatomy
 from signgen.warp.bank import SourceBank
@@ -17,9 +17,9 @@ from signgen.warp.compose import part_warp, unmoved
 from signgen.warp.references import References
 
 WARP_BYTES = 1 << 30
-BANK_BYTES = 256 << 20  # of banks at hand
+BANK_BYTES = 256 << 20  # of banks in memory
 _PIXEL_BYTES = 25  # of a bank, for each pixel of the canvas
-CLIPS = 64  # whose references are at hand
+CLIPS = 64  # whose references are in memory
 REFERENCES = 32  # of a clip at most, spread over its training frames
 APART = 4  # frames between a target and its references in training: nearer ones are all but the target itself
 _NONE = np.empty(0, np.uint8)
@@ -30,11 +30,11 @@ class PartWarps:
 
     def __init__(self, frames: CanvasFrames) -> None:
         self.frames = frames
-        self._warped = ArrayCache(WARP_BYTES)
+        self._warped = array_cache(WARP_BYTES)
         self.stored = BankCache(frames.pairs.folder, frames.canvas)
-        self.at_hand = max(1, BANK_BYTES // (_PIXEL_BYTES * frames.canvas.width * frames.canvas.height))
-        self._banks: dict[tuple[str, int], SourceBank | None] = {}
-        self._references: dict[str, References | None] = {}
+        capacity = max(1, BANK_BYTES // (_PIXEL_BYTES * frames.canvas.width * frames.canvas.height))
+        self._banks: BoundedCache[SourceBank | None] = BoundedCache(capacity)
+        self._references: BoundedCache[References | None] = BoundedCache(CLIPS)
 
     def __call__(self, clip: str, source: int, target: int, referenced: bool = False) -> np.ndarray:
         """uint8 (H, W, 6): the picture's R, G, B and its masks.
@@ -54,18 +54,21 @@ class PartWarps:
         return np.unique(np.linspace(0, count - 1, min(count, REFERENCES)).round().astype(int))
 
     def prepare(self, clips: Iterable[str]) -> Iterator[str]:
-        """Build the banks of these clips' reference frames on all cores, clip by clip, as far as they fit at hand:
-        what is not prepared is built when it is first needed. Yields each clip that is done."""
+        """Build the banks of these clips' reference frames on all cores, clip by clip, as far as they fit in memory.
+
+        What is not prepared is built when it is first needed. Yields each clip that is done.
+        """
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for clip in clips:
                 numbers = self.reference_frames(clip)
-                if len(self._banks) + len(numbers) > self.at_hand:
+                if len(self._banks) + len(numbers) > self._banks.limit:
                     return
                 points = self.frames.keypoints(clip)
                 images = [self.frames(clip, number) for number in numbers]
                 known = [points[number] for number in numbers]
                 built = pool.map(partial(self.stored.bank, clip), numbers.tolist(), images, known)
-                self._banks |= {(clip, number): bank for number, bank in zip(numbers.tolist(), built, strict=True)}
+                for number, bank in zip(numbers.tolist(), built, strict=True):
+                    self._banks.put((clip, number), bank)
                 yield clip
 
     def _from_source(self, clip: str, source: int, target: int) -> np.ndarray:
@@ -85,23 +88,19 @@ class PartWarps:
 
     def _known(self, clip: str) -> References | None:
         """The clip's references; None where no frame has both shoulders."""
-        if clip not in self._references:
-            while len(self._references) >= CLIPS:
-                self._references.pop(next(iter(self._references)))
-            numbers = self.reference_frames(clip)
-            points = list(self.frames.keypoints(clip)[numbers])
-            usable = any(anatomy(each) is not None for each in points)
-            self._references[clip] = References(points, partial(self._reference, clip)) if usable else None
-        return self._references[clip]
+        return self._references.get(clip, partial(self._find_references, clip))
+
+    def _find_references(self, clip: str) -> References | None:
+        points = list(self.frames.keypoints(clip)[self.reference_frames(clip)])
+        usable = any(anatomy(each) is not None for each in points)
+        return References(points, partial(self._reference, clip)) if usable else None
 
     def _reference(self, clip: str, place: int) -> SourceBank | None:
         """The bank of the clip's reference frame number `place`; a method, so that loader processes can be given it."""
         return self._bank(clip, int(self.reference_frames(clip)[place]))
 
     def _bank(self, clip: str, number: int) -> SourceBank | None:
-        if (clip, number) not in self._banks:
-            while len(self._banks) >= self.at_hand:
-                self._banks.pop(next(iter(self._banks)))
-            frame, keypoints = self.frames(clip, number), self.frames.keypoints(clip)[number]
-            self._banks[clip, number] = self.stored.bank(clip, number, frame, keypoints)
-        return self._banks[clip, number]
+        def load() -> SourceBank | None:
+            return self.stored.bank(clip, number, self.frames(clip, number), self.frames.keypoints(clip)[number])
+
+        return self._banks.get((clip, number), load)

@@ -9,11 +9,14 @@ import torch
 from diffusers import AutoencoderKL
 from scipy.ndimage import map_coordinates
 
+from signgen.config import CopySettings, SamplingSettings
 from signgen.models.build import build_pipeline
 from signgen.models.compositing import blend, flow_sample, split_layers
 from signgen.models.image_space import PixelUnshuffleSpace, VaeSpace
 from signgen.models.pipeline import SignerPipeline
 from tests.tiny import tiny_recipe
+
+TWO_STEPS = SamplingSettings(steps=2, w_c=1, w_f=1, micro_batch=2)
 
 
 def test_the_mixture_is_a_softmax_with_the_prediction_at_logit_zero():
@@ -30,7 +33,7 @@ def test_the_mixture_is_a_softmax_with_the_prediction_at_logit_zero():
 
 def test_an_output_is_split_by_meaning():
     output = torch.arange(11.0).view(1, 11, 1, 1)
-    prediction, logits, flows = (part.flatten().tolist() for part in split_layers(output, 2))
+    prediction, logits, flows = (part.flatten().tolist() for part in split_layers(output, CopySettings(layers=2)))
     assert (prediction, logits, flows) == ([0, 1, 2, 3, 4], [5, 6], [7, 8, 9, 10])
 
 
@@ -92,10 +95,10 @@ def test_a_pipeline_that_copies_only_gives_the_source(base):
     pipeline = build_pipeline(tiny_recipe("diffusion.copies={layers: 1, reach: 4}", f"diffusion.base={base}"))
     _only_copy(pipeline, flow=(0.0, 0.0))
     source = torch.rand(1, 3, 32, 32) * 2 - 1
-    image = pipeline(source, torch.rand(3, 9, 32, 32), steps=2, w_c=1.0, w_f=1.0, micro_batch=2)
+    image = pipeline(source, torch.rand(3, 9, 32, 32), sampling=TWO_STEPS)
     assert torch.allclose(image, source.expand(3, -1, -1, -1), atol=1e-4)
     _only_copy(pipeline, flow=(1.0, 0.0))
-    image = pipeline(source, torch.rand(1, 9, 32, 32), steps=2, w_c=1.0, w_f=1.0, micro_batch=2)
+    image = pipeline(source, torch.rand(1, 9, 32, 32), sampling=TWO_STEPS)
     assert torch.allclose(image[..., :-4], source[..., 4:], atol=1e-4)
 
 

@@ -7,7 +7,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, Dinov2Config, Dinov2Model
 
-from signgen.config import load_recipe
+from signgen.config import SamplingSettings, load_recipe
 from signgen.errors import RecipeError, WeightsError
 from signgen.models.build import build_pipeline
 from signgen.models.conditions import Conditioning
@@ -138,7 +138,7 @@ def test_phoenix_256_loads_its_weights_from_local_folders(hub):
     assert torch.equal(pipeline.fusion.tower.visual_projection.weight, clip.visual_projection.weight)
     assert pipeline.scheduler.config.prediction_type == "v_prediction"
     image, poses = torch.rand(1, 3, 64, 64) * 2 - 1, torch.rand(3, 3, 64, 64)
-    frames = pipeline(image, poses, steps=2, w_c=2.0, w_f=3.0, micro_batch=2)
+    frames = pipeline(image, poses, sampling=SamplingSettings(steps=2, w_c=2, w_f=3, micro_batch=2))
     assert frames.shape == (3, 3, 64, 64)
     assert frames.isfinite().all()
 
