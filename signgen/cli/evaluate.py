@@ -9,6 +9,7 @@ import typer
 
 from signgen.cli.options import (
     MODEL_OPTIONS,
+    POSE_PANEL,
     Distribution,
     Estimator,
     LpipsWeights,
@@ -30,7 +31,6 @@ MOVED = {
 }
 
 _KEYPOINTS = "Keypoints: hand and face scores"
-_SEEN = "Keypoints seen in GENERATED: PCK, joint errors, DTW-MJE"
 _BASELINES = "Baselines"
 
 
@@ -57,7 +57,7 @@ def evaluate(
     ] = None,
     generated_poses: Annotated[
         Path | None,
-        typer.Option("--generated-poses", help="Keypoints of GENERATED, any format.", rich_help_panel=_SEEN),
+        typer.Option("--generated-poses", help="Keypoints of GENERATED, any format.", rich_help_panel=POSE_PANEL),
     ] = None,
     estimator: Estimator = None,
     onnx: Onnx = None,
