@@ -120,8 +120,6 @@ def test_refusals(clips: tuple[Path, Path], command: Command, tmp_path: Path) ->
     assert "no such file" in command.refuses(*call, "--onnx", tmp_path / "m.onnx")
     assert "for 3 frames" in command.refuses(*call, "--poses", enough, "--generated-poses", given)
     assert "without shoulders" in command.refuses(*call, "--poses", enough, "--generated-poses", enough)
-    line = command.refuses(*call, "--protocol", "strict", "--estimator", "dots")
-    assert "--estimator does not go with --protocol" in line
     assert not (tmp_path / "r").exists()
 
 

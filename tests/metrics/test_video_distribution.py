@@ -179,4 +179,3 @@ def test_evaluate_with_distribution(command: Command, tmp_path: Path, monkeypatc
     assert "get them with: curl" in output
     command.works(*call[:-1])
     assert "--distribution" in json.loads((tmp_path / "r" / "metrics.json").read_text())["not_computed"]["fvd"]
-    assert "does not go with --protocol" in command.refuses(*call, "--protocol", "strict")
