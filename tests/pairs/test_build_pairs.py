@@ -16,8 +16,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from signgen.errors import PairSetError, SigngenError
 from signgen.cli.build_pairs import build_pairs
+from signgen.errors import PairSetError, SigngenError
 from signgen.pairs.pairset import PairSet
 from signgen.poses import PoseSequence
 from signgen.video.reader import write_png
