@@ -15,7 +15,7 @@ from signgen.evaluation.clip_poses import PoseRequest
 from signgen.evaluation.worst import WorstPictures
 from signgen.metrics.clip.scorer import Baseline
 from signgen.models.card import load_model
-from signgen.models.device import prepare_device
+from signgen.models.device import precision_note, prepare_device
 from signgen.pairs.pairset import PairSet, frame_name, pair_name
 from signgen.parallel import Tick, split_evenly, threads_of
 from signgen.rendering.background import FrameWorker
@@ -103,6 +103,7 @@ class Work:
         self._shard = shard
         self.pair_set = PairSet.load(shard.request.pairs)
         self.poses = lru_cache(maxsize=1)(self.pair_set.poses)  # a list is one clip of many jobs; those are neighbours
+        self._precision: str | None = None
         self._nearest: dict[tuple[str, int, int], NearestPose] = {}
 
     @cached_property
@@ -111,7 +112,9 @@ class Work:
         request = self._shard.request
         pipeline, card = load_model(request.model)
         sampling = card.sampling(**request.sampling, micro_batch=self._shard.batch)
-        return Renderer(pipeline, card, sampling, request.seed, prepare_device(request.device, request.threads))
+        device = prepare_device(request.device, request.threads)
+        self._precision = precision_note(sampling.precision, device)
+        return Renderer(pipeline, card, sampling, request.seed, device)
 
     def render(self, job: PairJob, worker: FrameWorker, score: Callable[[Rendered], None], tick: Tick) -> None:
         """Render the job's pairs; beside it, those that are to be kept are written, and `score` gets each in order."""
@@ -152,8 +155,9 @@ class Work:
         return self._nearest[key]
 
     def notes(self) -> list[str]:
-        """Which frames nearest-pose chose among."""
-        return [f"nearest-pose chooses among {nearest.summary}" for nearest in self._nearest.values()]
+        """Which frames nearest-pose chose among, and in which precision was rendered if not in the one asked for."""
+        chosen = [f"nearest-pose chooses among {nearest.summary}" for nearest in self._nearest.values()]
+        return [*chosen, *([f"precision: {self._precision}"] if self._precision else [])]
 
 
 def merge_worst(parts: list[WorstPictures]) -> WorstPictures:

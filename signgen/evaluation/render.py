@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from signgen.config import SamplingSettings
 from signgen.errors import Interrupted
 from signgen.evaluation.provenance import provenance
 from signgen.evaluation.scorer import make_scorer
@@ -17,7 +18,7 @@ from signgen.interrupts import deferred_interrupt
 from signgen.metrics.clip.scorer import FrameScorer
 from signgen.metrics.results import write_metrics, write_per_frame_csv
 from signgen.models.card import load_model
-from signgen.models.device import prepare_device
+from signgen.models.device import precision_note, prepare_device
 from signgen.parallel import STOPPED
 from signgen.progress import SILENT, Notes, Progress
 from signgen.rendering.inputs import RenderJob, RenderRequest, prepare
@@ -54,6 +55,8 @@ def render(request: RenderRequest, progress: Progress = SILENT) -> RenderResult:
     pipeline, card = load_model(request.model)
     device = prepare_device(request.device, request.threads)
     renderer = Renderer(pipeline, card, job.sampling, request.seed, device)
+    if note := precision_note(job.sampling.precision, device):
+        notes.add(note, "precision")
     with deferred_interrupt() as interrupt, progress.bar("rendering", len(job.frames), keep=True) as bar:
 
         def frame_done() -> None:
@@ -68,7 +71,7 @@ def render(request: RenderRequest, progress: Progress = SILENT) -> RenderResult:
     # scores
     if truth is None:
         return RenderResult(job, tuple(written), None, (), notes.kept)
-    scores = _scores(request, job, truth)
+    scores = _scores(request, job, truth, renderer.sampling)
     return RenderResult(job, tuple(written), scores, _write_scores(scores, written[0]), notes.kept)
 
 
@@ -79,7 +82,7 @@ def scorer_of(job: RenderJob) -> FrameScorer:
     return make_scorer(job.truth, keypoints, job.source.frame, job.pairs, job.clip, notes=job.notes, quick=True)
 
 
-def _scores(request: RenderRequest, job: RenderJob, truth: Truth) -> dict[str, Any]:
+def _scores(request: RenderRequest, job: RenderJob, truth: Truth, sampling: SamplingSettings) -> dict[str, Any]:
     """The metrics dictionary, with how the frames were rendered and from what."""
     references = request.references
     files = {
@@ -90,7 +93,7 @@ def _scores(request: RenderRequest, job: RenderJob, truth: Truth) -> dict[str, A
         "pairs": request.pairs,
         "truth": truth.frames.path,
     }
-    settings = {"seed": request.seed, "frames": [job.part.start, job.part.stop], **job.sampling.model_dump()}
+    settings = {"seed": request.seed, "frames": [job.part.start, job.part.stop], **sampling.model_dump()}
     return {**truth.scorer.result(), "render": settings, "provenance": provenance(files)}
 
 

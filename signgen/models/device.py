@@ -1,4 +1,4 @@
-"""Where networks run: a device name and a number of threads in, a torch device out."""
+"""Where networks run, and in which precision: a device name, threads and a precision in, what can be used out."""
 
 from __future__ import annotations
 
@@ -15,3 +15,28 @@ def prepare_device(name: str, threads: int | None = None) -> torch.device:
     if name == "cuda" and not available:
         raise ModelError("--device cuda, but torch sees no CUDA device", fix="use --device cpu")
     return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def usable_precision(precision: str, device: torch.device) -> str:
+    """The precision of autocast (fp32, bf16 or fp16) that makes sense on the device.
+
+    bf16 on a CPU without AVX-512 (or another fast path of oneDNN) is emulated: a frame of nano took 28 times as
+    long as in fp32 (benchmarks/precision.py, two cores with AVX2). fp32 is used there.
+    """
+    return "fp32" if precision == "bf16" and device.type == "cpu" and not fast_bf16() else precision
+
+
+def precision_note(precision: str, device: torch.device) -> str | None:
+    """What a user should know where another precision is used than the one asked for."""
+    used = usable_precision(precision, device)
+    if used == precision:
+        return None
+    return f"{used} in place of {precision}, which this processor only emulates (it has no AVX-512)"
+
+
+def fast_bf16() -> bool:
+    """Whether oneDNN computes in bfloat16 on this CPU."""
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    except (AttributeError, RuntimeError):  # a build without oneDNN
+        return False

@@ -12,6 +12,7 @@ from signgen.config import SamplingSettings
 from signgen.errors import PoseError
 from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard
+from signgen.models.device import usable_precision
 from signgen.models.pipeline import SignerPipeline, clip_noise
 from signgen.poses.draw import draw_pose
 from signgen.poses.sequence import PoseSequence, window_frames
@@ -26,7 +27,7 @@ AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Renderer:
-    """Renders with one model and one set of sampling settings.
+    """Renders with one model and one set of sampling settings; `sampling` has the precision that is computed in.
 
     A frame depends on (model, source, its pose and those in the model's window, seed, settings), not on what else is
     rendered with it: everything runs in padded micro-batches of one size, with one noise per clip.
@@ -42,11 +43,11 @@ class Renderer:
     ) -> None:
         recipe = card.parsed_recipe()
         self.pipeline, self.card, self.seed = pipeline, card, seed
-        self.sampling = sampling or recipe.sampling
+        self.device = device or torch.device("cpu")
+        self.sampling = _computed(sampling or recipe.sampling, self.device)
         self.palette = card.drawing_palette()
         self.canvas, self.window = Canvas(**recipe.canvas.model_dump()), recipe.pose_window
         self.warps = recipe.part_warp
-        self.device = device or torch.device("cpu")
         for network in pipeline.networks().values():
             network.to(self.device)
         pipeline.unet.to(memory_format=torch.channels_last)
@@ -134,3 +135,8 @@ class Renderer:
     def _autocast(self) -> torch.autocast:
         dtype = AUTOCAST[self.sampling.precision]
         return torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+
+def _computed(sampling: SamplingSettings, device: torch.device) -> SamplingSettings:
+    """The settings with the precision that the device computes in."""
+    return sampling.model_copy(update={"precision": usable_precision(sampling.precision, device)})

@@ -17,7 +17,7 @@ from signgen.files import disk_full_is_oserror, make_folder, write_json, write_t
 from signgen.models.build import build_fusion, build_pipeline
 from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard, palette_of, save_model
-from signgen.models.device import prepare_device
+from signgen.models.device import precision_note, prepare_device, usable_precision
 from signgen.models.fusion import FusionModel
 from signgen.models.pipeline import SignerPipeline
 from signgen.models.quiet import quiet_libraries
@@ -95,9 +95,11 @@ class TrainingRun:
         device = prepare_device(request.device, request.threads)
         self.accelerator = Accelerator(
             cpu=device.type == "cpu",
-            mixed_precision=MIXED_PRECISION[recipe.training.precision],
+            mixed_precision=MIXED_PRECISION[usable_precision(recipe.training.precision, device)],
             dataloader_config=DataLoaderConfiguration(split_batches=True),
         )
+        if note := precision_note(recipe.training.precision, device):
+            self.note(note, "precision")
         self.palette = palette_of(recipe)
         self._check_data()
         self.start = Start(request.init, recipe) if request.init else None
