@@ -157,7 +157,7 @@ def test_a_set_of_images_has_its_rows_and_worst_images(command: Command, tmp_pat
         write_png(tmp_path / "truth" / f"i{index}.png", picture)
         write_png(tmp_path / "generated" / f"i{index}.png", np.clip(picture + noise, 0, 255).astype(np.uint8))
     command.works(
-        "evaluate", tmp_path / "generated", tmp_path / "truth", "--protocol", "strict", "--out", tmp_path / "r"
+        "evaluate-images", tmp_path / "generated", tmp_path / "truth", "--protocol", "strict", "--out", tmp_path / "r"
     )
     page = Page(tmp_path / "r" / "report.html")
     images = [image["alt"] for image in page.of("img")]

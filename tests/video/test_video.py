@@ -358,7 +358,7 @@ class TestWriting:
         code = f"""
 import errno, resource, signal, numpy as np
 from pathlib import Path
-from signgen.video.reader import VideoWriter
+from signgen.video.writer import VideoWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 noise = np.random.default_rng(0).integers(0, 255, (60, 128, 128, 3), dtype=np.uint8)
