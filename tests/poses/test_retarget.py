@@ -167,3 +167,84 @@ def test_it_brings_poses_to_where_the_other_signer_would_have_them() -> None:
     for pairs, share in ((whole, 0.4), (hands, 0.4), (shapes, 0.7)):
         before, after = np.mean(pairs, 0)
         assert after < share * before
+
+
+def with_a_level_face(frames: int) -> PoseSequence:
+    """The figure, whose face is a ring, with eyes side by side and a chin below them."""
+    poses = figure_poses(frames)
+    for part, place in ((slice(59, 65), (30, 12)), (slice(65, 71), (34, 12)), (31, (32, 21))):
+        poses.keypoints[:, part, :2] = place
+    return poses
+
+
+def turned(poses: PoseSequence, degrees: float) -> PoseSequence:
+    """Seen from a far camera after a turn about the vertical through the shoulders' middle: x shrinks, y stays."""
+    points = poses.keypoints.copy()
+    middle = points[:, 5:7, 0].mean(1)[:, None]
+    points[..., 0] = middle + np.cos(np.radians(degrees)) * (points[..., 0] - middle)
+    return replace(poses, keypoints=points)
+
+
+def height(poses: PoseSequence) -> float:
+    """From the nose to the middle of the hips, median."""
+    points = poses.keypoints[..., :2]
+    return float(np.median(np.linalg.norm(points[:, 0] - points[:, 11:13].mean(1), axis=-1)))
+
+
+@pytest.mark.parametrize("degrees", [20, 45, 70, 85])
+@pytest.mark.parametrize("one_picture", [True, False])
+@pytest.mark.parametrize("who", ["target", "driving", "both"])
+def test_somebody_who_is_turned_keeps_their_size(degrees: float, one_picture: bool, who: str) -> None:
+    person = with_a_level_face(12)
+    poses = turned(person, degrees) if who in ("driving", "both") else person
+    target = turned(person, degrees) if who in ("target", "both") else person
+    target = target[:1] if one_picture else target
+    found = scales(poses, target)
+    assert height(retarget(poses, target)) == pytest.approx(height(person), rel=0.1)
+    assert (found.body, found.face) == pytest.approx((1, 1), abs=0.1)
+    assert bool(found.notes) == (np.cos(np.radians(degrees)) < 1 / 1.5 and who != "both")
+    assert retarget(poses, target).notes == found.notes
+
+
+def test_palms_seen_edge_on_in_one_picture_do_not_shrink_hands() -> None:
+    poses = figure_poses(12)
+    target = figure_poses(1)
+    for hand in (LEFT_HAND, RIGHT_HAND):
+        points = target.keypoints[:, hand, :2]
+        points[:] = points[:, :1] + 0.4 * (points - points[:, :1])
+    found = scales(poses, target)
+    assert (found.body, found.hands) == (1, 1)
+    assert "the palms say x0.40" in found.notes[0]
+    larger = replace(target, keypoints=target.keypoints.copy())
+    for hand in (LEFT_HAND, RIGHT_HAND):
+        points = larger.keypoints[:, hand, :2]
+        points[:] = points[:, :1] + 5 * (points - points[:, :1])
+    assert scales(poses, larger).hands == pytest.approx(2, rel=1e-4)  # a palm can look short, but not long
+
+
+def test_hips_at_the_edge_of_the_frame_are_no_measure() -> None:
+    """A signer cut off at the waist: estimators put hips at the edge, wherever that is."""
+    poses, target = figure_poses(12), figure_poses(12)
+    target.keypoints[:, 11:13, 1] = target.height - 1
+    assert measure(poses).torso > 0
+    assert np.isnan(measure(target).torso)
+    assert scales(poses, target).body == 1
+
+
+def test_the_head_comes_to_lie_on_the_targets_head() -> None:
+    """Of a target with a longer neck; otherwise a second face would stand beside the source's."""
+    poses, target = figure_poses(12), figure_poses(12)
+    head = [*range(5), *range(23, 91)]
+    target.keypoints[:, head, 1] -= 7
+    fitted = retarget(poses, target)
+    np.testing.assert_allclose(fitted.keypoints, target.keypoints, atol=1e-3)
+    assert scales(poses, target).head_shift == pytest.approx((0, -7))
+    assert "eyes moved by +0.0, -7.0 px" in str(scales(poses, target))
+
+
+def test_the_turned_person_of_a_bug_report(cases) -> None:
+    folder = cases / "retarget-turned-person"
+    driving, photo = (read_poses(folder / f"{name}.json", size=(96, 96)) for name in ("driving", "photo_turned"))
+    fitted = retarget(driving, photo)
+    assert height(fitted) == pytest.approx(36, rel=0.1)
+    assert any("shoulders say x0.35" in note for note in fitted.notes)
