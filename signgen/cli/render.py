@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -52,6 +52,13 @@ ReferenceFrames = Annotated[
     typer.Option(
         metavar="A:B",
         help="Only these frames of --references: leave out what is scored.",
+        rich_help_panel=INPUT,
+    ),
+]
+Retarget = Annotated[
+    Literal["auto", "none"],
+    typer.Option(
+        help="auto: poses of another clip are fitted to the source's person, as poses retarget does.",
         rich_help_panel=INPUT,
     ),
 ]
@@ -130,6 +137,7 @@ def render(
     references: References = None,
     reference_poses: ReferencePoses = None,
     reference_frames: ReferenceFrames = None,
+    retarget: Retarget = "none",
     truth: Truth = "auto",
     pairs: Pairs = None,
     side_by_side: SideBySide = False,
@@ -166,6 +174,7 @@ def render(
             references=references,
             reference_poses=reference_poses,
             reference_frames=reference_frames,
+            retarget=retarget,
             truth=truth,
             needs_truth=report,
             pairs=pairs,

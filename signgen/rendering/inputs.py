@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ from typing import Any
 import numpy as np
 
 from signgen.config import SamplingSettings
+from signgen.corpora.beside import poses_beside
 from signgen.errors import PairSetError, PoseError, VideoError
 from signgen.models.card import ModelCard, read_card
 from signgen.pairs.pairset import PairSet
 from signgen.poses.clean import clean_poses
 from signgen.poses.convert import to_skeleton
+from signgen.poses.estimators import extract, open_estimator
 from signgen.poses.readers import identify, read_poses
+from signgen.poses.retarget import retarget, scales
 from signgen.poses.sequence import PoseSequence
 from signgen.progress import Notes
 from signgen.rendering.output import Outputs
@@ -30,6 +34,7 @@ from signgen.video.reader import FrameSource, frame_range, open_frames
 
 TRUTHS = ("auto", "none")
 _DEFAULT_FPS = 25.0
+_SAME_ASPECT = 0.01  # how far the aspect ratios of poses and source may differ
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class RenderRequest(Request):
     split pickle. out: an mp4, or a PNG for a single pose. frames: A:B of the poses, all where None. clean: fill short
     gaps and smooth, as build-pairs does. source_poses: keypoints of the source. references: another clip of the person,
     or "training"; reference_poses, reference_frames: its keypoints, and which of its frames.
+    retarget: "auto" fits poses of another clip to the source's person, as `poses retarget` does; "none" takes them as
+    they are.
     truth: "auto" (the source's own frames if count, fps and size agree), "none", or a path. needs_truth: it is an error
     where there is none. pairs: pair set of nearest-pose; None: that of the run the model lies in. side_by_side: also
     OUT.side-by-side.mp4. save_frames: folder for every frame as PNG. fps: of the video; None: the poses'.
@@ -57,6 +64,7 @@ class RenderRequest(Request):
     references: str | None = None
     reference_poses: Path | None = None
     reference_frames: str | None = None
+    retarget: str = "none"
     truth: str = "auto"
     needs_truth: bool = False
     pairs: Path | None = None
@@ -113,6 +121,10 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     if card.data.get("cleaned") and not request.clean:
         notes.add("the model was trained on cleaned keypoints; --clean cleans these, too", "poses")
     part = frame_range(request.frames, len(sequence))
+    differences = _differences(video, sequence)
+    source = _source(request, video, sequence, own=not differences, notes=notes)
+    if differences:
+        sequence = _fitted(request, sequence, source, notes)
     held = _held(sequence, request.poses, notes)
     # outputs
     fps = request.fps or sequence.fps or video.fps or _DEFAULT_FPS
@@ -120,12 +132,10 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     named = [] if request.truth in TRUTHS else [Path(request.truth)]
     outputs.check(part.stop - part.start, [request.source, request.poses, *named])
     # truth
-    differences = _differences(video, sequence)
     truth = _truth_frames(request.truth, video, sequence, differences, notes)
     if request.needs_truth and truth is None:
         raise VideoError("--report without the truth", fix="name the real frames with --truth")
-    # the person, and further frames of the person
-    source = _source(request, video, sequence, own=not differences, notes=notes)
+    # further frames of the person
     wants_pairs = truth is not None or request.references == TRAINING
     pairs = request.pairs or (trained_on(request.model, card, notes) if wants_pairs else None)
     source, about_references = with_references(
@@ -164,6 +174,35 @@ def _read_poses(request: RenderRequest, video: FrameSource, skeleton: str, notes
             fix="scale the source, or the keypoints, to one size",
         )
     return sequence
+
+
+def _fitted(request: RenderRequest, poses: PoseSequence, source: Source, notes: Notes) -> PoseSequence:
+    """Poses of another clip, on the source's frame: retargeted, or taken as they are where the frames are alike.
+
+    Raises PoseError for a frame of another aspect ratio, which would have to be stretched, and where the source's own
+    pose is not known to retarget to.
+    """
+    height, width = source.frame.shape[:2]
+    if request.retarget == "auto":
+        if source.pose is None:
+            raise PoseError(
+                "--retarget auto, but the source's own pose is not known",
+                expected="keypoints beside the source",
+                fix="name them with --source-poses",
+            )
+        notes.add(str(scales(poses, source.pose)), "retarget")
+        fitted = retarget(poses, source.pose)
+        for note in fitted.notes[len(poses.notes) :]:
+            notes.add(note, "retarget")
+        return fitted
+    if abs(poses.width * height / (poses.height * width) - 1) > _SAME_ASPECT:
+        raise PoseError(
+            f"{request.poses}: poses on a frame of {poses.width}x{poses.height}, the source is {width}x{height}",
+            expected="one aspect ratio, since poses are not stretched",
+            fix="fit them to the person with --retarget auto",
+        )
+    notes.add("they are taken as they are; --retarget auto fits them to the source's person", "poses")
+    return poses
 
 
 def share_inside(poses: PoseSequence) -> float:
@@ -252,22 +291,52 @@ def _truth_frames(
 
 
 def _source(request: RenderRequest, video: FrameSource, poses: PoseSequence, own: bool, notes: Notes) -> Source:
-    """The first frame and, where known, its pose: from source_poses, or from `poses` if they are its own.
+    """The first frame and, where it can be found, its pose.
 
-    Of a file with several clips, source_poses is the one with the source's name.
+    From source_poses (of a file with several clips, the one with the source's name); from `poses` if they are its own;
+    else from keypoints beside the source; else estimated, where an estimator is installed.
     """
     frame, name = video.read(0, 1)[0], video.path.stem
-    path = request.source_poses
-    if path is not None:
-        found = identify(path)
-        clip = name if found is not None and len(found.clips) > 1 else None
-        skeleton = poses.skeleton
-        poses = to_skeleton(read_poses(path, clip=clip, size=(video.width, video.height), fps=video.fps), skeleton)
-        poses = clean_poses(poses) if request.clean else poses
-    if (own or path is not None) and poses.has_person[0]:
-        return Source(frame, poses[0:1], name)
-    notes.add("the source's own pose is not known to the model; --source-poses gives it")
+    found: PoseSequence | None
+    if request.source_poses is not None:
+        found = _named_poses(request.source_poses, name, video)
+    elif own:
+        found = poses
+    else:
+        found = _poses_of_source(request.source, frame, notes)
+    if found is not None and found is not poses:
+        found = to_skeleton(found, poses.skeleton)
+        found = clean_poses(found) if request.clean else found
+    if found is not None and found.has_person[0]:
+        return Source(frame, found[0:1], name)
+    notes.add(
+        "the source's own pose is not known: nothing of its face, hands and clothes can be moved to the new pose; "
+        "--source-poses gives it"
+    )
     return Source(frame, None, name)
+
+
+def _named_poses(path: Path, name: str, video: FrameSource) -> PoseSequence:
+    found = identify(path)
+    clip = name if found is not None and len(found.clips) > 1 else None
+    return read_poses(path, clip=clip, size=(video.width, video.height), fps=video.fps)
+
+
+def _poses_of_source(path: Path, frame: np.ndarray, notes: Notes) -> PoseSequence | None:
+    """Keypoints beside the source, or what an installed estimator sees in its first frame; None without either."""
+    beside = poses_beside(path)
+    if beside is not None:
+        poses, file = beside
+        notes.add(f"its pose is that of {file}", "source")
+        return poses
+    try:
+        estimator = open_estimator(None, None)
+    except PoseError:  # not installed
+        return None
+    with closing(estimator):
+        poses = extract([frame], estimator)
+    notes.add("its pose was estimated by MediaPipe, since no keypoints are beside it", "source")
+    return poses
 
 
 def trained_on(model: Path, card: ModelCard, notes: Notes) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,15 @@ def words(line: Line, source: Path, poses: Path, out: Path) -> list[object]:
 
 
 def test_the_sources_own_pose_matters_and_is_said_to_be_missing(line, command: Command, tmp_path):
-    """Poses of another clip: the model does not know the source's pose until --source-poses gives it."""
-    short = tmp_path / "short.json"
+    """Poses of another clip, no keypoints beside the source: its pose is not known until --source-poses gives it."""
+    short, alone = tmp_path / "short.json", tmp_path / "alone.mp4"
+    shutil.copy(line.video, alone)
     write_mmpose(figure_poses(3, phase=2.0), short)
-    output = command.works(*words(line, line.video, short, tmp_path / "a.mp4"), "--save-frames", tmp_path / "a")
+    output = command.works(*words(line, alone, short, tmp_path / "a.mp4"), "--save-frames", tmp_path / "a")
     assert "frames 3 and 16" in output
     assert "--source-poses" in output
     assert open_frames(tmp_path / "a.mp4").num_frames == 3
-    given = (*words(line, line.video, short, tmp_path / "b.mp4"), "--save-frames", tmp_path / "b")
+    given = (*words(line, alone, short, tmp_path / "b.mp4"), "--save-frames", tmp_path / "b")
     assert "--source-poses" not in command.works(*given, "--source-poses", line.poses)
     frames = [open_frames(tmp_path / name).read() for name in "ab"]
     assert not np.array_equal(*frames)

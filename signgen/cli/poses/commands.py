@@ -128,7 +128,10 @@ def retarget(
     whole_body = "coco-wholebody-133"
     sequence = on_skeleton(_read(poses, clip, size, fps), whole_body)
     target = on_skeleton(_person(to, to_clip, to_size), whole_body)
-    console.print(f"{scales(sequence, target)}; frame {target.width}x{target.height}")
+    fit = scales(sequence, target)
+    console.print(f"{fit}; frame {target.width}x{target.height}")
+    for note in fit.notes:
+        console.print(f"note: {note}", markup=False)
     write(fitted(sequence, target), out)
 
 
@@ -199,17 +202,19 @@ def info(poses: Poses, clip: ClipName = None, size: Size = None, fps: Fps = None
     console.print(sequence_table(poses, found.format if found else "", sequence, own_size))
 
 
-def _read(path: Path, clip: str | None, size: str | None, fps: float | None) -> PoseSequence:
+def _read(
+    path: Path, clip: str | None, size: str | None, fps: float | None, size_option: str = "--size"
+) -> PoseSequence:
     """The whole sequence; says what the reader noted."""
     from signgen.poses import read_poses
 
     try:
-        sequence = read_poses(path, clip=clip, size=_size(size, "--size"), fps=fps)
+        sequence = read_poses(path, clip=clip, size=_size(size, size_option), fps=fps)
     except PoseError as error:
         if _NO_SIZE not in error.found:
             raise
         expected = "the size of the video the keypoints were estimated on"
-        raise PoseError(error.found, expected=expected, fix="give --size WxH") from error
+        raise PoseError(error.found, expected=expected, fix=f"give {size_option} WxH") from error
     for note in sequence.notes:
         console.print(f"poses: {note}", markup=False)
     return sequence
@@ -217,17 +222,14 @@ def _read(path: Path, clip: str | None, size: str | None, fps: float | None) -> 
 
 def _person(path: Path, clip: str | None, size: str | None) -> PoseSequence:
     """Whom to fit: keypoints, or those beside a video or a frame folder."""
-    from signgen.corpora.video_folder import survey_videos
-    from signgen.video.reader import image_files, is_video
+    from signgen.corpora.beside import is_footage, poses_beside
 
-    if not (is_video(path) or (path.is_dir() and image_files(path))):
-        return _read(path, clip, size, None)
-    name = path.stem if path.is_file() else path.name
-    survey = survey_videos(path.resolve().parent, None, {}, [name])
-    if not survey.clips:
-        reason = survey.left_out[0].reason if survey.left_out else "no keypoints beside it"
-        raise PoseError(f"{path}: {reason}", fix="give the keypoints themselves with --to")
-    return survey.clips[0].poses()
+    if not is_footage(path):
+        return _read(path, clip, size, None, size_option="--to-size")
+    found = poses_beside(path)
+    if found is None:
+        raise PoseError(f"{path}: no keypoints beside it", fix="give the keypoints themselves with --to")
+    return found[0]
 
 
 def _size(text: str | None, option: str) -> tuple[int, int] | None:
