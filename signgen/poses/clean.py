@@ -15,6 +15,7 @@ REPEAT = 0.25  # of the motion before and after: a frame that moves less is the 
 LONGEST_GAP = 5  # frames
 BODY_WINDOW, HAND_WINDOW = 7, 5  # wider windows erase changes of the handshape
 ORDER = 2
+JOINED = 0.02  # px: a wrist and a hand's root that are nearer are one point of the estimator's
 _LEAST_WEIGHT = 1e-3  # of the highest score: keeps a frame whose neighbours score 0 well defined
 
 PARTS: dict[str, Callable[[Skeleton], Iterable[int]]] = {
@@ -74,6 +75,7 @@ def fill_gaps(poses: PoseSequence, longest: int = LONGEST_GAP) -> PoseSequence:
 def smooth(poses: PoseSequence, window: int = BODY_WINDOW, hand_window: int = HAND_WINDOW) -> PoseSequence:
     """Savitzky-Golay of order 2 along time, each frame weighted by its score; scores stay as they are.
 
+    A wrist that is the same point as its hand's root stays so; where it stops being that, a new run begins.
     window, hand_window: frames, odd; 1 leaves the points alone. The window is centred, so nothing lags; at the ends
     of a run of frames in which a point is there, it is the first or last full one. It never reaches across missing
     frames, and a run shorter than the window is one parabola.
@@ -83,12 +85,47 @@ def smooth(poses: PoseSequence, window: int = BODY_WINDOW, hand_window: int = HA
             raise PoseError(f"a window of {frames} frames", expected="an odd number from 1, e.g. 5 or 7")
     hands = {*poses.layout.left_hand, *poses.layout.right_hand}
     keypoints, present = poses.keypoints.copy(), poses.present
+    joined = joined_wrists(poses)
     for point in range(poses.layout.points):  # one by one: all at once would take 100 MB for every 1,000 frames
         frames = hand_window if point in hands else window
         if frames > ORDER + 1:
             one = slice(point, point + 1)
-            keypoints[:, one, :2] = _savgol(poses.keypoints[:, one], present[:, one], frames)
+            jumps = _changes(joined[point]) if point in joined else None
+            keypoints[:, one, :2] = _savgol(poses.keypoints[:, one], present[:, one], frames, jumps)
+    return _rejoined(replace(poses, keypoints=keypoints), joined)
+
+
+def joined_wrists(poses: PoseSequence) -> dict[int, np.ndarray]:
+    """The body's wrists, each with bool (T,): frames in which it is the same point as its hand's root.
+
+    Many estimators take the wrist from the hand where they see one, and guess it with the body where they do not.
+    """
+    layout, points = poses.layout, poses.keypoints[..., :2]
+    found = {}
+    for wrist, hand in zip(layout.wrists, (layout.left_hand, layout.right_hand), strict=True):
+        if len(hand):
+            with np.errstate(invalid="ignore"):
+                found[wrist] = np.linalg.norm(points[:, wrist] - points[:, hand[0]], axis=-1) <= JOINED
+    return found
+
+
+def _rejoined(poses: PoseSequence, joined: dict[int, np.ndarray]) -> PoseSequence:
+    """Wrists put back onto their hands' roots, in the frames in which they were one point."""
+    keypoints, layout = poses.keypoints.copy(), poses.layout
+    roots = {
+        wrist: hand[0]
+        for wrist, hand in zip(layout.wrists, (layout.left_hand, layout.right_hand), strict=True)
+        if len(hand)
+    }
+    for wrist, frames in joined.items():
+        frames = frames & poses.present[:, roots[wrist]]
+        keypoints[frames, wrist, :2] = keypoints[frames, roots[wrist], :2]
     return replace(poses, keypoints=keypoints)
+
+
+def _changes(joined: np.ndarray) -> np.ndarray:
+    """bool (T,): frames in which a point comes from elsewhere than in the frame before."""
+    return np.r_[False, joined[1:] != joined[:-1]]
 
 
 def clean_poses(
@@ -111,7 +148,7 @@ def clean_poses(
     shown = np.cumsum(~again) - 1  # of each frame: the number of the picture that it shows
     pictures = replace(known, keypoints=_surest(known.keypoints, shown))
     cleaned = smooth(fill_gaps(pictures, longest_gap), window, hand_window)
-    return replace(cleaned, keypoints=cleaned.keypoints[shown])
+    return _rejoined(replace(cleaned, keypoints=cleaned.keypoints[shown]), joined_wrists(known))
 
 
 def repeats(poses: PoseSequence) -> np.ndarray:
@@ -152,10 +189,13 @@ def _surest(keypoints: np.ndarray, shown: np.ndarray) -> np.ndarray:
     return pictures
 
 
-def _savgol(keypoints: np.ndarray, present: np.ndarray, window: int) -> np.ndarray:
-    """Smoothed x and y, (T, K, 2), of (T, K, 3); what is missing or in a run of three frames or fewer is unchanged."""
+def _savgol(keypoints: np.ndarray, present: np.ndarray, window: int, jumps: np.ndarray | None = None) -> np.ndarray:
+    """Smoothed x and y, (T, K, 2), of (T, K, 3); what is missing or in a run of three frames or fewer is unchanged.
+
+    jumps: bool (T,), frames at which a new run begins although the point is there before.
+    """
     frames = np.arange(len(keypoints))[:, None]
-    first, last = _runs(present)
+    first, last = _runs(present, jumps)
     reach = np.minimum(window, last - first + 1)
     start = np.clip(frames - window // 2, first, last - reach + 1)
     offset = start[..., None] + np.arange(window) - frames[..., None]  # (T, K, window), from the frame itself
@@ -171,12 +211,16 @@ def _savgol(keypoints: np.ndarray, present: np.ndarray, window: int) -> np.ndarr
     return smoothed
 
 
-def _runs(present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and last frame, (T, K) each, of the run of frames in which a point is there; of itself where it is not."""
+def _runs(present: np.ndarray, jumps: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """First and last frame, (T, K) each, of the run of frames in which a point is there; of itself where it is not.
+
+    jumps: see `_savgol`.
+    """
     frames = np.arange(len(present))[:, None]
     alone = np.where(present, -1, frames)
-    begins = present & ~np.vstack([np.zeros_like(present[:1]), present[:-1]])
-    ends = present & ~np.vstack([present[1:], np.zeros_like(present[:1])])
+    new = np.zeros((len(present), 1), bool) if jumps is None else jumps[:, None]
+    begins = present & (new | ~np.vstack([np.zeros_like(present[:1]), present[:-1]]))
+    ends = present & np.vstack([new[1:] | ~present[1:], np.ones_like(present[:1])])
     first = np.maximum.accumulate(np.where(begins, frames, 0), 0)
     last = np.minimum.accumulate(np.where(ends, frames, len(present))[::-1], 0)[::-1]
     return np.where(present, first, alone), np.where(present, last, alone)

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 class Skeleton:
     """Named index ranges of a keypoint layout. "left" is the signer's own left, as in COCO.
 
-    arms: shoulders, elbows and wrists.
-
+    arms: shoulders, elbows and wrists. wrists: the body's left and right one; a hand has a root of its own.
     mirror: for every point, the one whose place it takes in a mirrored image.
     """
 
@@ -28,6 +27,7 @@ class Skeleton:
     left_shoulder: int
     right_shoulder: int
     arms: range
+    wrists: tuple[int, int]
     legs: tuple[int, ...]  # knees and ankles: emitted by estimators even where they are out of frame
     mirror: tuple[int, ...]
 
@@ -52,6 +52,7 @@ COCO_WHOLEBODY_133 = Skeleton(
     left_shoulder=5,
     right_shoulder=6,
     arms=range(5, 11),
+    wrists=(9, 10),
     legs=(13, 14, 15, 16),
     mirror=_swapped(
         133,
@@ -78,6 +79,7 @@ OPENPOSE_18 = Skeleton(
     left_shoulder=5,
     right_shoulder=2,
     arms=range(2, 8),
+    wrists=(7, 4),
     legs=(9, 10, 12, 13),
     mirror=_swapped(18, (range(2, 5), range(5, 8)), (range(8, 11), range(11, 14)), ((14, 16), (15, 17))),
 )

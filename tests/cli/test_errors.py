@@ -394,7 +394,7 @@ def test_ctrl_c_reaches_a_command_of_a_shell_without_job_control(line, tmp_path)
     """Such a shell starts `make test &` with SIGINT ignored, and every child inherits that."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        process = start(*render_words(line), "--out", tmp_path / "out.mp4", "--steps", "250")
+        process = start(*render_words(line), "--out", tmp_path / "out.mp4", "--steps", "50")
     finally:
         signal.signal(signal.SIGINT, before)
     wait_for(lambda: any(tmp_path.iterdir()), process)

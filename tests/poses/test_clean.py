@@ -234,3 +234,44 @@ def test_nothing_else_changes() -> None:
 def test_a_window_without_a_middle(window: int) -> None:
     with pytest.raises(PoseError, match="odd"):
         smooth(sequence(), window)
+
+
+def with_joined_wrists(frames: int = 40, guessed: slice = slice(0, 0)) -> PoseSequence:
+    """Wrists taken from the hands' roots, but for the frames `guessed`: no left hand there, its wrist 12 px off."""
+    poses = sequence(frames, seed=4)
+    points = poses.keypoints
+    points[:, 9], points[:, 10] = points[:, 91], points[:, 112]
+    points[guessed, 9, :2] = points[guessed, 91, :2] + 12
+    return without(poses, guessed, LEFT_HAND)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_wrist_and_its_hand_that_are_one_point_stay_one(twice: bool) -> None:
+    poses = with_joined_wrists()
+    if twice:  # film played faster: pictures are shown twice, and each point taken where it scores most
+        poses = pulldown(poses, noise=0)[0]
+        poses.keypoints[::2, 9, 2] = 0.7
+    cleaned = clean_poses(poses).keypoints
+    np.testing.assert_array_equal(cleaned[:, 9, :2], cleaned[:, 91, :2])
+    np.testing.assert_array_equal(cleaned[:, 10, :2], cleaned[:, 112, :2])
+    assert not np.array_equal(cleaned, poses.keypoints)
+
+
+def test_smoothing_does_not_run_across_a_jump_to_the_bodys_guess() -> None:
+    """Ten frames without the hand: before and after, the wrist is the hand's; within, smoothed by itself."""
+    gap = slice(15, 25)
+    poses = with_joined_wrists(guessed=gap)
+    cleaned = clean_poses(poses).keypoints
+    np.testing.assert_array_equal(cleaned[:15, 9, :2], cleaned[:15, 91, :2])
+    np.testing.assert_array_equal(cleaned[25:, 9, :2], cleaned[25:, 91, :2])
+    alone = replace(poses, keypoints=poses.keypoints[gap])
+    np.testing.assert_allclose(cleaned[gap, 9], smooth(alone).keypoints[:, 9], atol=1e-4)
+    shoulder = cleaned[:, 5, :2]
+    np.testing.assert_array_equal(shoulder, smooth(poses).keypoints[:, 5, :2])
+
+
+def test_a_wrist_of_its_own_is_left_to_itself() -> None:
+    """Of estimators that see hand and body apart, as HRNet: nothing is pulled together."""
+    poses = sequence()
+    cleaned = clean_poses(poses).keypoints
+    assert np.linalg.norm(cleaned[:, 9, :2] - cleaned[:, 91, :2], axis=-1).min() > 1
