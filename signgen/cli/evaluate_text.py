@@ -68,6 +68,7 @@ def evaluate_text(
         command = Recogniser(recogniser, time_limit)
         understood = recognise_videos(hypotheses, true, command, out / HYPOTHESES_FILE, Bars())
     result = score_texts(match_texts(understood, true))
+    result["notes"] = [*true.notes, *understood.notes, *result["notes"]]
     written = write_metrics(result, out), write_per_frame_csv(result, out)
     _print(result)
     console.print(f"wrote {written[0]}, {written[1]}", markup=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signgen.errors import TextError
-from signgen.evaluation.texts import Texts, match_texts
+from signgen.evaluation.texts import Texts, composed, match_texts
 from signgen.files import write_json
 from signgen.progress import SILENT, Progress
 from signgen.video.reader import in_natural_order, is_video
@@ -64,12 +64,12 @@ def recognise_videos(
     recogniser.check()
     if not folder.is_dir():
         raise TextError(f"{folder}: no such folder", expected="a folder of videos, since --recogniser is given")
-    videos = {path.stem: path for path in folder.iterdir() if is_video(path)}
+    videos = {composed(path.stem): path for path in folder.iterdir() if is_video(path)}
     match_texts(Texts(folder, dict.fromkeys(videos, "")), references)
     names, texts = in_natural_order(videos), dict[str, str]()
     try:
         for name in progress.track(names, "recognising"):
-            texts[name] = recogniser(videos[name])
+            texts[name] = composed(recogniser(videos[name]))
             write_json(written, texts)
     finally:
         if texts:

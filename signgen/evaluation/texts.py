@@ -1,7 +1,7 @@
 """Texts of clips: a file in, name -> text out; two of them matched by their names.
 
-Plain text, one clip per line (its name is the line's number); CSV with a header, separated by commas or, as in
-Phoenix-2014T's corpus files, by `|`; or a JSON object {name: text}.
+Plain text, one clip per line (its name is the line's number; as many lines as newlines, empty ones too); CSV with a
+header, separated by commas or, as in Phoenix-2014T's corpus files, by `|`; or a JSON object {name: text}.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from signgen.errors import TextError
@@ -21,11 +22,15 @@ _EXPECTED = "plain text, one clip per line; CSV with the columns name and text; 
 
 @dataclass(frozen=True)
 class Texts:
-    """texts: by the clip's name. numbered: whether names are only the numbers of lines."""
+    """texts: by the clip's name. numbered: whether names are only the numbers of lines. notes: what was changed.
+
+    Names and texts are in Unicode's composed form (NFC), in which equal letters are equal characters.
+    """
 
     path: Path
     texts: dict[str, str]
     numbered: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def read_texts(path: Path, columns: Sequence[str] = COLUMNS) -> Texts:
@@ -34,7 +39,7 @@ def read_texts(path: Path, columns: Sequence[str] = COLUMNS) -> Texts:
     Raises TextError for a file that is missing, damaged or empty, and for a name that comes twice.
     """
     try:
-        content = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise TextError(f"{path}: cannot be read ({error})", expected=_EXPECTED) from error
     header = content.split("\n", 1)[0]
@@ -45,11 +50,25 @@ def read_texts(path: Path, columns: Sequence[str] = COLUMNS) -> Texts:
     elif is_csv:
         found = Texts(path, _csv(path, content, delimiter, columns))
     else:
-        lines = content.rstrip("\n").split("\n") if content.strip() else []
+        lines = content.removesuffix("\n").split("\n") if content else []
         found = Texts(path, {str(number): line.strip() for number, line in enumerate(lines, start=1)}, numbered=True)
     if not found.texts:
         raise TextError(f"{path}: no texts", expected=_EXPECTED)
-    return found
+    return _composed(found)
+
+
+def _composed(found: Texts) -> Texts:
+    """With names and texts in NFC, and a note where that changed any. Raises TextError for names that become equal."""
+    pairs = [(composed(name), composed(text)) for name, text in found.texts.items()]
+    if pairs == list(found.texts.items()):
+        return found
+    note = f"{found.path}: letters written as a base and a mark were composed (Unicode NFC)"
+    return replace(found, texts=_once(found.path, pairs), notes=(note,))
+
+
+def composed(text: str) -> str:
+    """Unicode's NFC: `u` and a combining diaeresis become one character, as most programs write it."""
+    return unicodedata.normalize("NFC", text)
 
 
 def match_texts(hypotheses: Texts, references: Texts) -> list[tuple[str, str, str]]:

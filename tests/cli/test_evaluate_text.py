@@ -150,3 +150,26 @@ def test_a_recogniser_that_fails(command: Command, videos: Path, tmp_path: Path)
     (videos / "clip3.mp4").write_text("x")
     assert "references.csv: no text for clip3" in command.refuses(*call, recogniser("pathlib.Path('ran').touch()"))
     assert not (tmp_path / "r").exists()
+
+
+def test_there_are_as_many_lines_as_newlines(command: Command, tmp_path: Path) -> None:
+    """Nothing was understood of the last clip, and of the second: empty lines, which keep the others in their place."""
+    references = as_text(tmp_path / "references.txt", {"1": "a b", "2": "c", "3": "d"})
+    understood = tmp_path / "understood.txt"
+    understood.write_bytes(b"a b\r\n\r\n\r\n")
+    assert "3 texts" in command.works("evaluate-text", understood, references, "--out", tmp_path / "r")
+    rows = (tmp_path / "r" / "per_frame.csv").read_text().splitlines()
+    assert len(rows) == 4
+    understood.write_bytes("a b\u2028c\n\nd".encode())  # a line separator is no newline; the last line needs none
+    assert "3 texts" in command.works("evaluate-text", understood, references, "--out", tmp_path / "r")
+    understood.write_bytes(b"a b\n\n")
+    assert "no text for line 3" in command.refuses("evaluate-text", understood, references, "--out", tmp_path / "r")
+
+
+def test_letters_are_equal_however_they_are_written(command: Command, tmp_path: Path) -> None:
+    whole, apart = "gr\u00fc\u00dfe", "gru\u0308\u00dfe"
+    references = as_json(tmp_path / "references.json", {f"clip {whole}": f"{whole} euch"})
+    understood = as_json(tmp_path / "h.json", {f"clip {apart}": f"{apart} euch"})
+    output = command.works("evaluate-text", understood, references, "--out", tmp_path / "r")
+    assert mean(tmp_path / "r")["rouge_l"] == 100
+    assert f"note: {understood}: letters written as a base and a mark were composed" in output
