@@ -46,7 +46,18 @@ def survey_videos(
         except (PoseError, VideoError) as error:
             survey.left_out.append(LeftOut(name, str(error), error=True))
         survey.left_out.extend(damaged)
+    if not wanted:
+        survey.left_out += _unclaimed(entries, videos, pairing)
     return survey
+
+
+def _unclaimed(entries: list[Path], videos: dict[str, list[Path]], pairing: dict[str, PairingRow]) -> list[LeftOut]:
+    """Keypoint files that no video's name begins with: a name that was spelled in another way is seen here."""
+    named = {row.keypoints.resolve() for row in pairing.values()}
+    others = [e for e in entries if _owner(e.name, videos) is None and e.resolve() not in named]
+    found = [file for file in identify_all(others, []) if not file.clips]
+    reason = "keypoints, but no video here has a name that theirs begins with; --pairing FILE.csv names their video"
+    return [LeftOut(file.path.name, reason) for file in found]
 
 
 def _videos(root: Path, pairing: dict[str, PairingRow]) -> dict[str, list[Path]]:

@@ -147,7 +147,8 @@ def _from_clips(request: BuildPairsRequest, notes: Notes) -> _Built:
         _tell_survey(survey, notes)
         if not survey.clips:
             raise PairSetError(
-                f"{request.root}: no clip can be used", fix="see above why; --pairing FILE.csv names keypoints"
+                f"{request.root}: no clip can be used ({_first_reason(survey.left_out)})",
+                fix="name videos and keypoints with --pairing FILE.csv (clip,video,keypoints)",
             )
         # triples
         rule = Rule(
@@ -170,6 +171,13 @@ def _finished(out: Path, clips: int, triples: dict[str, int], left_out: Iterable
     counts = ", ".join(f"{number} {split}" for split, number in triples.items())
     notes.add(f"{clips} clips, triples: {counts}", str(out))
     return clips, triples, tuple(left_out)
+
+
+def _first_reason(left_out: list[LeftOut]) -> str:
+    """Why, by the first example."""
+    worst = sorted(left_out, key=lambda left: not left.error)
+    more = f", and {len(worst) - 1} more" if worst[1:] else ""
+    return f"{worst[0].name}: {worst[0].reason}{more}" if worst else "none was found"
 
 
 def _survey(request: BuildPairsRequest, progress: Progress) -> Survey:

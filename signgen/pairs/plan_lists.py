@@ -42,10 +42,12 @@ def plan_listed(
 ) -> ListedPlan:
     """Clips and triples, which keep the lists' order. count: training triples to draw at random; None takes all.
 
-    keypoints: where they came from, for the clip table. Raises PairSetError when there is nothing to train on.
+    keypoints: where they came from, for the clip table. A copy of the data set with the test list alone is a pair set
+    to evaluate on. Raises PairSetError where no pair of any list can be used.
     """
-    if "train" not in lists or not lists["train"].pairs:
-        raise PairSetError("nothing to train on: no training pair can be used", fix="see above why")
+    if not any(found.pairs for found in lists.values()):
+        reasons = ", ".join(f"{found.pair_list.path.name}: {found.why_none}" for found in lists.values())
+        raise PairSetError(f"no pair can be used ({reasons})", fix="signgen verify names what is missing or damaged")
     # clips: the images of one person
     plan, numbers = ListedPlan([]), _numbered(lists, images)
     people = Counter(person for _, person in numbers)
@@ -72,7 +74,9 @@ def plan_listed(
         )
     elif count is not None and count > available:
         plan.notes.append(f"{count} training triples asked for; all {available} of the list are taken")
-    if not len(plan.triples["val"]):
+    if not available:
+        plan.notes.append("no training pair: a set to evaluate on (signgen evaluate-model), not to train on")
+    elif not len(plan.triples["val"]):
         plan.notes.append("no validation rows: training will report no validation scores")
     return plan
 

@@ -20,7 +20,8 @@ _DEFAULT_FPS = 25.0
 
 @dataclass(frozen=True)
 class Drawing:
-    """What to draw: the frames `part` of poses, at `size` (width, height), on black or over `video`'s frames."""
+    """What to draw: the frames `part` of poses, at `size` (width, height), on black or over `video`'s frames, whose
+    last one is held where there are fewer."""
 
     poses: PoseSequence
     part: slice
@@ -38,7 +39,8 @@ class Drawing:
         for index in range(self.part.start, self.part.stop):
             drawn = draw_pose(self.poses.keypoints[index], *self.size, source_size=of, palette=self.palette)
             if self.video is not None:
-                below = self.video.read(index, index + 1)[0]
+                frame = min(index, self.video.num_frames - 1)
+                below = self.video.read(frame, frame + 1)[0]
                 drawn = np.where(drawn.any(-1, keepdims=True), drawn, below)
             yield drawn
 

@@ -130,8 +130,10 @@ class TrainingRun:
                 fix="take it out of the recipe, as nano-pictures does",
             )
         if not len(self.pairs.triples("train")):
+            lists, clips = "a copy of the data set with its train list", "longer clips or a smaller --holdout-tail"
             raise PairSetError(
-                "the pair set has no training triples", fix="give it longer clips or a smaller --holdout-tail"
+                "the pair set has no training triples",
+                fix=f"build one from {lists if self.pairs.listed else clips}",
             )
 
     def _meant_for_clips(self) -> list[str]:

@@ -54,6 +54,21 @@ def test_trained_on_pairs_and_rendered_to_a_picture(
     evaluated_in_one_pass(world, command, monkeypatch)
 
 
+def test_a_copy_with_the_test_list_alone_is_evaluated_on(world: Path, command: Command) -> None:
+    assert command(*train(world)).code == 0
+    for path in (world / "set").glob("*train*"):
+        path.unlink()
+    output = command.works("build-pairs", world / "set", "--out", world / "test-only")
+    assert "no training pair: a set to evaluate on (signgen evaluate-model), not to train on" in output
+    pairs = PairSet.load(world / "test-only")
+    assert (len(pairs.triples("train")), len(pairs.triples("val"))) == (0, 0)
+    model = (world / "run" / "model", world / "test-only", "--protocol", "cfld", "--threads", 1)
+    command.works("evaluate-model", *model, "--out", world / "r")
+    assert json.loads((world / "r" / "metrics.json").read_text())["frames"] == len(pairs.triples("test"))
+    refused = command.refuses("train", world / "test-only", "--out", world / "again", "--config", "nano-pictures")
+    assert "build one from a copy of the data set with its train list" in refused
+
+
 def evaluated_in_one_pass(world: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pairs' names lead from the kept pictures to the data set's images, by its own list; sources are in it.
 

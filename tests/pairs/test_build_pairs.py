@@ -236,6 +236,25 @@ class TestPairing:
         assert not (tmp_path / "p").exists()
 
 
+class TestUnclaimed:
+    def test_keypoints_that_belong_to_no_video_are_named(self, videos: Path, tmp_path: Path) -> None:
+        """A video and its keypoints that are spelled in two ways: nothing is guessed, and both are named."""
+        write_video(videos / "Hello World.mp4")
+        write_mmpose(videos / "hello_world.json")
+        (videos / "notes.json").write_text("{}")
+        code, output = run(videos, "--out", tmp_path / "p")
+        assert code == 0
+        assert "left out Hello World: no keypoints beside it" in output
+        assert "left out hello_world.json: keypoints, but no video here has a name that theirs begins with" in output
+        assert "notes.json" not in output
+
+    def test_that_no_clip_can_be_used_says_why(self, tmp_path: Path) -> None:
+        write_video(tmp_path / "v" / "a.mp4")
+        code, output = run(tmp_path / "v", "--out", tmp_path / "p")
+        assert code == 2
+        assert "no clip can be used (a: no keypoints beside it)" in output
+
+
 class TestPhoenixCorpus:
     def test_dev_is_validation_and_everything_else_is_named(self, tmp_path: Path) -> None:
         clips = {"train": ["t1", "t2", "gone"], "dev": ["d1"], "test": ["e1"]}

@@ -169,9 +169,9 @@ def draw(
     not_an_input(out, [poses, *([over] if over is not None else [])])
     given = size if size is not None or video is None else f"{video.width}x{video.height}"
     sequence = _read(poses, clip, given, fps or (video.fps if video is not None else None))
-    if video is not None and video.num_frames != len(sequence):
-        raise PoseError(f"{poses} has {len(sequence)} frames, {over} has {video.num_frames}", expected="equal counts")
     part = frame_range(frames, len(sequence))
+    if video is not None and video.num_frames != len(sequence):
+        console.print(f"over: {_unequal(len(sequence), video.num_frames)}", markup=False)
     black = _size(canvas, "--canvas") or (sequence.width, sequence.height)
     frame_size = black if video is None else (video.width, video.height)
     sequence = on_skeleton(sequence, colours.skeleton)
@@ -179,6 +179,15 @@ def draw(
     with Bars().bar("drawing", part.stop - part.start) as bar:
         write_pictures(drawing, out, bar.advance)
     console.print(f"wrote {out}: {part.stop - part.start} frames of {frame_size[0]}x{frame_size[1]}", markup=False)
+
+
+def _unequal(poses: int, frames: int) -> str:
+    """What poses are drawn over where there are not as many frames."""
+    if frames == 1:
+        return f"one picture, below all {poses} poses"
+    if frames < poses:
+        return f"{frames} frames for {poses} poses: the last one is held from pose {frames} on"
+    return f"{frames} frames for {poses} poses: those from frame {poses} on are not drawn"
 
 
 def info(poses: Poses, clip: ClipName = None, size: Size = None, fps: Fps = None) -> None:

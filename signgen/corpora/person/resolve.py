@@ -45,6 +45,12 @@ class Resolved:
     dropped: dict[str, list[str]] = field(default_factory=dict)
     absent: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def why_none(self) -> str:
+        """What became of the rows, for a message: `12 pairs name an image that is not there`."""
+        counts = [f"{len(rows):,} pairs {REASONS[kind]}" for kind, rows in self.dropped.items()]
+        return "; ".join(counts) or "it has no rows"
+
     def drop(self, kind: str, what: str) -> None:
         """Leave a row out."""
         self.dropped.setdefault(kind, []).append(what)
