@@ -69,6 +69,8 @@ class _Picture:
         return max(1, round(fraction * self._unit))
 
     def stroke(self, stroke: Stroke) -> None:
+        if any(self._visible[point] for point in stroke.unless):
+            return
         thickness = self._pixels(stroke.width)
         for run in _runs(stroke.points, self._visible):
             cv2.polylines(self.image, [self._fixed[run]], False, stroke.colour, thickness, self._line, self._shift)

@@ -18,11 +18,15 @@ _DRAWING = 1  # raise when signgen.poses.draw changes the pixels of every palett
 
 @dataclass(frozen=True)
 class Stroke:
-    """A line through `points`; drawn in pieces where some are missing."""
+    """A line through `points`; drawn in pieces where some are missing.
+
+    unless: it is not drawn where any of these points is seen.
+    """
 
     points: tuple[int, ...]
     colour: Colour
     width: float  # fraction of the image, the root of its area; at least one pixel
+    unless: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,9 @@ class Palette:
         later = {"middles", "antialias", "opacity"}
         same = {each.name for each in fields(self) if each.name in later and getattr(self, each.name) == each.default}
         content = {key: value for key, value in asdict(self).items() if key not in same}
+        for stroke in content["strokes"]:
+            if not stroke.get("unless", True):
+                del stroke["unless"]
         return hashlib.sha256(json.dumps([_DRAWING, content], sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -103,11 +110,27 @@ _FACE = (
     Stroke((*range(83, 91), 83), (150, 40, 70), _FACE_WIDTH),
 )
 
-SIGNGEN_133 = Palette(
+# A head for keypoints without a face (BODY_25, COCO-17): ear, eye, nose, eye, ear, and down to the shoulders' middle.
+_FACE_POINTS = tuple(range(23, 91))
+_HEAD = (
+    Stroke((3, 1, 0, 2, 4), (200, 200, 90), _FACE_WIDTH, unless=_FACE_POINTS),
+    Stroke((0, 133), (150, 150, 150), _FACE_WIDTH, unless=_FACE_POINTS),
+)
+_HANDS = (*_hand(91, _LEFT_FINGERS, _HAND_WIDTH), *_hand(112, _RIGHT_FINGERS, _HAND_WIDTH))
+
+SIGNGEN_133_V1 = Palette(
     name="signgen-133-v1",
     skeleton="coco-wholebody-133",
     score_threshold=0.3,
-    strokes=(*_BODY, *_FACE, *_hand(91, _LEFT_FINGERS, _HAND_WIDTH), *_hand(112, _RIGHT_FINGERS, _HAND_WIDTH)),
+    strokes=(*_BODY, *_FACE, *_HANDS),
+)
+# As version 1 where the face is seen; models say in signgen.json which version they were trained with.
+SIGNGEN_133 = Palette(
+    name="signgen-133-v2",
+    skeleton="coco-wholebody-133",
+    score_threshold=0.3,
+    strokes=(*_BODY, *_HEAD, *_FACE, *_HANDS),
+    middles=((5, 6),),
 )
 
 # OpenPose's 18 points, and the limbs between them, as drawn since by ControlNet, DWPose and FPDM. Points count from 0.
@@ -185,4 +208,6 @@ def _fpdm_sign() -> Palette:
     return Palette("fpdm-sign", "coco-wholebody-133", 0.0, tuple(marks), antialias=False, opacity=0.6)
 
 
-PALETTES = {palette.name: palette for palette in (SIGNGEN_133, _dwpose(), _fpdm_sign(), _fpdm_deepfashion())}
+PALETTES = {
+    palette.name: palette for palette in (SIGNGEN_133, SIGNGEN_133_V1, _dwpose(), _fpdm_sign(), _fpdm_deepfashion())
+}

@@ -10,6 +10,7 @@ from torch import nn
 from signgen.config import Recipe
 from signgen.errors import ModelError
 from signgen.models.card import load_model, palette_of
+from signgen.poses.palettes import PALETTES
 
 
 class Start:
@@ -25,6 +26,7 @@ class Start:
             raise ModelError(
                 f"{folder}: its poses are drawn with palette {card.palette} {card.palette_fingerprint}",
                 expected=f"{recipe.palette} {wanted}, the recipe's",
+                fix=f"add --set palette={card.palette}" if card.palette in PALETTES else None,
             )
 
     def fill(self, name: str, network: nn.Module) -> None:

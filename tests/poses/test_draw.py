@@ -15,6 +15,7 @@ from signgen.poses.draw import PALETTES, SIGNGEN_133, draw_pose
 from signgen.poses.palettes import Dots, Limb, Palette, Stroke
 from signgen.poses.skeletons import SKELETONS
 from signgen.video.reader import open_frames, read_image
+from tests.worlds import figure_poses
 
 
 def person() -> np.ndarray:
@@ -92,12 +93,14 @@ def test_points_far_outside_are_cut() -> None:
 
 
 FINGERPRINTS = {
+    "signgen-133-v2": "cc78b32e6d8f",
     "signgen-133-v1": "70cb85b40312",
     "dwpose": "a3eba39fc893",
     "fpdm-sign": "ae26219f3634",
     "fpdm-deepfashion": "aeb239650453",
 }
 PIXELS = {
+    "signgen-133-v2": "e380c12f6113",  # a face is seen: as version 1
     "signgen-133-v1": "e380c12f6113",
     "dwpose": "c528ef7636b1",
     "fpdm-sign": "25d5deb07e6d",
@@ -133,7 +136,7 @@ def test_the_pixels_are_those_of_existing_models(name: str) -> None:
         replace(SIGNGEN_133, strokes=(*SIGNGEN_133.strokes, Dots((0, 1), (1, 2, 3), 0.01))),
         replace(SIGNGEN_133, antialias=False),
         replace(SIGNGEN_133, opacity=0.9),
-        replace(SIGNGEN_133, middles=((5, 6),)),
+        replace(SIGNGEN_133, middles=((7, 8),)),
     ],
 )
 def test_fingerprint_covers(changed: object) -> None:
@@ -231,3 +234,19 @@ def test_every_palette_stays_inside_its_skeleton_and_frame(name: str) -> None:
     assert draw_pose(keypoints, 100, 100, palette=palette).shape == (100, 100, 3)
     keypoints[:] = (np.nan, np.nan, 0)
     assert not draw_pose(keypoints, 100, 100, palette=palette).any()
+
+
+@pytest.mark.parametrize("version", ["signgen-133-v1", "signgen-133-v2"])
+def test_a_head_without_a_face_is_drawn_from_version_2_on(version: str) -> None:
+    """BODY_25 and COCO-17 know nose, eyes and ears; without a face version 1 drew a body without a head."""
+    keypoints = figure_poses(1).keypoints[0]
+    keypoints[:5, :2] = (32, 14), (34, 12), (30, 12), (37, 13), (27, 13)
+    with_face = draw_pose(keypoints, 64, 64, palette=PALETTES[version])
+    keypoints[23:] = (np.nan, np.nan, 0)
+    head = draw_pose(keypoints, 64, 64, palette=PALETTES[version])[8:20]
+    assert head.any() == (version == "signgen-133-v2")
+    np.testing.assert_array_equal(
+        with_face, draw_pose(figure_poses(1).keypoints[0], 64, 64, palette=PALETTES["signgen-133-v1"])
+    )
+    keypoints[:5] = (np.nan, np.nan, 0)
+    assert not draw_pose(keypoints, 64, 64, palette=PALETTES[version])[8:20].any()

@@ -147,8 +147,8 @@ def draw(
     size: Size = None,
     fps: Fps = None,
     palette: Annotated[
-        str, typer.Option(help="signgen-133-v1, dwpose, fpdm-sign or fpdm-deepfashion.")
-    ] = "signgen-133-v1",
+        str, typer.Option(help="signgen-133-v2 (or -v1), dwpose, fpdm-sign or fpdm-deepfashion.")
+    ] = "signgen-133-v2",
     over: Annotated[
         Path | None,
         typer.Option(help="Draw over this video, frame folder or image.", show_default="on black"),
