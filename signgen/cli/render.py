@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from signgen.cli.options import (
+    Background,
     Device,
     FusionGuidance,
     NoiseScale,
@@ -136,6 +137,7 @@ def render(
     report: Report = False,
     save_frames: SaveFrames = None,
     fps: Fps = None,
+    background: Background = None,
     steps: Steps = None,
     solver: Solver = None,
     w_c: PoseGuidance = None,
@@ -172,6 +174,7 @@ def render(
             side_by_side=side_by_side,
             save_frames=save_frames,
             fps=fps,
+            background=background,
             sampling=chosen,
             seed=seed,
             device=device,

@@ -58,7 +58,7 @@ class FrameStore:
         return cls(folder, rows)
 
     def frames(self, clip: str, like: Any) -> StoredFrames:
-        """The clip's stored frames; like: its record (path, num_frames, width, height, fps)."""
+        """The clip's stored frames; like: its record."""
         return StoredFrames(self.folder / f"{clip}.npy", self.rows[clip], like)
 
 
@@ -68,6 +68,8 @@ class StoredFrames(FrameSource):
     def __init__(self, array: Path, rows: np.ndarray, like: Any) -> None:
         self.path, self.array, self.rows = like.path, array, rows
         self.num_frames, self.width, self.height, self.fps = like.num_frames, like.width, like.height, like.fps
+        self.sample_aspect = like.sample_aspect
+        self.times = None if like.times is None else np.array(like.times)
 
     def _read(self, frames: np.ndarray) -> np.ndarray:
         wanted = np.asarray(frames)

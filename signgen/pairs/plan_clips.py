@@ -92,7 +92,19 @@ def _record(clip: Clip, survey: Survey, tail: float, rule: Rule, notes: list[str
     source = clip.keypoints.file.path
     name = source.relative_to(survey.root).as_posix() if source.is_relative_to(survey.root) else str(source)
     size = (clip.num_frames, clip.width, clip.height)
-    return ClipRecord(clip.name, split, clip.signer, clip.video, *size, clip.fps, start, keypoints=name)
+    return ClipRecord(
+        clip.name,
+        split,
+        clip.signer,
+        clip.video,
+        *size,
+        clip.fps,
+        start,
+        keypoints=name,
+        sample_aspect=clip.sample_aspect,
+        times=clip.times,
+        background=clip.background,
+    )
 
 
 def _train(plan: PairPlan, usable: dict[str, np.ndarray], rule: Rule) -> np.ndarray:

@@ -94,6 +94,7 @@ def _clip(request: ReferenceRequest, card: ModelCard, clean: bool) -> _Found:
         raise PoseError("--references without --reference-poses", expected="a clip of the person and its keypoints")
     path = Path(str(request.clip))
     frames = open_frames(path)
+    frames.check()
     poses = to_skeleton(read_poses(request.poses, size=(frames.width, frames.height), fps=frames.fps), card.skeleton)
     if len(poses) < frames.num_frames:
         raise PoseError(
