@@ -68,7 +68,7 @@ class Colour:
         """What is done to the picture; empty where nothing is."""
         if self.is_hdr:
             name = "HLG" if self.transfer == HLG else "PQ"
-            gamut = " and BT.2020" if self.primaries == BT2020 else ""
+            gamut = " in BT.2020" if self.primaries == BT2020 else ""
             return f"{name}{gamut} is tone-mapped to BT.709 (BT.2390's curve, {PEAK:.0f} to {WHITE:.0f} cd/m²)"
         return "BT.2020's colours are brought to BT.709's; what lies outside is clipped" if self.is_mapped else ""
 
@@ -83,6 +83,9 @@ class Converter:
 
     def rgb(self, frame: Any, colour: Colour) -> np.ndarray:
         """uint8 (H, W, 3); (H, W, 4) where the format has alpha. By the frame's own matrix and range."""
+        if colour.alpha and colour.is_mapped:
+            deep = self._converted(frame, "rgba64le")
+            return np.dstack([to_bt709(deep[..., :3], colour), (deep[..., 3] >> 8).astype(np.uint8)])
         if colour.alpha:
             return self._converted(frame, "rgba")
         if colour.is_mapped:
@@ -132,7 +135,8 @@ def _gain(light: np.ndarray) -> np.ndarray:
     """By how much the curve changes light, 1 = white: (...) to (...), read from a table over PQ's code."""
     table, top = _gains()
     code = _to_pq(np.clip(light * WHITE, 0, PEAK)) / top * (len(table) - 1)
-    return table[np.round(code).astype(np.int32)] * np.where(light > PEAK / WHITE, PEAK / WHITE / light, 1)
+    beyond = np.float32(PEAK / WHITE) / np.maximum(light, np.float32(PEAK / WHITE))
+    return table[np.round(code).astype(np.int32)] * beyond
 
 
 @lru_cache(maxsize=1)

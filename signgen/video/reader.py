@@ -201,8 +201,9 @@ class _VideoFile(FrameSource):
             reader = reader or _PyAV(path)
             self.background, note = chosen_colour(reader.first, background)
             reader.background = self.background
-            notes += [f"{note}"] if probe.transparent or is_transparent(reader.first) else []
+            notes += [note] if probe.transparent or is_transparent(reader.first) else []
         self.notes = tuple(f"{path}: {note}" for note in notes)
+        self._without_decord = False
         self._readers: dict[int, _Decord | _PyAV] = {os.getpid(): reader} if reader else {}
 
     @classmethod
@@ -216,16 +217,29 @@ class _VideoFile(FrameSource):
 
     def _read(self, frames: np.ndarray) -> np.ndarray:
         try:
-            return self._reader(frames[0]).read(frames)
+            return self._decoded(frames)
         except _decoder_errors() as error:
             found = f"{self.path}: {_span(frames)} cannot be decoded ({error})"
             raise VideoError(found, fix=AGAIN) from error
+
+    def _decoded(self, frames: np.ndarray) -> np.ndarray:
+        reader = self._reader(frames[0])
+        try:
+            return reader.read(frames)
+        except _decoder_errors():
+            if not isinstance(reader, _Decord):
+                raise
+        # decord fails on sound videos of some widths (72x58: frames of four channels); PyAV decides
+        self._without_decord = True
+        self._readers[os.getpid()] = reader = _PyAV(self.path, self.background)
+        return reader.read(frames)
 
     def _reader(self, start: int) -> _Decord | _PyAV:
         """PyAV as long as frames are read in order, since it is faster then; decord seeks."""
         process = os.getpid()
         reader = self._readers.get(process)
-        if not isinstance(reader, _Decord) and start != (reader.next if reader else 0):
+        turn = not isinstance(reader, _Decord) and start != (reader.next if reader else 0)
+        if turn and not self._without_decord:
             reader = _Decord.open(self.path, self._probe) or reader
         self._readers[process] = reader or _PyAV(self.path, self.background)
         return self._readers[process]
