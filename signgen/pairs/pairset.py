@@ -189,7 +189,8 @@ def _load_meta(path: Path) -> dict[str, Any]:
         raise PairSetError(f"{path.parent}: incomplete: meta.json is missing", fix=REBUILD) from None
     except (OSError, ValueError) as error:
         raise PairSetError(f"{path.parent}: incomplete: meta.json cannot be read ({error})", fix=REBUILD) from error
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT or not {"root", "fingerprint"} <= meta.keys():
+    whole = isinstance(meta, dict) and all(isinstance(meta.get(key), str) for key in ("root", "fingerprint"))
+    if not whole or meta.get("format") != FORMAT:
         raise PairSetError(f"{path}: not of format {FORMAT}", expected="a pair set of this version", fix=REBUILD)
     return meta
 
@@ -227,8 +228,16 @@ def _clip_record(row: dict[str, Any], root: Path) -> ClipRecord:
 
 def _load_triples(path: Path, clips: list[ClipRecord], fingerprint: str) -> dict[str, np.ndarray]:
     table = _read_table(path)
-    if json.loads((table.schema.metadata or {}).get(b"fingerprint", b"null")) != fingerprint:
-        raise PairSetError(f"{path}: belongs to other data than meta.json", fix=REBUILD)
+    try:
+        of = json.loads((table.schema.metadata or {}).get(b"fingerprint", b"null"))
+        if of == fingerprint:
+            return _rows_by_split(table, clips)
+    except Exception as error:  # columns that are missing or of other types raise anything
+        raise PairSetError(f"{path}: other columns than expected ({error})", fix=REBUILD) from error
+    raise PairSetError(f"{path}: belongs to other data than meta.json", fix=REBUILD)
+
+
+def _rows_by_split(table: Any, clips: list[ClipRecord]) -> dict[str, np.ndarray]:
     index = {clip.name: number for number, clip in enumerate(clips)}
     coded = table.column("clip").combine_chunks()
     codes = np.array([index[name] for name in coded.dictionary.to_pylist()], np.int32)
