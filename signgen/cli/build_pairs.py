@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from signgen.cli.options import Background
+from signgen.cli.options import BackgroundColour
 from signgen.console import Bars
 
 _DATA, _TRIPLES = "Data", "Triples"
@@ -101,7 +101,7 @@ def build_pairs(
         Literal["aside", "skip"],
         typer.Option(help="Clips with damaged frames: put aside, or only skip those frames.", rich_help_panel=_DATA),
     ] = "aside",
-    background: Background = None,
+    background: BackgroundColour = None,
     store: Annotated[
         bool,
         typer.Option(

@@ -10,7 +10,7 @@ import typer
 from signgen.cli.options import (
     MODEL_OPTIONS,
     POSE_PANEL,
-    Background,
+    BackgroundColour,
     Distribution,
     Estimator,
     LpipsWeights,
@@ -82,7 +82,7 @@ def evaluate(
     distribution: Distribution = False,
     lpips_weights: LpipsWeights = None,
     weights: Weights = None,
-    background: Background = None,
+    background: BackgroundColour = None,
 ) -> None:
     """Score a generated clip against the real one, whole frame and hands, beside what copying the source scores.
 

@@ -20,7 +20,7 @@ ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder
 PairsFolder = Annotated[Path, typer.Argument(metavar="PAIRS", help="Pair set.", show_default=False)]
 ReportFolder = Annotated[Path, typer.Option("--out", help="Folder for the report.", show_default=False)]
 
-Background = Annotated[
+BackgroundColour = Annotated[
     str | None,
     typer.Option(
         "--background",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from signgen.cli.options import (
-    Background,
+    BackgroundColour,
     Device,
     FusionGuidance,
     NoiseScale,
@@ -137,7 +137,7 @@ def render(
     report: Report = False,
     save_frames: SaveFrames = None,
     fps: Fps = None,
-    background: Background = None,
+    background: BackgroundColour = None,
     steps: Steps = None,
     solver: Solver = None,
     w_c: PoseGuidance = None,

@@ -22,7 +22,7 @@ from signgen.metrics.image_set.scorer import ImageSetScorer, Networks, reference
 from signgen.parallel import Tick, in_processes
 from signgen.progress import SILENT, Progress
 from signgen.requests import Request
-from signgen.video.reader import LOSSLESS_CODECS, FrameSource, open_frames, parse_size, read_image
+from signgen.video.reader import LOSSLESS_CODECS, FrameSource, open_frames, parse_size, read_opaque
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Picture:
     def read(self) -> np.ndarray:
         """uint8 (H, W, 3) RGB. Raises VideoError."""
         return (
-            read_image(self.path) if self.number is None else _opened(self.path).read(self.number, self.number + 1)[0]
+            read_opaque(self.path) if self.number is None else _opened(self.path).read(self.number, self.number + 1)[0]
         )
 
 

@@ -278,7 +278,8 @@ def _tell_plan(plan: PairPlan, read: _Read, notes: Notes) -> None:
         for note in read.notes[clip.name]:
             notes.add(f"{clip.name}: {note}", "note")
     for name, frames in read.skipped.items():
-        notes.add(f"{name}: damaged, in no triple: {', '.join(frames)}", "note")
+        unseen = "other frames of it may be wrong without a trace"
+        notes.add(f"{name}: damaged, in no triple: {', '.join(frames)}; {unseen}", "note")
     for note in plan.notes:
         notes.add(note, "note")
     if plan.absent:

@@ -14,7 +14,7 @@ from signgen.corpora.person.images import image_key
 from signgen.errors import StudyError
 from signgen.evaluation.match_images import images_below, match_images
 from signgen.study.design import TRUTH
-from signgen.video.reader import IMAGE_SUFFIXES, VIDEO_SUFFIXES, in_natural_order, open_frames, read_image
+from signgen.video.reader import IMAGE_SUFFIXES, VIDEO_SUFFIXES, in_natural_order, open_frames, read_opaque
 
 _CLIPS = VIDEO_SUFFIXES - {".gif"}  # a GIF has other colours than what stands beside it
 _LOSSY = frozenset([".jpg", ".jpeg", ".webp"])
@@ -42,7 +42,7 @@ class Material:
     def read(self) -> Shown:
         """The frame or all frames. Raises VideoError, for damaged ones, too."""
         if not self.is_clip and self.frame is None:
-            return Shown(read_image(self.path)[None], DEFAULT_FPS)
+            return Shown(read_opaque(self.path)[None], DEFAULT_FPS)
         clip = open_frames(self.path)
         start, stop = (0, clip.num_frames) if self.frame is None else (self.frame, self.frame + 1)
         clip.check(start, stop)

@@ -25,6 +25,17 @@ def read_image(path: Path, background: RGB | None = None) -> np.ndarray:
     return laid_over(picture, chosen_colour(picture, background)[0])
 
 
+def read_opaque(path: Path) -> np.ndarray:
+    """One image as uint8 (H, W, 3) RGB, for scores and ratings that are to be of the file alone. Raises VideoError for
+    a transparent one, too.
+    """
+    picture = read_picture(path)
+    if picture.shape[-1] == 4:
+        found = f"{path}: transparent, and what lies below it is not known"
+        raise VideoError(found, expected="opaque images", fix="lay it over a colour first")
+    return picture
+
+
 def read_picture(path: Path) -> np.ndarray:
     """One image as uint8 (H, W, 3) RGB, or (H, W, 4) where any of it is transparent. Raises VideoError."""
     try:

@@ -20,7 +20,7 @@ from signgen.video.background import RGB, chosen_colour, is_transparent, laid_ov
 from signgen.video.colour import Converter
 from signgen.video.damage import Damage, damage_text, damage_within
 from signgen.video.frame_folder import look_into
-from signgen.video.images import read_image, read_picture, write_png
+from signgen.video.images import read_image, read_opaque, read_picture, write_png
 from signgen.video.probe import AGAIN, Probe, decoded, described
 from signgen.video.probe import probe as _probe
 
@@ -32,6 +32,7 @@ __all__ = [
     "open_frames",
     "open_images",
     "read_image",
+    "read_opaque",
     "write_png",
 ]
 

@@ -15,7 +15,7 @@ from signgen.errors import OptionError, VideoError
 from signgen.video.background import border_colour, parse_background
 from signgen.video.colour import HLG, PQ, TO_BT709, Colour, to_bt709
 from signgen.video.display import Orientation, sample_aspect, true_size
-from signgen.video.reader import open_frames, read_image, write_png
+from signgen.video.reader import open_frames, read_image, read_opaque, write_png
 from signgen.video.writer import VideoWriter
 from tests.video.making import ramp, turn, write
 
@@ -268,3 +268,13 @@ def test_a_size_on_which_decord_fails(tmp_path: Path) -> None:
     every = source.read()
     np.testing.assert_array_equal(source.read(3, 5), every[3:5])
     np.testing.assert_array_equal(source.pick(np.array([1, 6])), every[[1, 6]])
+
+
+def test_scores_and_ratings_take_no_transparent_images(tmp_path: Path) -> None:
+    picture = np.dstack([ramp(1, 32, 40)[0], np.full((40, 32), 255, np.uint8)])
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_opaque(tmp_path / "a.png"), picture[..., :3])
+    picture[0, 0, 3] = 0
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    with pytest.raises(VideoError, match=r"a\.png: transparent, .* expected opaque"):
+        read_opaque(tmp_path / "a.png")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from signgen.cli.common import help_of
-from signgen.cli.options import Background
+from signgen.cli.options import BackgroundColour
 from signgen.cli.poses.extract import extract
 from signgen.cli.poses.files import Out, check_out, not_an_input, on_skeleton, write
 from signgen.console import Bars, console
@@ -155,7 +155,7 @@ def draw(
     canvas: Annotated[
         str | None, typer.Option(metavar="WxH", help="Size of the pictures.", show_default="the poses' frame")
     ] = None,
-    background: Background = None,
+    background: BackgroundColour = None,
 ) -> None:
     """Draw poses the way a palette says, on black or over the video they belong to."""
     from signgen.rendering.pose_pictures import Drawing, palette_named, write_pictures

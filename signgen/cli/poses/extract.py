@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from signgen.cli.options import Background
+from signgen.cli.options import BackgroundColour
 from signgen.cli.poses.files import Out, check_out, write
 from signgen.console import Bars, console
 from signgen.errors import PoseError
@@ -52,7 +52,7 @@ def extract(
             rich_help_panel=ESTIMATOR,
         ),
     ] = None,
-    background: Background = None,
+    background: BackgroundColour = None,
 ) -> None:
     """Estimate the keypoints of the person in a video.
 
