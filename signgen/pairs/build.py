@@ -171,6 +171,7 @@ def _from_clips(request: BuildPairsRequest, notes: Notes) -> _Built:
             request.clean,
         )
         plan = plan_pairs(survey, read.usable, rule)
+        plan.absent = read.absent
         _tell_plan(plan, read, notes)
         meta = _meta(survey, plan, rule, writer.fingerprint(plan.clips))
         if read.skipped:
@@ -200,10 +201,11 @@ def _survey(request: BuildPairsRequest, progress: Progress) -> Survey:
 
 @dataclass(frozen=True)
 class _Read:
-    """What is kept of every clip's keypoints. usable: name -> whole frames with a person; skipped: name -> damaged
-    frames that no triple uses; notes: what readers decided."""
+    """What is kept of every clip's keypoints. usable: name -> whole frames with a person; absent: name -> how many have
+    none; skipped: name -> damaged frames that no triple uses; notes: what readers decided."""
 
     usable: dict[str, np.ndarray] = field(default_factory=dict)
+    absent: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, list[str]] = field(default_factory=dict)
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -224,6 +226,8 @@ def _read_poses(survey: Survey, writer: PairSetWriter, clean: bool, skip: bool, 
         for damage in clip.damaged:
             whole[damage.start : damage.stop] = False
         read.usable[clip.name], read.notes[clip.name] = whole.nonzero()[0], (*clip.notes, *poses.notes)
+        if absent := int((~poses.has_person).sum()):
+            read.absent[clip.name] = absent
         if clip.damaged:
             read.skipped[clip.name] = list(map(str, clip.damaged))
         sound.append(clip)

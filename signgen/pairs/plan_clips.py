@@ -52,14 +52,13 @@ class PairPlan:
 
 
 def plan_pairs(survey: Survey, usable: dict[str, np.ndarray], rule: Rule) -> PairPlan:
-    """Assign splits and sample triples. usable: clip name -> its frames with a person, sorted.
+    """Assign splits and sample triples. usable: clip name -> its frames that triples may use, sorted.
 
     Raises PairSetError when there is nothing to train on.
     """
     plan = PairPlan([])
     plan.holdout_tail = _holdout(survey.clips, rule, plan.notes)
     plan.clips = [_record(clip, survey, plan.holdout_tail, rule, plan.notes) for clip in survey.clips]
-    plan.absent = {c.name: c.num_frames - len(usable[c.name]) for c in plan.clips if len(usable[c.name]) < c.num_frames}
     plan.triples = {"train": _train(plan, usable, rule), "val": _rows(plan, usable, "val")}
     plan.triples["test"] = _rows(plan, usable, "test")
     if not len(plan.triples["val"]):

@@ -66,6 +66,7 @@ def with_references(
 
     found = _training(request, card, clean, rendered) if request.clip == TRAINING else _clip(request, card, clean)
     chosen = frame_range(request.frames, len(found.poses), "--reference-frames")
+    found.frames.check(found.first + chosen.start, found.first + chosen.stop)
     poses = found.poses[chosen]
     usable = int(seen_frames(poses)["shoulders"].sum())
     if not usable:
@@ -94,7 +95,6 @@ def _clip(request: ReferenceRequest, card: ModelCard, clean: bool) -> _Found:
         raise PoseError("--references without --reference-poses", expected="a clip of the person and its keypoints")
     path = Path(str(request.clip))
     frames = open_frames(path)
-    frames.check()
     poses = to_skeleton(read_poses(request.poses, size=(frames.width, frames.height), fps=frames.fps), card.skeleton)
     if len(poses) < frames.num_frames:
         raise PoseError(

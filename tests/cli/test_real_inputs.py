@@ -209,6 +209,7 @@ class TestDamage:
         )
         said = command.works("build-pairs", folder, "--out", tmp_path / "p", "--damaged", "skip")
         assert "hello: damaged, in no triple: frames 12-39" in " ".join(said.split())
+        assert "without a person" not in said
         pairs = PairSet.load(tmp_path / "p")
         for split in ("train", "val", "test"):
             rows = pairs.triples(split)
