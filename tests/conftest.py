@@ -30,7 +30,7 @@ def testdata() -> Path:
 
 @pytest.fixture(scope="session")
 def cases() -> Path:
-    """Small inputs that once failed, beside the checkout as well."""
+    """Small inputs that failed once, beside the checkout as the test data; a clone alone skips."""
     folder = ROOT.parent / "shared" / "cases"
     if not folder.is_dir():
         pytest.skip(f"cases not found at {folder}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from signgen.cli.options import BackgroundColour
 from signgen.console import Bars
 
 _DATA, _TRIPLES = "Data", "Triples"
@@ -96,6 +97,11 @@ def build_pairs(
             help="Fill short gaps of the keypoints and smooth them, as signgen poses clean; then render with --clean.",
         ),
     ] = False,
+    damaged: Annotated[
+        Literal["aside", "skip"],
+        typer.Option(help="Clips with damaged frames: put aside, or only skip those frames.", rich_help_panel=_DATA),
+    ] = "aside",
+    background: BackgroundColour = None,
     store: Annotated[
         bool,
         typer.Option(
@@ -114,6 +120,9 @@ def build_pairs(
 
     DeepFashion and Market-1501: the lists of pairs in ROOT, or of --pair-list, are the triples, one list a split, in
     their order.
+
+    Damaged videos: a frame that FFmpeg marks corrupt or reads with errors is named, with all up to the next key frame;
+    its clip is put aside, or only those frames are left out (--damaged skip).
 
     Exit code 1: clips were put aside because they are damaged or ambiguous, or were named with --clips and cannot be
     used; the others are written. Videos that merely have no keypoints, and corpus clips that are not on disk, are
@@ -138,6 +147,8 @@ def build_pairs(
             seed=seed,
             clean=clean,
             store=store,
+            damaged=damaged,
+            background=background,
         ),
         Bars(),
     )

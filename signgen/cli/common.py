@@ -38,7 +38,9 @@ def run(app: Callable[..., object], moved: Mapping[str, Mapping[str, str]] | Non
         sys.exit(code if isinstance(code, int) else 0)
     except SigngenError as error:
         _end(error)
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as error:
+        if isinstance(error.__context__, EOFError) or isinstance(error.__cause__, EOFError):  # which Typer takes for it
+            _end(SigngenError(f"a file ends too early ({error.__cause__ or error.__context__})", fix="copy it again"))
         _end(Interrupted("Ctrl-C; nothing that was already written is lost"))
     except USAGE_ERROR as error:
         _end(_usage(error, moved or {}))

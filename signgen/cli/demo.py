@@ -93,7 +93,11 @@ def _settings(out: Path, settings: dict[str, Any]) -> None:
     from signgen.files import write_json
 
     path = out / SETTINGS
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != settings:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else settings
+    except ValueError as error:
+        raise SigngenError(f"{path}: damaged ({error})", fix="choose another --out, or delete that folder") from error
+    if kept != settings:
         raise SigngenError(f"{path}: a demo with other settings", fix="choose another --out, or delete that folder")
     write_json(path, settings)
 

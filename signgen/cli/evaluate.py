@@ -10,6 +10,7 @@ import typer
 from signgen.cli.options import (
     MODEL_OPTIONS,
     POSE_PANEL,
+    BackgroundColour,
     Distribution,
     Estimator,
     LpipsWeights,
@@ -81,6 +82,7 @@ def evaluate(
     distribution: Distribution = False,
     lpips_weights: LpipsWeights = None,
     weights: Weights = None,
+    background: BackgroundColour = None,
 ) -> None:
     """Score a generated clip against the real one, whole frame and hands, beside what copying the source scores.
 
@@ -106,6 +108,7 @@ def evaluate(
             distribution=distribution,
             lpips_weights=lpips_weights,
             weights=weights,
+            background=background,
         ),
         Bars(),
     )

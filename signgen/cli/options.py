@@ -20,6 +20,16 @@ ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder
 PairsFolder = Annotated[Path, typer.Argument(metavar="PAIRS", help="Pair set.", show_default=False)]
 ReportFolder = Annotated[Path, typer.Option("--out", help="Folder for the report.", show_default=False)]
 
+BackgroundColour = Annotated[
+    str | None,
+    typer.Option(
+        "--background",
+        metavar="COLOUR|border",
+        help="What transparent pixels lie over: a colour (white, #RRGGBB), or the median of the opaque border.",
+        show_default="border",
+    ),
+]
+
 # ---- sampling
 
 Steps = Annotated[int | None, typer.Option(min=1, help="Solver steps.", rich_help_panel=SAMPLING)]

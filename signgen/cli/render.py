@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from signgen.cli.options import (
+    BackgroundColour,
     Device,
     FusionGuidance,
     NoiseScale,
@@ -144,6 +145,7 @@ def render(
     report: Report = False,
     save_frames: SaveFrames = None,
     fps: Fps = None,
+    background: BackgroundColour = None,
     steps: Steps = None,
     solver: Solver = None,
     w_c: PoseGuidance = None,
@@ -181,6 +183,7 @@ def render(
             side_by_side=side_by_side,
             save_frames=save_frames,
             fps=fps,
+            background=background,
             sampling=chosen,
             seed=seed,
             device=device,

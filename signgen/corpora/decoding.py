@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 
 from signgen.errors import VideoError
+from signgen.video.damage import damage_text
 from signgen.video.frame_folder import look_into
 from signgen.video.reader import open_frames, read_image
 
@@ -38,7 +39,9 @@ def _decode(job: tuple[str, Path]) -> Decoded:
     where, place = job
     if not place.is_dir():
         try:
-            return Decoded(where, open_frames(place).num_frames, ())  # opening a video decodes it once
+            video = open_frames(place)  # which decodes it once
+            damage = (f"{place}: damaged: {damage_text(video.damaged)}",) if video.damaged else ()
+            return Decoded(where, video.num_frames, damage)
         except VideoError as error:
             return Decoded(where, 0, (str(error),))
     names = look_into(place).names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +73,7 @@ def settle(row: PairingRow, name: str, source: Footage) -> Candidate:
     candidates = [Candidate(file, clip) for clip in file.frames if clip.rpartition("/")[2] in ("", name)]
     if len(candidates) != 1:
         raise PoseError(f"{row.keypoints}: {len(candidates)} clips are named {name}", expected="one")
-    return choose(name, candidates, source)
+    return replace(choose(name, candidates, source), settled=True)
 
 
 def choose(name: str, candidates: list[Candidate], source: Footage) -> Candidate:

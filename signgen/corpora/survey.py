@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from signgen.errors import PairSetError, PoseError, nearest
 from signgen.poses import PoseFile, PoseSequence, identify, read_file
+from signgen.video.background import RGB
+from signgen.video.damage import Damage
 from signgen.video.reader import is_video
+from signgen.video.timing import rounded_rate, same_rate
 
 if TYPE_CHECKING:
     from signgen.corpora.findings import Report
@@ -33,6 +39,16 @@ class Footage(Protocol):
     def fps(self) -> float | None: ...
     @property
     def first_image(self) -> Path | None: ...
+    @property
+    def sample_aspect(self) -> Fraction | None: ...
+    @property
+    def times(self) -> Sequence[float] | np.ndarray | None: ...
+    @property
+    def damaged(self) -> tuple[Damage, ...]: ...
+    @property
+    def background(self) -> RGB | None: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -46,10 +62,11 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One clip's keypoints in a file. `clip` is its name in the file, "" in a file of one."""
+    """One clip's keypoints in a file. `clip` is its name in the file, "" in a file of one. settled: by --pairing."""
 
     file: PoseFile
     clip: str = ""
+    settled: bool = False
 
     @property
     def frames(self) -> int:
@@ -65,7 +82,8 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Clip:
-    """A video with the keypoints that belong to it. split: train, dev or test."""
+    """A video with the keypoints that belong to it. split: train, dev or test. sample_aspect, times, damaged,
+    background: as of a FrameSource; notes: what was decided about its pictures."""
 
     name: str
     split: str
@@ -77,14 +95,42 @@ class Clip:
     height: int
     fps: float | None
     first_image: Path | None = None  # of a frame folder
+    sample_aspect: Fraction | None = None
+    times: tuple[float, ...] | None = None
+    damaged: tuple[Damage, ...] = ()
+    background: RGB | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: str, split: str, signer: str, footage: Footage, keypoints: Candidate) -> Clip:
         size = (footage.num_frames, footage.width, footage.height, footage.fps)
-        return cls(name, split, signer, footage.path, keypoints, *size, footage.first_image)
+        return cls(
+            name,
+            split,
+            signer,
+            footage.path,
+            keypoints,
+            *size,
+            footage.first_image,
+            sample_aspect=footage.sample_aspect,
+            times=None if footage.times is None else tuple(map(float, footage.times)),
+            damaged=footage.damaged,
+            background=footage.background,
+            notes=footage.notes,
+        )
 
     def poses(self) -> PoseSequence:
-        return self.keypoints.read((self.width, self.height), self.fps)
+        """At the video's rate. Raises PoseError for keypoints of another, unless --pairing names them."""
+        poses = self.keypoints.read((self.width, self.height), self.fps)
+        if poses.fps is None or self.fps is None or poses.fps == self.fps:
+            return poses
+        rates = f"{poses.fps:g} frames per second in {self.keypoints.label}, {self.fps:g} in the video"
+        if not self.keypoints.settled and not same_rate(poses.fps, self.fps):
+            raise PoseError(rates, expected="one rate", fix="if they do belong together, say so with --pairing")
+        rounded = rounded_rate(poses.fps, self.fps)
+        note = f"{rates}: {'the format holds whole numbers; ' if rounded else ''}the video's is used"
+        exact = not rounded and same_rate(poses.fps, self.fps)
+        return replace(poses, fps=self.fps, notes=poses.notes if exact else (*poses.notes, note))
 
 
 @dataclass

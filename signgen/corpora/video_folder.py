@@ -13,16 +13,22 @@ from signgen.corpora.survey import Candidate, Clip, LeftOut, Survey, check_wante
 from signgen.errors import PairSetError, PoseError, VideoError
 from signgen.poses import PoseFile
 from signgen.progress import SILENT, Progress
+from signgen.video.background import RGB
 from signgen.video.reader import image_files, is_video, open_frames
 
 
 def survey_videos(
-    root: Path, keypoints: Path | None, pairing: dict[str, PairingRow], wanted: list[str], progress: Progress = SILENT
+    root: Path,
+    keypoints: Path | None,
+    pairing: dict[str, PairingRow],
+    wanted: list[str],
+    progress: Progress = SILENT,
+    background: RGB | None = None,
 ) -> Survey:
     """Pair every video or frame folder directly in `root` with its keypoints there (or in `keypoints`).
 
-    wanted: clip names to restrict to; empty means all. Raises PairSetError for a root without videos or an unknown
-    clip; everything else that is wrong is listed in the survey.
+    wanted: clip names to restrict to; empty means all. background: see `open_frames`. Raises PairSetError for a root
+    without videos or an unknown clip; everything else that is wrong is listed in the survey.
     """
     if not root.is_dir():
         raise PairSetError(
@@ -39,7 +45,7 @@ def survey_videos(
     for name in progress.track([name for name in videos if not wanted or name in wanted], "looking at clips"):
         damaged: list[LeftOut] = []
         try:
-            survey.clips.append(_clip(name, videos, entries, pairing.get(name), damaged))
+            survey.clips.append(_clip(name, videos, entries, pairing.get(name), damaged, background))
             damaged = [LeftOut(d.name, d.reason) for d in damaged]
         except Unpaired as error:
             survey.left_out.append(LeftOut(name, str(error), error=error.error or name in wanted))
@@ -85,7 +91,12 @@ def _entries(place: Path) -> list[Path]:
 
 
 def _clip(
-    name: str, videos: dict[str, list[Path]], entries: list[Path], row: PairingRow | None, damaged: list[LeftOut]
+    name: str,
+    videos: dict[str, list[Path]],
+    entries: list[Path],
+    row: PairingRow | None,
+    damaged: list[LeftOut],
+    background: RGB | None,
 ) -> Clip:
     paths = videos[name]
     if len(paths) > 1:
@@ -95,7 +106,7 @@ def _clip(
     candidates = [candidate for file in files for candidate in _candidates(file, name)]
     if not row and not candidates and damaged:
         raise Unpaired(f"its keypoints cannot be read: {', '.join(d.name for d in damaged)}")
-    source = open_frames(paths[0])
+    source = open_frames(paths[0], background=background)
     chosen = settle(row, name, source) if row else choose(name, candidates, source)
     return Clip.of(name, "train", "", source, chosen)
 

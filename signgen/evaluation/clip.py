@@ -20,6 +20,7 @@ from signgen.metrics.clip.scorer import FrameScorer
 from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
 from signgen.progress import SILENT, Progress
 from signgen.requests import Request
+from signgen.video.background import parse_background
 
 CHUNK = 16  # frames read at once
 
@@ -31,6 +32,7 @@ class ClipRequest(Request):
     frames: A:B of the truth, all where None. poses: the truth's keypoints, any format; clip: its name in a split
     pickle. seen: where the generated clip's keypoints come from. source: what the model was given, frame 0 of the
     truth where None. pairs: pair set whose training frames are nearest-pose. distribution: FID and FVD, too.
+    background: what transparent pixels lie over, as the command line takes it.
     lpips_weights: AlexNet's, weights: a folder of networks' weights, instead of the usual places.
     """
 
@@ -45,6 +47,7 @@ class ClipRequest(Request):
     distribution: bool = False
     lpips_weights: Path | None = None
     weights: Path | None = None
+    background: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,14 @@ def evaluate_clip(request: ClipRequest, progress: Progress = SILENT) -> ClipResu
     # what is compared
     notes: list[str] = []
     pair = open_pair(
-        request.generated, request.truth, request.frames, request.poses, request.clip, request.source, notes
+        request.generated,
+        request.truth,
+        request.frames,
+        request.poses,
+        request.clip,
+        request.source,
+        notes,
+        parse_background(request.background),
     )
     # by which metrics
     extra = extra_metrics(pair, request, progress)

@@ -9,7 +9,10 @@ import numpy as np
 
 from signgen.errors import PoseError, VideoError
 from signgen.poses import read_poses
+from signgen.video.background import RGB
 from signgen.video.reader import FrameSource, frame_range, open_frames
+
+_SAME_SPEED = 0.01
 
 
 @dataclass(frozen=True)
@@ -42,19 +45,47 @@ def open_pair(
     clip: str | None,
     source: Path | None,
     notes: list[str],
+    background: RGB | None = None,
 ) -> ClipPair:
     """Both clips, opened and aligned. clip: the name of the keypoints in a split pickle; source: what the model was
-    given, frame 0 of the truth where it is None.
+    given, frame 0 of the truth where it is None. background: see `open_frames`.
 
     Raises VideoError for other sizes or counts, PoseError for missing keypoints, OptionError for frames outside.
     """
-    ours, theirs = open_frames(generated), open_frames(truth)
+    ours, theirs = (open_frames(path, background=background) for path in (generated, truth))
+    for clip_source in (ours, theirs):
+        notes.extend(clip_source.notes)
     check_same_size(ours, theirs)
     first, selection = align(ours, theirs, frames, notes)
+    ours.check(first, first + selection.stop - selection.start)
+    theirs.check(selection.start, selection.stop)
+    notes.extend(speed_notes(ours, first, theirs, selection))
     keypoints = None if poses is None else _keypoints(poses, clip, theirs, notes)
-    return ClipPair(
-        ours, first, theirs, selection, keypoints, _source_frame(source, theirs, notes), own_source=source is None
-    )
+    shown = _source_frame(source, theirs, notes, background)
+    return ClipPair(ours, first, theirs, selection, keypoints, shown, own_source=source is None)
+
+
+def speed_notes(generated: FrameSource, first: int, truth: FrameSource, selection: slice) -> list[str]:
+    """A note where what is compared plays at another speed, by more than 1 %. Scores go by the numbers of frames."""
+    if generated.fps is None or truth.fps is None:
+        return []
+    count = selection.stop - selection.start
+    ours, theirs = _seconds(generated, first, count), _seconds(truth, selection.start, count)
+    if abs(ours / theirs - 1) <= _SAME_SPEED:
+        return []
+    return [
+        f"the clips play at different speeds: {count} frames last {ours:.2f} s in {generated.path}"
+        f" ({generated.fps:.4g} frames per second), {theirs:.2f} s in {truth.path} ({truth.fps:.4g}); frames are"
+        " compared by their numbers"
+    ]
+
+
+def _seconds(clip: FrameSource, start: int, count: int) -> float:
+    """How long these frames are shown, the last as long as one is on average."""
+    assert clip.fps is not None
+    if clip.times is None:
+        return count / clip.fps
+    return float(clip.times[start + count - 1] - clip.times[start]) + 1 / clip.fps
 
 
 def check_same_size(generated: FrameSource, truth: FrameSource) -> None:
@@ -104,12 +135,14 @@ def _keypoints(path: Path, clip: str | None, truth: FrameSource, notes: list[str
     return sequence.keypoints
 
 
-def _source_frame(path: Path | None, truth: FrameSource, notes: list[str]) -> np.ndarray:
+def _source_frame(path: Path | None, truth: FrameSource, notes: list[str], background: RGB | None) -> np.ndarray:
     """uint8 (H, W, 3): what copy-source repeats. Raises VideoError when it has another size than the truth."""
     if path is None:
         notes.append("copy-source repeats frame 0 of the truth; --source names another")
         return truth.read(0, 1)[0]
-    frames = open_frames(path)
+    frames = open_frames(path, background=background)
+    frames.check(0, 1)
+    notes.extend(frames.notes)
     check_same_size(frames, truth)
     notes.append(f"copy-source repeats the first frame of {path}")
     return frames.read(0, 1)[0]

@@ -22,7 +22,7 @@ from signgen.metrics.image_set.scorer import ImageSetScorer, Networks, reference
 from signgen.parallel import Tick, in_processes
 from signgen.progress import SILENT, Progress
 from signgen.requests import Request
-from signgen.video.reader import LOSSLESS_CODECS, FrameSource, open_frames, parse_size, read_image
+from signgen.video.reader import LOSSLESS_CODECS, FrameSource, open_frames, parse_size, read_opaque
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Picture:
     def read(self) -> np.ndarray:
         """uint8 (H, W, 3) RGB. Raises VideoError."""
         return (
-            read_image(self.path) if self.number is None else _opened(self.path).read(self.number, self.number + 1)[0]
+            read_opaque(self.path) if self.number is None else _opened(self.path).read(self.number, self.number + 1)[0]
         )
 
 
@@ -259,6 +259,8 @@ def _frames(request: ImagesRequest, progress: Progress) -> tuple[list[Pair], lis
             f"{generated.path} has {generated.num_frames} frames, {truth.path} has {truth.num_frames}",
             expected="equal counts, since frames are matched by their number",
         )
+    for clip in (generated, truth):
+        clip.check()
     found = f"{generated.num_frames} frames, matched by their number"
     progress.note(found)
     source = Picture(request.sources or request.truth, 0)
@@ -266,7 +268,11 @@ def _frames(request: ImagesRequest, progress: Progress) -> tuple[list[Pair], lis
         f"copy-source repeats the first frame of {source.path}{'' if request.sources else '; --source names another'}"
     )
     numbers = range(generated.num_frames)
-    return [Pair(Picture(generated.path, n), Picture(truth.path, n), source) for n in numbers], [found, note], ""
+    return (
+        [Pair(Picture(generated.path, n), Picture(truth.path, n), source) for n in numbers],
+        [*generated.notes, *truth.notes, found, note],
+        "",
+    )
 
 
 def _lossy_codec(generated: Path) -> str | None:

@@ -20,7 +20,7 @@ from signgen.parallel import Tick, in_processes
 from signgen.poses.sequence import PoseSequence
 from signgen.progress import Progress
 from signgen.rendering.background import FrameWorker
-from signgen.video.reader import parse_size, read_image
+from signgen.video.reader import parse_size, read_opaque
 
 
 def score_images(pair_set: PairSet, whole: Shard, progress: Progress) -> tuple[dict[str, Any], WorstPictures]:
@@ -69,7 +69,7 @@ def images_part(shard: Shard, tick: Tick) -> tuple[ImageSetScorer, WorstPictures
     # real images, for FID and KID
     if scorer.gathers:
         for number, path in shard.train.items() if "train" in references(protocol) else ():
-            scorer.add_real("train", number, read_image(path), path)
+            scorer.add_real("train", number, read_opaque(path), path)
             tick()
         opened = lru_cache(maxsize=1)(work.pair_set.frames)
         for number, (clip, frame) in shard.targets.items() if "test" in references(protocol) else ():

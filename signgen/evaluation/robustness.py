@@ -215,6 +215,8 @@ def _video_clip(request: RobustnessRequest, card: ModelCard) -> ClipUnderTest:
             f"{request.poses}: {len(sequence)} poses", expected=f"one for each of {video.num_frames} frames"
         )
     part = frame_range(request.frames, len(sequence))
+    video.check(0, 1)
+    video.check(part.start, part.stop)
     return ClipUnderTest(video.path.stem, video, sequence, 0, tuple(range(part.start, part.stop)), {})
 
 

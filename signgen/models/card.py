@@ -95,8 +95,10 @@ def load_model(folder: Path) -> tuple[SignerPipeline, ModelCard]:
     try:
         with quiet_libraries():
             pipeline = SignerPipeline.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise ModelError(f"{folder}: cannot be loaded ({str(error).splitlines()[0][:160]})") from error
+    except Exception as error:  # diffusers, transformers and safetensors raise anything for a damaged file
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        where = damaged_file(folder) or folder
+        raise ModelError(f"{where}: cannot be loaded ({reason[:160]})", fix="copy the whole folder again") from error
     for name, network in pipeline.networks().items():
         check_weights(network, folder / name)
         network.eval()
@@ -112,7 +114,7 @@ def read_card(folder: Path) -> ModelCard:
         return ModelCard(**json.loads((folder / CARD).read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ModelError(f"{folder}: lacks {CARD}", expected=advice) from None
-    except (json.JSONDecodeError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise ModelError(f"{folder / CARD}: is damaged ({error})", expected=advice) from error
 
 
@@ -120,7 +122,9 @@ def check_parts(folder: Path) -> None:
     """Name every part that model_index.json lists and the folder lacks."""
     try:
         index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+        if not isinstance(index, dict):
+            raise ValueError(f"holds a {type(index).__name__}")
+    except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: lacks a readable model_index.json ({error})") from error
     parts = [name for name, value in index.items() if isinstance(value, list) and value[0] is not None]
     missing = [name for name in parts if not _whole(folder / name)]
@@ -130,6 +134,20 @@ def check_parts(folder: Path) -> None:
             expected=f"the parts {', '.join(parts)}",
             fix="copy the whole folder, or run `signgen train ... --resume`, which writes it again",
         )
+
+
+def damaged_file(folder: Path) -> Path | None:
+    """The first file below that is no JSON or safetensors though its name says so; None where all are."""
+    for path in sorted(folder.rglob("*")):
+        try:
+            if path.suffix == ".json" and not isinstance(json.loads(path.read_text(encoding="utf-8")), dict):
+                return path
+            if path.suffix == ".safetensors":
+                with safe_open(path, "pt"):
+                    pass
+        except Exception:  # safetensors has an error of its own
+            return path
+    return None
 
 
 def check_weights(network: torch.nn.Module, part: Path) -> None:

@@ -21,10 +21,10 @@ def load_pretrained(model_class: Any, component: Component, **overrides: Any) ->
         options["subfolder"] = component.subfolder
     try:
         return model_class.from_pretrained(origin, local_files_only=True, **options)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # damaged files raise anything: the libraries' errors, safetensors', EOFError
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise WeightsError(
-            f"{model_class.__name__} weights not found in {origin}{_in_subfolder(component)}"
-            f" ({str(error).splitlines()[0][:120]})",
+            f"{model_class.__name__} weights not found in {origin}{_in_subfolder(component)} ({reason[:120]})",
             expected="a local folder in Hub layout, or a model in the Hub cache",
             fix=None if Path(origin).is_dir() else f"get it with: {download_command(component)}",
         ) from error

@@ -20,8 +20,8 @@ from signgen.corpora.matching import read_pairing
 from signgen.corpora.person.images import recognise
 from signgen.corpora.phoenix.layout import find_root
 from signgen.corpora.phoenix.survey import survey_phoenix
-from signgen.corpora.survey import LeftOut, Survey
-from signgen.errors import OptionError, PairSetError, PoseError
+from signgen.corpora.survey import Clip, LeftOut, Survey
+from signgen.errors import OptionError, PairSetError, PoseError, VideoError
 from signgen.pairs.build_lists import build_listed
 from signgen.pairs.frame_store import FOLDER, write_store
 from signgen.pairs.pairset import PairSet
@@ -30,8 +30,11 @@ from signgen.pairs.writer import PairSetWriter, footage
 from signgen.poses.clean import clean_poses
 from signgen.progress import SILENT, Notes, Progress
 from signgen.requests import Request
+from signgen.video.background import parse_background
+from signgen.video.damage import damage_text
 
 DEFAULT_COUNT = 100_000
+DAMAGED = ("aside", "skip")
 SHOWN = 30  # clips that are named; meta.json and clips.parquet have all
 _OWN_PARTS = {"triples.parquet", "clips.parquet", "meta.json", "poses", "store"}
 
@@ -46,7 +49,9 @@ class BuildPairsRequest(Request):
     clips: only these. holdout_tail: share in [0, 0.95] of every training clip, at its end, kept for validation; None:
     0.25 where there are no dev clips. count: training triples; None: 100,000, of lists all. min_gap: least distance of
     source and target in frames. sources_per_clip: most different source frames of a clip. clean: fill short gaps of
-    the keypoints and smooth them. store: also write the frames that triples use, uncompressed.
+    the keypoints and smooth them. store: also write the frames that triples use, uncompressed. damaged: "aside" puts
+    a clip with damaged frames aside, "skip" leaves those frames out of all triples. background: what transparent
+    pixels of videos lie over, as the command line takes it.
     """
 
     root: Path
@@ -62,6 +67,8 @@ class BuildPairsRequest(Request):
     seed: int = 0
     clean: bool = False
     store: bool = False
+    damaged: str = "aside"
+    background: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,9 @@ def build_pairs(request: BuildPairsRequest, progress: Progress = SILENT) -> Buil
     left out. Raises PairSetError where no clip can be used; then nothing is written.
     """
     notes = Notes(progress)
+    if request.damaged not in DAMAGED:
+        raise OptionError(f"--damaged {request.damaged}", expected=" or ".join(DAMAGED))
+    parse_background(request.background)
     check_out(request.out)
     if is_listed(request.root):
         built = _from_lists(request, notes)
@@ -128,6 +138,7 @@ def _from_lists(request: BuildPairsRequest, notes: Notes) -> _Built:
         "--holdout-tail": request.holdout_tail,
         "--min-gap": request.min_gap,
         "--clean": request.clean,
+        "--background": request.background,
     }
     for option, value in for_clips.items():
         if value:
@@ -143,7 +154,7 @@ def _from_clips(request: BuildPairsRequest, notes: Notes) -> _Built:
     survey = _survey(request, notes.progress)
     with PairSetWriter(request.out) as writer:
         # keypoints, clip by clip
-        read = _read_poses(survey, writer, request.clean, notes.progress)
+        read = _read_poses(survey, writer, request.clean, request.damaged == "skip", notes.progress)
         _tell_survey(survey, notes)
         if not survey.clips:
             raise PairSetError(
@@ -161,8 +172,11 @@ def _from_clips(request: BuildPairsRequest, notes: Notes) -> _Built:
             request.clean,
         )
         plan = plan_pairs(survey, read.usable, rule)
+        plan.absent = read.absent
         _tell_plan(plan, read, notes)
         meta = _meta(survey, plan, rule, writer.fingerprint(plan.clips))
+        if read.skipped:
+            meta["damaged"] = read.skipped
         writer.finish(plan.clips, plan.triples, meta)
     return _finished(request.out, len(plan.clips), meta["triples"], survey.left_out, notes)
 
@@ -183,34 +197,59 @@ def _first_reason(left_out: list[LeftOut]) -> str:
 def _survey(request: BuildPairsRequest, progress: Progress) -> Survey:
     root = request.root.resolve()
     rows = read_pairing(request.pairing.resolve(), root) if request.pairing else {}
-    look = survey_phoenix if find_root(root) else video_folder.survey_videos
     keypoints = request.keypoints.resolve() if request.keypoints else None
     names = list(dict.fromkeys(request.clips))
-    return look(root, keypoints, rows, names, progress)
+    if not find_root(root):
+        background = parse_background(request.background)
+        return video_folder.survey_videos(root, keypoints, rows, names, progress, background)
+    if request.background:
+        raise OptionError("--background is for folders of videos; the frames of Phoenix-2014T are opaque")
+    return survey_phoenix(root, keypoints, rows, names, progress)
 
 
 @dataclass(frozen=True)
 class _Read:
-    """What is kept of every clip's keypoints. usable: name -> frames with a person; notes: what a reader decided."""
+    """What is kept of every clip's keypoints. usable: name -> whole frames with a person; absent: name -> how many have
+    none; skipped: name -> damaged frames that no triple uses; notes: what readers decided."""
 
     usable: dict[str, np.ndarray] = field(default_factory=dict)
+    absent: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, list[str]] = field(default_factory=dict)
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def _read_poses(survey: Survey, writer: PairSetWriter, clean: bool, progress: Progress) -> _Read:
-    """Write every clip's keypoints, one clip after the other; a clip whose keypoints are damaged is put aside."""
+def _read_poses(survey: Survey, writer: PairSetWriter, clean: bool, skip: bool, progress: Progress) -> _Read:
+    """Write every clip's keypoints, one clip after the other; a clip whose keypoints or frames are damaged is put
+    aside. skip: of frames, only the damaged ones are left out."""
     read, sound = _Read(), []
     for clip in progress.track(survey.clips, "keypoints"):
         try:
+            _check_damage(clip, skip)
             poses = clean_poses(clip.poses()) if clean else clip.poses()
-        except PoseError as error:
+        except (PoseError, VideoError) as error:
             survey.left_out.append(LeftOut(clip.name, str(error), error=True))
             continue
         writer.add(clip.name, poses, footage(clip.video, clip.first_image))
-        read.usable[clip.name], read.notes[clip.name] = poses.has_person.nonzero()[0], poses.notes
+        whole = poses.has_person.copy()
+        for damage in clip.damaged:
+            whole[damage.start : damage.stop] = False
+        read.usable[clip.name], read.notes[clip.name] = whole.nonzero()[0], (*clip.notes, *poses.notes)
+        if absent := int((~poses.has_person).sum()):
+            read.absent[clip.name] = absent
+        if clip.damaged:
+            read.skipped[clip.name] = list(map(str, clip.damaged))
         sound.append(clip)
     survey.clips = sound
     return read
+
+
+def _check_damage(clip: Clip, skip: bool) -> None:
+    """Raises VideoError for a clip that has damaged frames; with `skip` only where its first frame is one, which
+    training samples show."""
+    if clip.damaged and not (skip and clip.damaged[0].start > 0):
+        again = "copy the file again, or re-encode it"
+        fix = again if skip else f"{again}; --damaged skip leaves those frames out"
+        raise VideoError(f"{clip.video.name}: damaged: {damage_text(clip.damaged)} of {clip.num_frames}", fix=fix)
 
 
 def _tell_report(report: Report, notes: Notes) -> None:
@@ -250,6 +289,9 @@ def _tell_plan(plan: PairPlan, read: _Read, notes: Notes) -> None:
     for clip in plan.clips:
         for note in read.notes[clip.name]:
             notes.add(f"{clip.name}: {note}", "note")
+    for name, frames in read.skipped.items():
+        unseen = "other frames of it may be wrong without a trace"
+        notes.add(f"{name}: damaged, in no triple: {', '.join(frames)}; {unseen}", "note")
     for note in plan.notes:
         notes.add(note, "note")
     if plan.absent:

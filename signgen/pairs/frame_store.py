@@ -45,10 +45,14 @@ class FrameStore:
             return None
         if not (folder / _INDEX).is_file():
             raise PairSetError(f"{folder}: incomplete: {_INDEX} is missing", fix=_FIX)
-        table = pq.read_table(folder / _INDEX)
-        if json.loads((table.schema.metadata or {}).get(b"fingerprint", b"null")) != fingerprint:
+        try:
+            table = pq.read_table(folder / _INDEX)
+            of = json.loads((table.schema.metadata or {}).get(b"fingerprint", b"null"))
+            clips, frames = table.column("clip").to_numpy(zero_copy_only=False), table.column("frame").to_numpy()
+        except Exception as error:  # a damaged Parquet file raises anything
+            raise PairSetError(f"{folder / _INDEX}: cannot be read ({error})", fix=_FIX) from error
+        if of != fingerprint:
             raise PairSetError(f"{folder}: belongs to other data than the pair set", fix=_FIX)
-        clips, frames = table.column("clip").to_numpy(zero_copy_only=False), table.column("frame").to_numpy()
         names, starts = np.unique(clips, return_index=True)
         runs = np.split(frames, np.sort(starts)[1:])
         rows = dict(zip(names[np.argsort(starts)].tolist(), runs, strict=True))
@@ -58,7 +62,7 @@ class FrameStore:
         return cls(folder, rows)
 
     def frames(self, clip: str, like: Any) -> StoredFrames:
-        """The clip's stored frames; like: its record (path, num_frames, width, height, fps)."""
+        """The clip's stored frames; like: its record."""
         return StoredFrames(self.folder / f"{clip}.npy", self.rows[clip], like)
 
 
@@ -68,6 +72,8 @@ class StoredFrames(FrameSource):
     def __init__(self, array: Path, rows: np.ndarray, like: Any) -> None:
         self.path, self.array, self.rows = like.path, array, rows
         self.num_frames, self.width, self.height, self.fps = like.num_frames, like.width, like.height, like.fps
+        self.sample_aspect = like.sample_aspect
+        self.times = None if like.times is None else np.array(like.times)
 
     def _read(self, frames: np.ndarray) -> np.ndarray:
         wanted = np.asarray(frames)
@@ -76,7 +82,7 @@ class StoredFrames(FrameSource):
             raise VideoError(f"{self.array}: frames {frames[0]}:{frames[-1] + 1} are not all stored", fix=_FIX)
         try:
             return np.array(np.load(self.array, mmap_mode="r")[places])
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError, IndexError, SyntaxError) as error:
             raise VideoError(f"{self.array}: cannot be read ({error})", fix=_FIX) from error
 
 

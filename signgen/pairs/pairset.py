@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from signgen.corpora.person.images import image_key
-from signgen.errors import PairSetError
+from signgen.errors import OptionError, PairSetError
 from signgen.pairs.frame_store import FrameStore
 from signgen.pairs.triples import TRIPLE
 from signgen.poses.sequence import FILE_SUFFIX, PoseSequence
+from signgen.video.background import RGB, parse_background
 from signgen.video.reader import FrameSource, is_video, open_frames, open_images
 
 FORMAT = 1
@@ -32,6 +34,7 @@ class ClipRecord:
     """One clip. `path` is absolute; `keypoints` says where they came from; from `holdout_start` on it is held out.
 
     images: the files below `path` that are its frames, in order, where not all in the folder are; else empty.
+    sample_aspect, times, background: as of a FrameSource, None in pair sets of 0.1.
     """
 
     name: str
@@ -45,6 +48,9 @@ class ClipRecord:
     holdout_start: int
     keypoints: str
     images: tuple[str, ...] = ()
+    sample_aspect: Fraction | None = None
+    times: tuple[float, ...] | None = None
+    background: RGB | None = None
 
     @property
     def train_frames(self) -> range:
@@ -166,7 +172,10 @@ class PairSet:
     def _open(self, record: ClipRecord, num_frames: int | None = None) -> FrameSource:
         """num_frames: see `open_frames`; a video that has fewer by now is found when they are read."""
         files = [record.path / name for name in record.images]
-        source = open_images(record.path, files) if files else open_frames(record.path, num_frames)
+        if files:
+            source = open_images(record.path, files, record.background)
+        else:
+            source = open_frames(record.path, num_frames, record.background)
         if (source.num_frames, source.width, source.height) != (record.num_frames, record.width, record.height):
             found = f"{record.path}: {source.num_frames} frames of {source.width}x{source.height}"
             raise PairSetError(found, expected=f"{record.num_frames} of {record.width}x{record.height}", fix=REBUILD)
@@ -180,7 +189,8 @@ def _load_meta(path: Path) -> dict[str, Any]:
         raise PairSetError(f"{path.parent}: incomplete: meta.json is missing", fix=REBUILD) from None
     except (OSError, ValueError) as error:
         raise PairSetError(f"{path.parent}: incomplete: meta.json cannot be read ({error})", fix=REBUILD) from error
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT or not {"root", "fingerprint"} <= meta.keys():
+    whole = isinstance(meta, dict) and all(isinstance(meta.get(key), str) for key in ("root", "fingerprint"))
+    if not whole or meta.get("format") != FORMAT:
         raise PairSetError(f"{path}: not of format {FORMAT}", expected="a pair set of this version", fix=REBUILD)
     return meta
 
@@ -197,18 +207,37 @@ def _read_table(path: Path) -> Any:
 
 def _load_clips(path: Path, root: Path) -> list[ClipRecord]:
     try:
-        rows = _read_table(path).to_pylist()
-        return [
-            ClipRecord(**{**row, "path": root / row["path"], "images": tuple(row.get("images", ()))}) for row in rows
-        ]
-    except (TypeError, KeyError) as error:
+        return [_clip_record(row, root) for row in _read_table(path).to_pylist()]
+    except (TypeError, KeyError, ValueError, ZeroDivisionError, OptionError) as error:
         raise PairSetError(f"{path}: other columns than expected ({error})", fix=REBUILD) from error
+
+
+def _clip_record(row: dict[str, Any], root: Path) -> ClipRecord:
+    """Columns that a set may lack are those that none of its clips needed."""
+    times, aspect = row.get("times"), row.get("sample_aspect")
+    values = {
+        **row,
+        "path": root / row["path"],
+        "images": tuple(row.get("images") or ()),
+        "sample_aspect": Fraction(aspect) if aspect else None,
+        "times": tuple(times) if times else None,
+        "background": parse_background(row.get("background")),
+    }
+    return ClipRecord(**values)
 
 
 def _load_triples(path: Path, clips: list[ClipRecord], fingerprint: str) -> dict[str, np.ndarray]:
     table = _read_table(path)
-    if json.loads((table.schema.metadata or {}).get(b"fingerprint", b"null")) != fingerprint:
-        raise PairSetError(f"{path}: belongs to other data than meta.json", fix=REBUILD)
+    try:
+        of = json.loads((table.schema.metadata or {}).get(b"fingerprint", b"null"))
+        if of == fingerprint:
+            return _rows_by_split(table, clips)
+    except Exception as error:  # columns that are missing or of other types raise anything
+        raise PairSetError(f"{path}: other columns than expected ({error})", fix=REBUILD) from error
+    raise PairSetError(f"{path}: belongs to other data than meta.json", fix=REBUILD)
+
+
+def _rows_by_split(table: Any, clips: list[ClipRecord]) -> dict[str, np.ndarray]:
     index = {clip.name: number for number, clip in enumerate(clips)}
     coded = table.column("clip").combine_chunks()
     codes = np.array([index[name] for name in coded.dictionary.to_pylist()], np.int32)

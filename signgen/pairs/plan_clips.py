@@ -52,14 +52,13 @@ class PairPlan:
 
 
 def plan_pairs(survey: Survey, usable: dict[str, np.ndarray], rule: Rule) -> PairPlan:
-    """Assign splits and sample triples. usable: clip name -> its frames with a person, sorted.
+    """Assign splits and sample triples. usable: clip name -> its frames that triples may use, sorted.
 
     Raises PairSetError when there is nothing to train on.
     """
     plan = PairPlan([])
     plan.holdout_tail = _holdout(survey.clips, rule, plan.notes)
     plan.clips = [_record(clip, survey, plan.holdout_tail, rule, plan.notes) for clip in survey.clips]
-    plan.absent = {c.name: c.num_frames - len(usable[c.name]) for c in plan.clips if len(usable[c.name]) < c.num_frames}
     plan.triples = {"train": _train(plan, usable, rule), "val": _rows(plan, usable, "val")}
     plan.triples["test"] = _rows(plan, usable, "test")
     if not len(plan.triples["val"]):
@@ -92,7 +91,19 @@ def _record(clip: Clip, survey: Survey, tail: float, rule: Rule, notes: list[str
     source = clip.keypoints.file.path
     name = source.relative_to(survey.root).as_posix() if source.is_relative_to(survey.root) else str(source)
     size = (clip.num_frames, clip.width, clip.height)
-    return ClipRecord(clip.name, split, clip.signer, clip.video, *size, clip.fps, start, keypoints=name)
+    return ClipRecord(
+        clip.name,
+        split,
+        clip.signer,
+        clip.video,
+        *size,
+        clip.fps,
+        start,
+        keypoints=name,
+        sample_aspect=clip.sample_aspect,
+        times=clip.times,
+        background=clip.background,
+    )
 
 
 def _train(plan: PairPlan, usable: dict[str, np.ndarray], rule: Rule) -> np.ndarray:

@@ -16,6 +16,7 @@ from signgen.files import atomic_path, flush, make_folder, write_json
 from signgen.pairs.frame_store import remove_store
 from signgen.pairs.pairset import FORMAT, SPLITS, ClipRecord
 from signgen.poses.sequence import FILE_SUFFIX, PoseSequence
+from signgen.video.background import colour_text
 
 _LOOKED_AT = 4096  # bytes of a frame folder's first image that tell it from others
 _PARTS = ("poses", "clips.parquet", "triples.parquet", "meta.json")
@@ -108,6 +109,16 @@ def _clips_columns(clips: list[ClipRecord], root: Path) -> dict[str, Any]:
     columns["fps"] = pa.array([clip.fps for clip in clips], pa.float64())
     if any(clip.images for clip in clips):
         columns["images"] = pa.array([list(clip.images) for clip in clips], pa.list_(pa.string()))
+    if any(clip.sample_aspect for clip in clips):
+        columns["sample_aspect"] = pa.array(
+            [clip.sample_aspect and str(clip.sample_aspect) for clip in clips], pa.string()
+        )
+    if any(clip.times for clip in clips):
+        columns["times"] = pa.array([clip.times and list(clip.times) for clip in clips], pa.list_(pa.float64()))
+    if any(clip.background for clip in clips):
+        columns["background"] = pa.array(
+            [clip.background and colour_text(clip.background) for clip in clips], pa.string()
+        )
     return columns
 
 

@@ -30,7 +30,11 @@ from signgen.rendering.output import Outputs
 from signgen.rendering.references import TRAINING, ReferenceRequest, Rendered, with_references
 from signgen.rendering.source import Source
 from signgen.requests import Request
+from signgen.video.background import RGB, parse_background
+from signgen.video.damage import damage_text, damage_within
+from signgen.video.display import padding_note
 from signgen.video.reader import FrameSource, frame_range, open_frames
+from signgen.video.timing import rounded_rate, same_rate
 
 TRUTHS = ("auto", "none")
 _DEFAULT_FPS = 25.0
@@ -50,6 +54,7 @@ class RenderRequest(Request):
     truth: "auto" (the source's own frames if count, fps and size agree), "none", or a path. needs_truth: it is an error
     where there is none. pairs: pair set of nearest-pose; None: that of the run the model lies in. side_by_side: also
     OUT.side-by-side.mp4. save_frames: folder for every frame as PNG. fps: of the video; None: the poses'.
+    background: what transparent pixels of the source and truth lie over, as the command line takes it.
     sampling: values that replace the recipe's, by the names of SamplingSettings. seed: of the noise.
     """
 
@@ -71,6 +76,7 @@ class RenderRequest(Request):
     side_by_side: bool = False
     save_frames: Path | None = None
     fps: float | None = None
+    background: str | None = None
     sampling: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     device: str = "auto"
@@ -116,7 +122,10 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     """
     # poses
     card = read_card(request.model)
-    video = open_frames(request.source)
+    background = parse_background(request.background)
+    video = open_frames(request.source, background=background)
+    _tell(video, "source", notes)
+    video.check(0, 1)
     sequence = _read_poses(request, video, card.skeleton, notes)
     if card.data.get("cleaned") and not request.clean:
         notes.add("the model was trained on cleaned keypoints; --clean cleans these, too", "poses")
@@ -128,11 +137,14 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     held = _held(sequence, request.poses, notes)
     # outputs
     fps = request.fps or sequence.fps or video.fps or _DEFAULT_FPS
-    outputs = Outputs(request.out, fps, request.side_by_side, request.save_frames)
+    outputs = Outputs(request.out, fps, request.side_by_side, request.save_frames, video.sample_aspect)
     named = [] if request.truth in TRUTHS else [Path(request.truth)]
     outputs.check(part.stop - part.start, [request.source, request.poses, *named])
     # truth
-    truth = _truth_frames(request.truth, video, sequence, differences, notes)
+    truth = _truth_frames(request.truth, video, sequence, differences, part, background, notes)
+    outputs = replace(outputs, times=_times(video if not differences else truth, sequence, part, request.fps, notes))
+    if part.stop - part.start > 1 and (padded := padding_note(video.width, video.height)):
+        notes.add(padded, "output")
     if request.needs_truth and truth is None:
         raise VideoError("--report without the truth", fix="name the real frames with --truth")
     # further frames of the person
@@ -163,6 +175,10 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
 def _read_poses(request: RenderRequest, video: FrameSource, skeleton: str, notes: Notes) -> PoseSequence:
     """The whole sequence on the model's skeleton. Raises PoseError for points of a frame of another size."""
     found = read_poses(request.poses, clip=request.clip, size=(video.width, video.height), fps=video.fps)
+    if rounded_rate(found.fps, video.fps) and len(found) == video.num_frames:
+        rates = f"{found.fps:g} frames per second in {request.poses}, {video.fps:g} in {video.path}"
+        notes.add(f"{rates}: the format holds whole numbers; the video's is used", "poses")
+        found = replace(found, fps=video.fps)
     sequence = to_skeleton(found, skeleton)
     sequence = clean_poses(sequence) if request.clean else sequence
     for note in sequence.notes:
@@ -203,6 +219,25 @@ def _fitted(request: RenderRequest, poses: PoseSequence, source: Source, notes: 
         )
     notes.add("they are taken as they are; --retarget auto fits them to the source's person", "poses")
     return poses
+
+
+def _tell(video: FrameSource, about: str, notes: Notes) -> None:
+    """What was decided about a source's pictures."""
+    for note in video.notes:
+        notes.add(note, about)
+
+
+def _times(
+    clip: FrameSource | None, poses: PoseSequence, part: slice, fps: float | None, notes: Notes
+) -> np.ndarray | None:
+    """Seconds of the frames of `part`, where those of the poses' own clip come unevenly and no rate was asked for."""
+    if clip is None or clip.times is None or clip.num_frames != len(poses):
+        return None
+    if fps is not None:
+        notes.add(f"--fps {fps:g}: the uneven frame times of {clip.path} are not kept", "output")
+        return None
+    notes.add(f"frames come unevenly in {clip.path}; the output keeps their times", "output")
+    return clip.times[part]
 
 
 def share_inside(poses: PoseSequence) -> float:
@@ -253,22 +288,24 @@ def _differences(video: FrameSource, poses: PoseSequence) -> str:
         return "it is a single image"
     pairs = (
         ("frames", len(poses), video.num_frames),
-        ("fps", poses.fps, video.fps),
+        ("fps", *((None, None) if same_rate(poses.fps, video.fps) else (poses.fps, video.fps))),
         ("size", f"{poses.width}x{poses.height}", f"{video.width}x{video.height}"),
     )
     return "; ".join(
         f"{name} {of_poses} and {of_video}"
         for name, of_poses, of_video in pairs
-        if of_poses is not None and of_video is not None and of_poses != of_video and not _close(of_poses, of_video)
+        if of_poses is not None and of_video is not None and of_poses != of_video
     )
 
 
-def _close(of_poses: Any, of_video: Any) -> bool:
-    return isinstance(of_poses, float) and isinstance(of_video, float) and abs(of_poses - of_video) < 0.01
-
-
 def _truth_frames(
-    truth: str, video: FrameSource, poses: PoseSequence, differences: str, notes: Notes
+    truth: str,
+    video: FrameSource,
+    poses: PoseSequence,
+    differences: str,
+    part: slice,
+    background: RGB | None,
+    notes: Notes,
 ) -> FrameSource | None:
     """The frames to score against, or None; notes which and why."""
     if truth == "none":
@@ -276,11 +313,16 @@ def _truth_frames(
     if truth == "auto" and differences:
         notes.add(f"none; {video.path} is not the poses' own clip ({differences})", "truth")
         return None
+    if truth == "auto" and (bad := damage_within(video.damaged, part.start, part.stop)):
+        notes.add(f"none; {video.path} is damaged: {damage_text(bad)}", "truth")
+        return None
     if truth == "auto":
         agree = "count, fps and size agree with the poses"
         notes.add(f"the frames of {video.path} ({agree}); --truth none disables", "truth")
         return video
-    frames = open_frames(Path(truth))
+    frames = open_frames(Path(truth), background=background)
+    _tell(frames, "truth", notes)
+    frames.check(part.start, min(part.stop, frames.num_frames))
     if frames.num_frames < len(poses):
         raise VideoError(f"{truth}: {frames.num_frames} frames", expected=f"one for each of {len(poses)} poses")
     if (frames.width, frames.height) != (video.width, video.height):

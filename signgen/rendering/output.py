@@ -23,12 +23,18 @@ from signgen.video.writer import VideoWriter, sample_aspect
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where to write. `video` with one pose becomes a PNG; `side_by_side` and `frames` are optional."""
+    """Where to write. `video` with one pose becomes a PNG; `side_by_side` and `frames` are optional.
+
+    sample_aspect: how wide a pixel is shown by its height; None: see `writer.sample_aspect`. times: seconds of every
+    frame that is written, where they come unevenly.
+    """
 
     video: Path
     fps: float
     side_by_side: bool = False
     frames: Path | None = None
+    sample_aspect: Fraction | None = None
+    times: np.ndarray | None = None
 
     def paths(self, count: int) -> tuple[Path, Path | None]:
         """The main file for `count` frames, and the side-by-side file if wanted."""
@@ -75,10 +81,10 @@ def write_rendering(
     with ExitStack() as stack:
         # where frames go
         sinks: list[tuple[Callable[[np.ndarray], None], bool]] = []
-        sinks.append((_sink(stack, main, width, height, outputs.fps), False))
+        sinks.append((_sink(stack, main, width, (width, height), outputs), False))
         if beside is not None:
             panels = 4 if truth is not None else 3
-            sinks.append((_sink(stack, beside, width * panels, height, outputs.fps, (width, height)), True))
+            sinks.append((_sink(stack, beside, width * panels, (width, height), outputs), True))
 
         # what is done with each frame, in the worker
         def finish(index: int, frame: np.ndarray) -> None:
@@ -98,13 +104,16 @@ def write_rendering(
 
 
 def _sink(
-    stack: ExitStack, path: Path, width: int, height: int, fps: float, native: tuple[int, int] | None = None
+    stack: ExitStack, path: Path, width: int, native: tuple[int, int], outputs: Outputs
 ) -> Callable[[np.ndarray], None]:
-    """A function that writes a frame to `path`: a PNG, or the next frame of an mp4 that `stack` closes."""
+    """A function that writes a frame to `path`: a PNG, or the next frame of an mp4 that `stack` closes.
+
+    width: of what is written; native: the source's width and height.
+    """
     if path.suffix == ".png":
         return lambda frame: write_png(path, frame)
-    aspect: Fraction = sample_aspect(*(native or (width, height)))
-    return stack.enter_context(VideoWriter(path, width, height, fps, aspect)).write
+    aspect = sample_aspect(*native, outputs.sample_aspect)
+    return stack.enter_context(VideoWriter(path, width, native[1], outputs.fps, aspect, outputs.times)).write
 
 
 def _strip(

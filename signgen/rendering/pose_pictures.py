@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,10 @@ from signgen.errors import PoseError, SigngenError, nearest
 from signgen.poses.draw import draw_pose
 from signgen.poses.palettes import PALETTES, Palette
 from signgen.poses.sequence import PoseSequence
+from signgen.video.damage import damage_text, damage_within
+from signgen.video.display import padding_note
 from signgen.video.reader import FrameSource, write_png
+from signgen.video.timing import rounded_rate, same_rate
 from signgen.video.writer import VideoWriter, sample_aspect
 
 _DEFAULT_FPS = 25.0
@@ -31,7 +35,31 @@ class Drawing:
 
     @property
     def fps(self) -> float:
-        return self.poses.fps or (self.video.fps if self.video is not None else None) or _DEFAULT_FPS
+        """The poses' rate, but the video's where the poses' format rounded it."""
+        of_video = self.video.fps if self.video is not None else None
+        if rounded_rate(self.poses.fps, of_video):
+            return of_video or _DEFAULT_FPS
+        return self.poses.fps or of_video or _DEFAULT_FPS
+
+    @property
+    def sample_aspect(self) -> Fraction:
+        return sample_aspect(*self.size, self.video.sample_aspect if self.video is not None else None)
+
+    @property
+    def times(self) -> np.ndarray | None:
+        """Seconds of the frames of `part`, where the video's come unevenly and the poses have no other rate."""
+        if self.video is None or self.video.times is None or not same_rate(self.poses.fps, self.video.fps):
+            return None
+        return self.video.times[self.part]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of the pictures should know: of the video, and of an odd size."""
+        found = [] if self.video is None else list(self.video.notes)
+        if self.video is not None and (bad := damage_within(self.video.damaged, self.part.start, self.part.stop)):
+            found.append(f"{self.video.path}: damaged, pictures there may be wrong: {damage_text(bad)}")
+        padded = padding_note(*self.size)
+        return (*found, *([padded] if padded else []))
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """uint8 (height, width, 3) RGB, one after the other."""
@@ -67,7 +95,7 @@ def write_pictures(drawing: Drawing, out: Path, advance: Callable[[], object]) -
     if out.suffix not in (".mp4", ".png", "") or (out.suffix == "" and out.exists() and not out.is_dir()):
         raise SigngenError(f"{out}: no picture of this name", expected="X.mp4, X.png or a folder")
     if out.suffix == ".mp4":
-        with VideoWriter(out, *drawing.size, drawing.fps, sample_aspect(*drawing.size)) as writer:
+        with VideoWriter(out, *drawing.size, drawing.fps, drawing.sample_aspect, drawing.times) as writer:
             for frame in drawing:
                 writer.write(frame)
                 advance()

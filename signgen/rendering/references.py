@@ -66,6 +66,7 @@ def with_references(
 
     found = _training(request, card, clean, rendered) if request.clip == TRAINING else _clip(request, card, clean)
     chosen = frame_range(request.frames, len(found.poses), "--reference-frames")
+    found.frames.check(found.first + chosen.start, found.first + chosen.stop)
     poses = found.poses[chosen]
     usable = int(seen_frames(poses)["shoulders"].sum())
     if not usable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,21 @@ from signgen.corpora.person.images import image_key
 from signgen.errors import StudyError
 from signgen.evaluation.match_images import images_below, match_images
 from signgen.study.design import TRUTH
-from signgen.video.reader import IMAGE_SUFFIXES, VIDEO_SUFFIXES, in_natural_order, open_frames, read_image
+from signgen.video.reader import IMAGE_SUFFIXES, VIDEO_SUFFIXES, in_natural_order, open_frames, read_opaque
 
 _CLIPS = VIDEO_SUFFIXES - {".gif"}  # a GIF has other colours than what stands beside it
 _LOSSY = frozenset([".jpg", ".jpeg", ".webp"])
 DEFAULT_FPS = 25.0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """frames: uint8 (T, H, W, 3) RGB, T = 1 but for clips. fps; sample_aspect, times: as of a FrameSource."""
+
+    frames: np.ndarray
+    fps: float
+    sample_aspect: Fraction | None = None
+    times: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -28,14 +39,15 @@ class Material:
     is_clip: bool = False
     frame: int | None = None
 
-    def read(self) -> tuple[np.ndarray, float]:
-        """uint8 (T, H, W, 3) RGB, T = 1 but for clips, and frames per second. Raises VideoError."""
+    def read(self) -> Shown:
+        """The frame or all frames. Raises VideoError, for damaged ones, too."""
         if not self.is_clip and self.frame is None:
-            return read_image(self.path)[None], DEFAULT_FPS
+            return Shown(read_opaque(self.path)[None], DEFAULT_FPS)
         clip = open_frames(self.path)
-        if self.frame is None:
-            return clip.read(), clip.fps or DEFAULT_FPS
-        return clip.read(self.frame, self.frame + 1), clip.fps or DEFAULT_FPS
+        start, stop = (0, clip.num_frames) if self.frame is None else (self.frame, self.frame + 1)
+        clip.check(start, stop)
+        times = clip.times if self.frame is None else None
+        return Shown(clip.read(start, stop), clip.fps or DEFAULT_FPS, clip.sample_aspect, times)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from signgen.files import atomic_path
 from signgen.metrics.image.pixels import size_text
 from signgen.metrics.image.resize import resize
 from signgen.study.design import TRUTH
-from signgen.study.material import Target
+from signgen.study.material import Shown, Target
 from signgen.video.writer import VideoWriter, sample_aspect
 
 JPEG_QUALITY = 92
@@ -43,19 +44,20 @@ class MediaFolder:
         Raises StudyError where a run's picture differs from the truth in size, or a clip in length.
         """
         which = list(which)
-        truth, fps = target.shown[TRUTH].read()
+        shown = target.shown[TRUTH].read()
+        truth = shown.frames
         done = {}
         for name, stem in which:
             if name == SOURCE:
                 assert target.source is not None
-                frames = self._fitted(target.source.read()[0], None, "")
+                frames = self._fitted(target.source.read().frames, None, "")
             else:
                 material = target.shown[name]
-                frames = self._fitted(truth if name == TRUTH else material.read()[0], truth, str(material.path))
+                frames = self._fitted(truth if name == TRUTH else material.read().frames, truth, str(material.path))
             if len(truth) > 1 and name != SOURCE:
-                done[name] = self._clip(stem, frames, fps)
+                done[name] = self._clip(stem, frames, shown)
             else:
-                done[name] = self._image(stem, frames[0])
+                done[name] = self._image(stem, frames[0], shown)
         return done
 
     def _fitted(self, frames: np.ndarray, truth: np.ndarray | None, path: str) -> np.ndarray:
@@ -71,7 +73,7 @@ class MediaFolder:
             )
         return frames
 
-    def _image(self, stem: str, frame: np.ndarray) -> str:
+    def _image(self, stem: str, frame: np.ndarray, shown: Shown) -> str:
         from PIL import Image
 
         buffer = io.BytesIO()
@@ -79,18 +81,25 @@ class MediaFolder:
         path = self.folder / f"{stem}.{self.image_format.replace('e', '')}"
         with atomic_path(path) as temporary:
             temporary.write_bytes(buffer.getvalue())
-        return self._finished(path, frame)
+        return self._finished(path, frame, shown)
 
-    def _clip(self, stem: str, frames: np.ndarray, fps: float) -> str:
+    def _clip(self, stem: str, frames: np.ndarray, shown: Shown) -> str:
+        """At the truth's times, or they would tell."""
         path = self.folder / f"{stem}.mp4"
         height, width = frames.shape[1:3]
-        with VideoWriter(path, width, height, fps, sample_aspect(width, height)) as writer:
+        aspect, times = self._aspect(width, height, shown), shown.times
+        with VideoWriter(path, width, height, shown.fps, aspect, times) as writer:
             for frame in frames:
                 writer.write(frame)
-        self.longest = max(self.longest, len(frames) / fps)
-        return self._finished(path, frames[0])
+        last = len(frames) / shown.fps if times is None else float(times[-1]) + 1 / shown.fps
+        self.longest = max(self.longest, last)
+        return self._finished(path, frames[0], shown)
 
-    def _finished(self, path: Path, frame: np.ndarray) -> str:
+    def _aspect(self, width: int, height: int, shown: Shown) -> Fraction:
+        """How wide a pixel is shown: as the truth states, unless all were brought to a size of the user's."""
+        return sample_aspect(width, height, None if self.size is not None else shown.sample_aspect)
+
+    def _finished(self, path: Path, frame: np.ndarray, shown: Shown) -> str:
         os.utime(path, (_ONE_TIME, _ONE_TIME))
-        self.pixel_aspect[size_text(frame)] = float(sample_aspect(frame.shape[1], frame.shape[0]))
+        self.pixel_aspect[size_text(frame)] = float(self._aspect(frame.shape[1], frame.shape[0], shown))
         return path.name

@@ -12,10 +12,11 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -279,21 +280,23 @@ class Trainer:
         progress = read_progress(self.run, self.stage.name)
         if progress is None:
             return
-        load = {"map_location": self.accelerator.device, "weights_only": True}
-        try:
-            weights = torch.load(self.state_folder / "weights.pt", **load)
-            self.accelerator.unwrap_model(self.module).load_state_dict(weights)
-            for name, optimizer in self.optimizers.items():
-                optimizer.load_state_dict(torch.load(self.state_folder / optimizer_file(name), **load))
-            if self.ema:
-                self.ema.load_state_dict(torch.load(self.state_folder / "ema.pt", **load))
-                self.ema.to(self.accelerator.device)
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise ModelError(
-                f"{self.state_folder}: cannot resume ({reason})", fix="delete that folder to train the stage again"
-            ) from error
+        self._load("weights.pt", self.accelerator.unwrap_model(self.module).load_state_dict)
+        for name, optimizer in self.optimizers.items():
+            self._load(optimizer_file(name), optimizer.load_state_dict)
+        if self.ema:
+            self._load("ema.pt", self.ema.load_state_dict)
+            self.ema.to(self.accelerator.device)
         self.at = progress if progress.steps else Progressed(progress.step, self.plan.steps)
+
+    def _load(self, name: str, load: Callable[[Any], object]) -> None:
+        """Give what lies in a file of the state to `load`. Raises ModelError naming it."""
+        path = self.state_folder / name
+        try:
+            load(torch.load(path, map_location=self.accelerator.device, weights_only=True))
+        except Exception as error:  # a damaged zip or pickle raises anything, EOFError among it
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            fix = f"delete the folder {self.state_folder} to train the stage again"
+            raise ModelError(f"{path}: cannot resume ({reason[:160]})", fix=fix) from error
 
 
 def optimizer_file(name: str) -> str:
@@ -324,4 +327,8 @@ def read_progress(run: Path, stage: str) -> Progressed | None:
     path = folder / "progress.json"
     if not path.exists():
         return None
-    return Progressed(**json.loads(path.read_text()))
+    try:
+        return Progressed(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        fix = f"delete the folder {folder} to train the stage again"
+        raise ModelError(f"{path}: cannot resume ({error})", fix=fix) from error

@@ -16,7 +16,7 @@ from signgen.errors import ModelError, PairSetError, RecipeError
 from signgen.files import disk_full_is_oserror, make_folder, write_json, write_text
 from signgen.models.build import build_fusion, build_pipeline
 from signgen.models.canvas import Canvas
-from signgen.models.card import ModelCard, palette_of, save_model
+from signgen.models.card import ModelCard, damaged_file, palette_of, save_model
 from signgen.models.device import precision_note, prepare_device, usable_precision
 from signgen.models.fusion import FusionModel
 from signgen.models.pipeline import SignerPipeline
@@ -168,7 +168,7 @@ class TrainingRun:
         """Stage 1, trained now or loaded from the run."""
         result = self.folder / "fusion"
         if (result / "config.json").is_file() and self._finished("fusion"):
-            return FusionModel.from_pretrained(str(result), local_files_only=True).eval()
+            return _trained_fusion(result)
         if not train:
             raise ModelError(f"{self.folder}: stage fusion is not finished", fix="train it first, without --stage")
         with torch.random.fork_rng(devices=[]):
@@ -260,6 +260,28 @@ class TrainingRun:
         return folder
 
 
+def _trained_fusion(folder: Path) -> FusionModel:
+    """What stage 1 left. Raises ModelError naming the folder."""
+    try:
+        return FusionModel.from_pretrained(str(folder), local_files_only=True).eval()
+    except Exception as error:  # a damaged JSON or safetensors file raises anything
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        fix = "delete it, and state/fusion beside it, to train the stage again"
+        raise ModelError(f"{damaged_file(folder) or folder}: cannot be loaded ({reason[:160]})", fix=fix) from error
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    """What a run was begun with. Raises ModelError."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(kept, dict) or not {"fingerprint", "max_minutes"} <= kept.keys():
+            raise ValueError("no fingerprint or max_minutes in it")
+    except (OSError, ValueError) as error:
+        found = f"{path}: cannot be read ({error})"
+        raise ModelError(found, expected="what signgen train wrote", fix="begin again with another --out") from error
+    return kept
+
+
 def open_run(request: TrainRequest, notes: Notes | None = None) -> TrainingRun:
     """Begin a run, or go on with one: a resumed run keeps its own recipe, pair set, max_minutes and init."""
     folder = request.out
@@ -269,7 +291,7 @@ def open_run(request: TrainRequest, notes: Notes | None = None) -> TrainingRun:
         raise ModelError(f"{folder}: holds a run already", fix="add --resume to go on with it, or choose another --out")
     if stored.exists():
         recipe = load_recipe(str(stored))
-        kept = json.loads(settings.read_text())
+        kept = _read_settings(settings)
         if kept["fingerprint"] != pairs.fingerprint:
             raise PairSetError(f"{request.pairs} is not the pair set that {folder} was begun with")
         asked = request.config or request.overrides

@@ -7,18 +7,22 @@ import re
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import replace
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from signgen.errors import OptionError, VideoError
-from signgen.files import atomic_path
+from signgen.video.background import RGB, chosen_colour, is_transparent, laid_over
+from signgen.video.colour import Converter
+from signgen.video.damage import Damage, damage_text, damage_within
 from signgen.video.frame_folder import look_into
+from signgen.video.images import read_image, read_opaque, read_picture, write_png
+from signgen.video.probe import AGAIN, Probe, decoded, described
+from signgen.video.probe import probe as _probe
 
 __all__ = [
     "FrameSource",
@@ -28,6 +32,7 @@ __all__ = [
     "open_frames",
     "open_images",
     "read_image",
+    "read_opaque",
     "write_png",
 ]
 
@@ -49,10 +54,21 @@ class FrameSource(ABC):
     fps: float | None  # None for images
     images: Sequence[Path] = ()  # of images
     codec: str | None = None  # of a video, as FFmpeg names it
+    sample_aspect: Fraction | None = None  # how wide a pixel is shown by its height; None where nothing says it
+    times: np.ndarray | None = None  # seconds of every frame, float64 (T,), the first at 0; None where they are even
+    damaged: tuple[Damage, ...] = ()  # frames that may be wrong, of a video that was decoded to count them
+    background: RGB | None = None  # what transparent pixels lie over; None where there are none
+    notes: tuple[str, ...] = ()  # what was decided, for the user
 
     @property
     def first_image(self) -> Path | None:
         return self.images[0] if self.images else None
+
+    def check(self, start: int = 0, stop: int | None = None) -> None:
+        """Raise VideoError where any of the frames [start, stop) may be wrong, since the file is damaged."""
+        stop = self.num_frames if stop is None else stop
+        if found := damage_within(self.damaged, start, stop):
+            raise VideoError(f"{self.path}: damaged: {damage_text(found)}", expected="whole frames", fix=AGAIN)
 
     @abstractmethod
     def _read(self, frames: np.ndarray) -> np.ndarray: ...
@@ -76,25 +92,28 @@ def _span(frames: np.ndarray) -> str:
     return f"frames {frames[0]}:{frames[-1] + 1}" if len(frames) else "no frames"
 
 
-def open_frames(path: Path, num_frames: int | None = None) -> FrameSource:
+def open_frames(path: Path, num_frames: int | None = None, background: RGB | None = None) -> FrameSource:
     """Open a video file, a folder of images (in natural order; other files are ignored) or a single image.
 
-    num_frames: how many frames a video has, where that is known; otherwise it is decoded once to count them.
+    num_frames: how many frames a video has, where that is known; otherwise it is decoded once to count them, and only
+    then are uneven frame times and damaged frames known. background: what transparent pixels lie over; None: the median
+    of the opaque border of the first frame.
 
-    Frames of a video that says it was filmed with the camera turned stand upright, as players and OpenCV show them.
+    Frames stand as the container says that they are shown, turned and mirrored; their colours are BT.709's
+    (`signgen.video.colour`); what `VideoWriter` repeated to make an odd size even is cropped.
     Raises VideoError when it is missing, empty, truncated or not decodable.
     """
     path = Path(path)
     if path.is_dir():
-        return open_images(path, image_files(path))
+        return open_images(path, image_files(path), background)
     if not path.is_file():
         raise VideoError(f"{path}: no such file or folder", expected="a video, a folder of images or an image")
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return open_images(path, [path])
+        return open_images(path, [path], background)
     if num_frames is not None:
-        return _VideoFile.looked_at(path, num_frames)
+        return _VideoFile.looked_at(path, num_frames, background)
     stat = path.stat()
-    return _VideoFile(path, _probe(str(path), stat.st_mtime_ns, stat.st_size))
+    return _VideoFile(path, _probe(str(path), stat.st_mtime_ns, stat.st_size), background=background)
 
 
 def is_video(path: Path) -> bool:
@@ -126,99 +145,43 @@ def _natural(name: str) -> tuple[list[str | int], str]:
     return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
 
 
-def read_image(path: Path) -> np.ndarray:
-    """One image as uint8 (H, W, 3) RGB; alpha is dropped. Raises VideoError."""
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise VideoError(f"{path}: cannot be read ({error.strerror})", expected="an image") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if image is None:
-        raise VideoError(f"{path}: not a readable image ({data.size} bytes)", expected="a whole PNG or JPEG")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-def write_png(path: Path, frame: np.ndarray) -> None:
-    """Write uint8 (H, W, 3) RGB as PNG, atomically."""
-    ok, data = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    if not ok:
-        raise VideoError(f"{path}: frame of shape {frame.shape} cannot be written as PNG")
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data.tobytes())
-
-
 class _ImageFiles(FrameSource):
-    def __init__(self, path: Path, files: list[Path], width: int, height: int) -> None:
+    def __init__(self, path: Path, files: list[Path], first: np.ndarray, background: RGB | None) -> None:
         self.path, self.images = path, files
-        self.num_frames, self.width, self.height, self.fps = len(files), width, height, None
+        self.num_frames, self.fps = len(files), None
+        self.height, self.width = first.shape[:2]
+        if is_transparent(first):
+            self.background, note = chosen_colour(first, background)
+            self.notes = (f"{files[0]} is {note}",)
+        else:
+            self.background = background
 
     def _read(self, frames: np.ndarray) -> np.ndarray:
         images = np.empty((len(frames), self.height, self.width, 3), np.uint8)
         for row, frame in zip(images, frames, strict=True):
-            image = read_image(self.images[frame])
-            if image.shape != row.shape:
+            image = read_picture(self.images[frame])
+            if image.shape[:2] != row.shape[:2]:
                 found = f"{self.images[frame]}: {image.shape[1]}x{image.shape[0]}"
                 raise VideoError(found, expected=f"{self.width}x{self.height} like the clip's first frame")
-            row[:] = image
+            row[:] = self._opaque(image, self.images[frame])
         return images
 
+    def _opaque(self, image: np.ndarray, path: Path) -> np.ndarray:
+        if image.shape[-1] == 3:
+            return image
+        if self.background is None:
+            found = f"{path}: transparent, the clip's first frame is not"
+            raise VideoError(found, fix="say what it is to lie over, with --background COLOUR")
+        return laid_over(image, self.background)
 
-def open_images(path: Path, files: list[Path]) -> FrameSource:
-    """These images of the folder `path` as the frames of a clip. Raises VideoError when there are none, or the first
-    is not readable.
+
+def open_images(path: Path, files: list[Path], background: RGB | None = None) -> FrameSource:
+    """These images of the folder `path` as the frames of a clip; background: see `open_frames`. Raises VideoError when
+    there are none, or the first is not readable.
     """
     if not files:
         raise VideoError(f"{path}: a folder without images", expected="PNG or JPEG frames")
-    height, width, _ = read_image(files[0]).shape
-    return _ImageFiles(path, files, width, height)
-
-
-@dataclass(frozen=True)
-class _Probe:
-    frames: int
-    width: int
-    height: int
-    fps: float | None
-    codec: str
-    turns: int  # quarter turns anticlockwise that stand the decoded frames upright; width and height are upright's
-
-
-def _described(stream: Any, rotation: float, num_frames: int) -> _Probe:
-    fps = float(stream.average_rate) if stream.average_rate else None
-    turns = _turns(rotation)
-    width, height = (stream.width, stream.height)[:: -1 if turns % 2 else 1]
-    return _Probe(num_frames, width, height, fps, stream.codec_context.name, turns)
-
-
-def _turns(rotation: float) -> int:
-    return round(rotation / 90) % 4
-
-
-@lru_cache(maxsize=1024)
-def _probe(path: str, mtime_ns: int, size: int) -> _Probe:
-    """Decode the whole video once: the only way to know how many frames there are. Raises VideoError."""
-    import av
-
-    decoded = packets = rotation = 0
-    try:
-        with av.open(path) as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            claimed = stream.frames
-            for packet in container.demux(stream):
-                if packet.is_corrupt:
-                    raise VideoError(f"{path}: truncated: it breaks off after frame {decoded} of {claimed or '?'}")
-                packets += packet.size > 0
-                frames = packet.decode()
-                rotation = frames[0].rotation if frames and not decoded else rotation
-                decoded += len(frames)
-            probe = _described(stream, rotation, decoded)
-    except (av.FFmpegError, IndexError) as error:
-        what = f"breaks off after frame {decoded}" if decoded else "not a video that can be decoded"
-        raise VideoError(f"{path}: {what} ({error})", fix="copy the file again, or re-encode it") from error
-    if not decoded or packets < claimed:
-        raise VideoError(f"{path}: truncated: {decoded} frames decode of {claimed}", fix="copy the file again")
-    return probe
+    return _ImageFiles(path, files, read_picture(files[0]), background)
 
 
 class _VideoFile(FrameSource):
@@ -227,34 +190,59 @@ class _VideoFile(FrameSource):
     One carried over a fork must neither be used nor destroyed there: it would wait for threads that are gone.
     """
 
-    def __init__(self, path: Path, probe: _Probe, reader: _PyAV | None = None) -> None:
+    def __init__(self, path: Path, probe: Probe, reader: _PyAV | None = None, background: RGB | None = None) -> None:
         self.path, self._probe, self.codec = path, probe, probe.codec
         self.num_frames, self.width, self.height, self.fps = probe.frames, probe.width, probe.height, probe.fps
+        self.sample_aspect, self.damaged = probe.sample_aspect, probe.damage
+        self.times = None if probe.times is None else np.array(probe.times)
+        notes = [note for note in (probe.orientation.note, probe.colour.note) if note]
+        if probe.true_size is not None:
+            notes.append(f"cropped to {probe.width}x{probe.height}, the size before it was padded, by its comment")
+        if probe.colour.alpha:
+            reader = reader or _PyAV(path)
+            self.background, note = chosen_colour(reader.first, background)
+            reader.background = self.background
+            notes += [note] if probe.transparent or is_transparent(reader.first) else []
+        self.notes = tuple(f"{path}: {note}" for note in notes)
+        self._without_decord = False
         self._readers: dict[int, _Decord | _PyAV] = {os.getpid(): reader} if reader else {}
 
     @classmethod
-    def looked_at(cls, path: Path, num_frames: int) -> _VideoFile:
+    def looked_at(cls, path: Path, num_frames: int, background: RGB | None = None) -> _VideoFile:
         """By the header and the first frame alone. Raises VideoError."""
         reader = _PyAV(path)
-        return cls(path, _described(reader.stream, reader.rotation, num_frames), reader)
+        return cls(path, reader.described(num_frames), reader, background)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_readers": {}}
 
     def _read(self, frames: np.ndarray) -> np.ndarray:
         try:
-            return self._reader(frames[0]).read(frames)
+            return self._decoded(frames)
         except _decoder_errors() as error:
             found = f"{self.path}: {_span(frames)} cannot be decoded ({error})"
-            raise VideoError(found, fix="copy the file again, or re-encode it") from error
+            raise VideoError(found, fix=AGAIN) from error
+
+    def _decoded(self, frames: np.ndarray) -> np.ndarray:
+        reader = self._reader(frames[0])
+        try:
+            return reader.read(frames)
+        except _decoder_errors():
+            if not isinstance(reader, _Decord):
+                raise
+        # decord fails on sound videos of some widths (72x58: frames of four channels); PyAV decides
+        self._without_decord = True
+        self._readers[os.getpid()] = reader = _PyAV(self.path, self.background)
+        return reader.read(frames)
 
     def _reader(self, start: int) -> _Decord | _PyAV:
         """PyAV as long as frames are read in order, since it is faster then; decord seeks."""
         process = os.getpid()
         reader = self._readers.get(process)
-        if not isinstance(reader, _Decord) and start != (reader.next if reader else 0):
+        turn = not isinstance(reader, _Decord) and start != (reader.next if reader else 0)
+        if turn and not self._without_decord:
             reader = _Decord.open(self.path, self._probe) or reader
-        self._readers[process] = reader or _PyAV(self.path)
+        self._readers[process] = reader or _PyAV(self.path, self.background)
         return self._readers[process]
 
 
@@ -275,10 +263,10 @@ class _Decord:
         _OPEN.add(self)
 
     @classmethod
-    def open(cls, path: Path, probe: _Probe) -> _Decord | None:
+    def open(cls, path: Path, probe: Probe) -> _Decord | None:
         """None where decord has no wheel, cannot decode the codec or counts other frames than really decode, and for
-        turned videos, whose frames it gives four channels."""
-        if probe.codec not in DECORD_CODECS or probe.turns:
+        videos whose frames need more than decoding, or are damaged, which decord conceals in its own way."""
+        if probe.codec not in DECORD_CODECS or not probe.is_plain or probe.damage:
             return None
         try:
             import decord
@@ -294,27 +282,31 @@ class _Decord:
 class _PyAV:
     """Decodes forwards and starts again from the first frame when asked for an earlier one: exact, never a seek."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, background: RGB | None = None) -> None:
         _OPEN.add(self)
-        self.path = path
+        self.path, self.background = path, background
         self._restart()
 
     def _restart(self) -> None:
-        """The first frame is decoded at once: only frames say how the camera was turned."""
+        """The first frame is decoded at once: only frames say how they are shown, and what their colours mean."""
         import av
 
         try:
             self._container = av.open(str(self.path))
             self.stream = self._container.streams.video[0]
             self.stream.thread_type = "NONE"  # threads would be waited for, forever, in a forked loader process
-            frames = self._container.decode(self.stream)
+            frames = decoded(self._container, self.stream)
             first = next(frames)
-        except (av.FFmpegError, IndexError, StopIteration) as error:
+        except (av.FFmpegError, IndexError, ValueError, StopIteration) as error:
             found = f"{self.path}: not a video that can be decoded ({error})"
-            raise VideoError(found, fix="copy the file again, or re-encode it") from error
-        self.rotation = first.rotation
+            raise VideoError(found, fix=AGAIN) from error
+        self._probe = described(self._container, self.stream, first, 0)
         self._frames, self.next = chain([first], frames), 0
-        self._reformatter = av.video.reformatter.VideoReformatter()
+        self._converter = Converter()
+        self.first = self._shown(first)
+
+    def described(self, num_frames: int) -> Probe:
+        return replace(self._probe, frames=num_frames)
 
     def read(self, frames: np.ndarray) -> np.ndarray:
         if frames[0] < self.next:
@@ -334,7 +326,19 @@ class _PyAV:
             if frame is None:
                 raise VideoError(f"{self.path}: ends before frame {self.next}", expected=f"frame {number} too")
             self.next += 1
-        return np.rot90(self._reformatter.reformat(frame, format="rgb24").to_ndarray(), _turns(self.rotation))
+        picture = self._shown(frame)
+        if picture.shape[-1] == 3:
+            return picture
+        assert self.background is not None  # since the first frame has alpha, too
+        return laid_over(picture, self.background)
+
+    def _shown(self, frame: Any) -> np.ndarray:
+        """uint8 (H, W, 3 or 4) RGB, as it is shown."""
+        picture = self._converter.rgb(frame, self._probe.colour)
+        if self._probe.true_size is not None:
+            width, height = self._probe.true_size
+            picture = picture[:height, :width]
+        return self._probe.orientation.apply(picture)
 
 
 _OPEN: weakref.WeakSet[_Decord | _PyAV] = weakref.WeakSet()

@@ -1,7 +1,11 @@
-"""Frames out: RGB uint8 frames to an H.264 mp4, written beside the target and renamed when it is whole."""
+"""Frames out: RGB uint8 frames to an H.264 mp4, written beside the target and renamed when it is whole.
+
+High profile, 4:2:0, BT.601 of limited range and tagged so: what browsers and phones play.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -12,11 +16,15 @@ import numpy as np
 
 from signgen.errors import VideoError
 from signgen.files import atomic_path
+from signgen.video.display import even_size, sample_aspect, true_size_text
+
+__all__ = ["VideoWriter", "exact_rate", "sample_aspect"]
 
 # Visually lossless; the preset keeps encoding well above the rate at which frames are made.
 ENCODER = {"crf": "12", "preset": "veryfast"}
 NTSC_RATES = (24, 30, 48, 60, 120)
 BT601, LIMITED_RANGE = 6, 1
+TICK = Fraction(1, 90_000)  # of uneven frame times
 
 
 def exact_rate(fps: float | Fraction) -> Fraction:
@@ -27,25 +35,40 @@ def exact_rate(fps: float | Fraction) -> Fraction:
     return Fraction(fps).limit_denominator(100_000)
 
 
-def sample_aspect(width: int, height: int) -> Fraction:
-    """Phoenix material (210x260) is meant to be shown as 210x300: pixels 13:15. Everything else is square."""
-    return Fraction(13, 15) if (width, height) == (210, 260) else Fraction(1, 1)
+def _ticks(times: Sequence[float] | np.ndarray, path: Path) -> list[int]:
+    """Times in seconds as whole TICKs from the first on. Raises VideoError where they do not ascend."""
+    seconds = np.asarray(times, np.float64)
+    ticks = np.round((seconds - seconds[:1]) * int(1 / TICK)).astype(np.int64)
+    if (np.diff(ticks) <= 0).any():
+        raise VideoError(f"{path}: frame times that do not ascend", expected="each frame after the one before")
+    return [int(tick) for tick in ticks]
 
 
 class VideoWriter:
     """Context manager; `write` takes uint8 (height, width, 3) RGB frames.
 
     A file already at `path` stays as it is until the new one is whole. When the block is left by an exception or
-    Ctrl-C, the frames written so far are kept as `<stem>.partial.mp4` (see `partial_path`). Even sizes are written as
-    yuv420p; odd ones, which H.264 4:2:0 cannot hold, as yuv444p.
+    Ctrl-C, the frames written so far are kept as `<stem>.partial.mp4` (see `partial_path`). Of odd sizes, which H.264
+    4:2:0 cannot hold, the last column or row is repeated, and the comment in the file says the true size, to which
+    `open_frames` crops (`signgen.video.display`).
+
+    times: seconds at which frames are shown, ascending, one for each that will be written, where they come unevenly.
     """
 
     def __init__(
-        self, path: Path, width: int, height: int, fps: float | Fraction, sample_aspect: Fraction = Fraction(1, 1)
+        self,
+        path: Path,
+        width: int,
+        height: int,
+        fps: float | Fraction,
+        sample_aspect: Fraction = Fraction(1, 1),
+        times: Sequence[float] | np.ndarray | None = None,
     ) -> None:
         self.path, self.width, self.height = Path(path), width, height
         self.rate, self.sample_aspect = exact_rate(fps), sample_aspect
         self.partial_path = self.path.with_name(f"{self.path.stem}.partial.mp4")
+        self.coded_size = even_size(width, height)
+        self._pts = None if times is None else _ticks(times, self.path)
         self.frames, self._broken = 0, False
         if self.rate <= 0:
             raise VideoError(f"{path}: {fps} frames per second", expected="a rate above 0")
@@ -57,6 +80,8 @@ class VideoWriter:
         self._temporary = self._stack.enter_context(atomic_path(self.path))
         try:
             self._container = av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
+            if self.coded_size != (self.width, self.height):
+                self._container.metadata["comment"] = true_size_text(self.width, self.height)
             self._stream = self._open_stream()
         except av.FFmpegError as error:
             self._stack.close()
@@ -65,11 +90,11 @@ class VideoWriter:
 
     def _open_stream(self) -> Any:
         stream = self._container.add_stream("libx264", rate=self.rate, options=ENCODER)
-        stream.width, stream.height = self.width, self.height
-        stream.pix_fmt = "yuv420p" if self.width % 2 == 0 and self.height % 2 == 0 else "yuv444p"
+        stream.width, stream.height = self.coded_size
+        stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.sample_aspect_ratio = self.sample_aspect
-        context.time_base = 1 / self.rate
+        context.time_base = 1 / self.rate if self._pts is None else TICK
         context.colorspace, context.color_range = BT601, LIMITED_RANGE
         return stream
 
@@ -80,9 +105,17 @@ class VideoWriter:
         if frame.shape != (self.height, self.width, 3) or frame.dtype != np.uint8:
             expected = f"uint8 ({self.height}, {self.width}, 3)"
             raise VideoError(f"{self.path}: frame {frame.dtype} {frame.shape}", expected=expected)
+        if self._pts is not None and self.frames >= len(self._pts):
+            raise VideoError(f"{self.path}: more than {len(self._pts)} frames", expected="one for each of the times")
+        width, height = self.coded_size
+        if frame.shape != (height, width, 3):
+            frame = np.pad(frame, ((0, height - self.height), (0, width - self.width), (0, 0)), mode="edge")
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
         picture = picture.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU601", dst_color_range="MPEG")
-        picture.pts, picture.time_base = self.frames, 1 / self.rate
+        if self._pts is None:
+            picture.pts, picture.time_base = self.frames, 1 / self.rate
+        else:
+            picture.pts, picture.time_base = self._pts[self.frames], TICK
         self._mux(picture)
         self.frames += 1
 

@@ -154,14 +154,15 @@ class TestReading:
             with pytest.raises(VideoError, match="a part of 0:30"):
                 source.pick(np.array(frames, int))
 
-    def test_grey_and_transparent_images(self, tmp_path: Path) -> None:
+    def test_grey_and_deep_images(self, tmp_path: Path) -> None:
         picture = ramp(1, 16, 12)[0]
         grey = picture[..., 0]
         cv2.imwrite(str(tmp_path / "1.png"), grey)
-        cv2.imwrite(str(tmp_path / "2.png"), np.dstack([picture[..., ::-1], np.full_like(grey, 7)]))
+        cv2.imwrite(str(tmp_path / "2.png"), np.dstack([picture[..., ::-1], np.full_like(grey, 255)]))
         cv2.imwrite(str(tmp_path / "3.png"), grey.astype(np.uint16) * 257)
-        frames = open_frames(tmp_path).read()
-        np.testing.assert_array_equal(frames, [np.dstack([grey] * 3), picture, np.dstack([grey] * 3)])
+        source = open_frames(tmp_path)
+        np.testing.assert_array_equal(source.read(), [np.dstack([grey] * 3), picture, np.dstack([grey] * 3)])
+        assert source.notes == ()
 
     def test_names_with_spaces_dots_and_unicode(self, tmp_path: Path) -> None:
         folder = tmp_path / "Gebärde 1.a" / ".." / "Gebärde 1.a"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from signgen.cli.common import help_of
+from signgen.cli.options import BackgroundColour
 from signgen.cli.poses.extract import extract
 from signgen.cli.poses.files import Out, check_out, not_an_input, on_skeleton, write
 from signgen.console import Bars, console
@@ -157,13 +158,15 @@ def draw(
     canvas: Annotated[
         str | None, typer.Option(metavar="WxH", help="Size of the pictures.", show_default="the poses' frame")
     ] = None,
+    background: BackgroundColour = None,
 ) -> None:
     """Draw poses the way a palette says, on black or over the video they belong to."""
     from signgen.rendering.pose_pictures import Drawing, palette_named, write_pictures
+    from signgen.video.background import parse_background
     from signgen.video.reader import frame_range, open_frames
 
     colours = palette_named(palette)
-    video = open_frames(over) if over is not None else None
+    video = open_frames(over, background=parse_background(background)) if over is not None else None
     if video is not None and canvas is not None:
         raise SigngenError("--canvas with --over", fix="leave one out: over a video, pictures have its size")
     not_an_input(out, [poses, *([over] if over is not None else [])])
@@ -176,6 +179,8 @@ def draw(
     frame_size = black if video is None else (video.width, video.height)
     sequence = on_skeleton(sequence, colours.skeleton)
     drawing = Drawing(sequence, part, colours, frame_size, video)
+    for note in drawing.notes:
+        console.print(f"note: {note}", markup=False)
     with Bars().bar("drawing", part.stop - part.start) as bar:
         write_pictures(drawing, out, bar.advance)
     console.print(f"wrote {out}: {part.stop - part.start} frames of {frame_size[0]}x{frame_size[1]}", markup=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from signgen.cli.options import BackgroundColour
 from signgen.cli.poses.files import Out, check_out, write
 from signgen.console import Bars, console
 from signgen.errors import PoseError
@@ -51,6 +52,7 @@ def extract(
             rich_help_panel=ESTIMATOR,
         ),
     ] = None,
+    background: BackgroundColour = None,
 ) -> None:
     """Estimate the keypoints of the person in a video.
 
@@ -58,11 +60,17 @@ def extract(
     whole first frame, and then around where it was.
     """
     from signgen.corpora.estimate import estimated
+    from signgen.video.background import parse_background
+    from signgen.video.damage import damage_text, damage_within
     from signgen.video.reader import frame_range, open_frames
 
     check_out(out, [video])
-    source = open_frames(video)
+    source = open_frames(video, background=parse_background(background))
     part = frame_range(frames, source.num_frames)
+    for note in source.notes:
+        console.print(f"note: {note}", markup=False)
+    if damage := damage_within(source.damaged, part.start, part.stop):
+        console.print(f"note: {video}: damaged, keypoints may be wrong in {damage_text(damage)}", markup=False)
     poses = estimated(source, part, estimator, onnx, enlarge, Bars())
     if not poses.has_person.any():
         found = f"{video}: nobody seen in {len(poses)} frames"

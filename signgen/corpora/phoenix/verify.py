@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+
+import numpy as np
 
 from signgen.corpora.decoding import decode_all
 from signgen.corpora.findings import Report
@@ -26,6 +29,8 @@ from signgen.corpora.survey import LeftOut, identify_all
 from signgen.errors import PairSetError, VideoError
 from signgen.poses import PoseFile
 from signgen.progress import SILENT, Progress
+from signgen.video.background import RGB
+from signgen.video.damage import Damage
 from signgen.video.frame_folder import image_size, look_into
 from signgen.video.reader import is_video, open_frames
 
@@ -43,6 +48,11 @@ class OnDisk:
     height: int = 0
     first_image: Path | None = None  # of a folder
     fps: float = FPS
+    sample_aspect: Fraction | None = None
+    times: Sequence[float] | np.ndarray | None = None
+    damaged: tuple[Damage, ...] = ()
+    background: RGB | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,7 +158,18 @@ def _video_frames(clip: Listed, place: Path, report: Report) -> OnDisk | None:
     except VideoError as error:
         report.find("unreadable", clip.where, str(error))
         return None
-    return OnDisk(clip, place, video.num_frames, video.width, video.height)
+    return OnDisk(
+        clip,
+        place,
+        video.num_frames,
+        video.width,
+        video.height,
+        sample_aspect=video.sample_aspect,
+        times=video.times,
+        damaged=video.damaged,
+        background=video.background,
+        notes=video.notes,
+    )
 
 
 def _other_counts(report: Report) -> None:

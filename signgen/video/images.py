@@ -1,0 +1,85 @@
+"""Single images in and out: PNG, JPEG, WebP and others as RGB uint8; frames as PNG."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from signgen.errors import VideoError
+from signgen.files import atomic_path
+from signgen.video.background import RGB, chosen_colour, is_transparent, laid_over
+
+_PNG, _OTHERS_WITH_ALPHA = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*", b"GIF8")
+
+
+def read_image(path: Path, background: RGB | None = None) -> np.ndarray:
+    """One image as uint8 (H, W, 3) RGB; what is transparent lies over `background`, else over the median of the opaque
+    border (`background.chosen_colour`). Raises VideoError.
+    """
+    picture = read_picture(path)
+    if picture.shape[-1] == 3:
+        return picture
+    return laid_over(picture, chosen_colour(picture, background)[0])
+
+
+def read_opaque(path: Path) -> np.ndarray:
+    """One image as uint8 (H, W, 3) RGB, for scores and ratings that are to be of the file alone. Raises VideoError for
+    a transparent one, too.
+    """
+    picture = read_picture(path)
+    if picture.shape[-1] == 4:
+        found = f"{path}: transparent, and what lies below it is not known"
+        raise VideoError(found, expected="opaque images", fix="lay it over a colour first")
+    return picture
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """One image as uint8 (H, W, 3) RGB, or (H, W, 4) where any of it is transparent. Raises VideoError."""
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read ({error.strerror})", expected="an image") from error
+    if data.size and _may_be_transparent(data):
+        picture = _rgba(path, data)
+        return picture if is_transparent(picture) else np.ascontiguousarray(picture[..., :3])
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise VideoError(f"{path}: not a readable image ({data.size} bytes)", expected="a whole PNG or JPEG")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _may_be_transparent(data: np.ndarray) -> bool:
+    """By the header: PNG of colour type 4 or 6, or with tRNS; WebP with alpha; kinds to be looked at closer."""
+    head = data[:4096].tobytes()
+    if head.startswith(_PNG):
+        if len(head) > 25 and head[25] in (4, 6):
+            return True
+        place = head.find(b"IDAT")
+        return b"tRNS" in (head if place < 0 else head[:place])
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return (head[12:16] == b"VP8X" and bool(head[20] & 0x10)) or head[12:16] == b"VP8L"
+    return head.startswith(_OTHERS_WITH_ALPHA)
+
+
+def _rgba(path: Path, data: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 4). OpenCV drops the transparency of palettes; Pillow knows all kinds."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(data.tobytes())) as image:
+            upright = ImageOps.exif_transpose(image)
+            return np.array(upright.convert("RGBA"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise VideoError(f"{path}: not a readable image ({error})", expected="a whole PNG or JPEG") from error
+
+
+def write_png(path: Path, frame: np.ndarray) -> None:
+    """Write uint8 (H, W, 3) RGB as PNG, atomically."""
+    ok, data = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    if not ok:
+        raise VideoError(f"{path}: frame of shape {frame.shape} cannot be written as PNG")
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data.tobytes())
