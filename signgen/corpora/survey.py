@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from signgen.errors import PairSetError, PoseError, nearest
-from signgen.poses import PoseFile, PoseSequence, identify, read_file
-from signgen.video.reader import is_video
+from signgen.poses import PoseFile, PoseSequence, Wanted, identify, read_file
+from signgen.poses.numbering import Listing, fits
+from signgen.poses.sizes import on_frame
+from signgen.video.reader import image_files, is_video
 
 if TYPE_CHECKING:
     from signgen.corpora.findings import Report
@@ -50,6 +52,7 @@ class Candidate:
 
     file: PoseFile
     clip: str = ""
+    person: str | None = None  # as --person names one of several
 
     @property
     def frames(self) -> int:
@@ -59,8 +62,29 @@ class Candidate:
     def label(self) -> str:
         return self.file.path.name
 
-    def read(self, size: tuple[int, int], fps: float | None) -> PoseSequence:
-        return read_file(self.file, clip=self.clip or None, size=size, fps=fps)
+    @property
+    def listing(self) -> Listing | None:
+        """Which frames the file names, in formats that number them."""
+        return self.file.listings.get(self.clip)
+
+    def fits(self, source: Footage) -> bool:
+        """Whether every frame that the file names has its place in the video, and most of the video is named."""
+        listing = self.listing
+        return listing is not None and fits(listing, source.num_frames, _picture_names(source))
+
+    def read(self, source: Footage, fps: float | None) -> PoseSequence:
+        """The poses of every frame of `source`, in its pixels. Raises PoseError where they do not belong on it."""
+        numbered = self.listing is not None
+        size = (source.width, source.height)
+        frames = source.num_frames if numbered else None
+        images = _picture_names(source) if numbered else None
+        wanted = Wanted(self.clip or None, size, fps, frames, images, self.person)
+        return on_frame(read_file(self.file, wanted), size, self.label)
+
+
+def _picture_names(source: Footage) -> tuple[str, ...] | None:
+    """Of a frame folder, in natural order."""
+    return tuple(path.name for path in image_files(source.path)) if source.path.is_dir() else None
 
 
 @dataclass(frozen=True)
@@ -84,7 +108,11 @@ class Clip:
         return cls(name, split, signer, footage.path, keypoints, *size, footage.first_image)
 
     def poses(self) -> PoseSequence:
-        return self.keypoints.read((self.width, self.height), self.fps)
+        return self.keypoints.read(self, self.fps)
+
+    @property
+    def path(self) -> Path:
+        return self.video
 
 
 @dataclass

@@ -6,7 +6,7 @@ import os
 import re
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from signgen.errors import OptionError, VideoError
-from signgen.files import atomic_path
+from signgen.files import atomic_path, in_natural_order
 from signgen.video.frame_folder import look_into
 
 __all__ = [
@@ -114,16 +114,6 @@ def image_files(folder: Path) -> list[Path]:
             e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES and not e.name.startswith(".")
         ]
     return [folder / name for name in in_natural_order(images)]
-
-
-def in_natural_order(names: Iterable[str]) -> list[str]:
-    """frame2 before frame10."""
-    return sorted(names, key=_natural)
-
-
-def _natural(name: str) -> tuple[list[str | int], str]:
-    parts = re.split(r"(\d+)", name.lower())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
 
 
 def read_image(path: Path) -> np.ndarray:
