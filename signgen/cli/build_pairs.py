@@ -17,7 +17,9 @@ Keypoints = Annotated[
 ]
 Pairing = Annotated[
     Path | None,
-    typer.Option(help="CSV clip,video,keypoints that settles ambiguous pairs.", rich_help_panel=_DATA),
+    typer.Option(
+        help="CSV clip,video,keypoints (and person, camera) that settles ambiguous pairs.", rich_help_panel=_DATA
+    ),
 ]
 PairList = Annotated[
     list[Path] | None,

@@ -8,6 +8,7 @@ frame in which the followed person is missing stays a frame without a person.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,10 @@ RUNNER_UP = 0.8  # of the best score; who has more than that could be the signer
 _NEAR = 0.25  # median distance of the body's points, in diagonals of the larger box
 _NEAR_PER_FRAME, _FARTHEST = 0.02, 0.5  # how that grows while somebody is missed
 _SAME_BOX = 0.3  # overlap; arms that are raised move half of the body's points, hardly its box
+_ALONE = 14  # somebody who is alone in two neighbouring frames may move as far as one missed for so many frames
+_AROUND = 8  # frames in which somebody who passes by is told from somebody who runs
+_NEXT = 20  # pieces that are looked at for each that ends
+_AT_ONCE = 20_000  # pairs
 _JUMP = 0.2  # diagonals from one frame to the next
 _NEVER = 1e6
 
@@ -96,7 +101,8 @@ def choose(
         raise PoseError(
             f"{where}: {len(alike)} people could be the signer: {named}",
             expected="one who is larger, longer or more central in view",
-            fix="name one with --person N, x,y or x0,y0,x1,y1 (signgen poses draw --people shows them)",
+            fix="name one with --person N, x,y or x0,y0,x1,y1, in build-pairs with a column person of --pairing;"
+            " signgen poses draw --people shows them",
         )
     return 0
 
@@ -148,12 +154,49 @@ def _neighbours(crowd: Crowd, boxes: np.ndarray) -> list[np.ndarray]:
     single = np.flatnonzero((np.diff(here) == 1) & (np.diff(there) == 1))  # one person in this frame and in the next
     first, second = here[:-1][single], there[:-1][single]
     near = _costs(crowd, boxes, first, second, np.ones(len(first))) < _NEVER
+    far = _costs(crowd, boxes, first, second, np.full(len(first), _ALONE)) < _NEVER
+    for pair in np.flatnonzero(far & ~near).tolist():
+        near[pair] = not _passes_by(crowd, boxes, first[pair], second[pair])
     after[first[near]] = second[near]
-    for frame in np.setdiff1d(np.arange(len(here) - 1), single):
-        ours, theirs = np.arange(here[frame], there[frame]), np.arange(here[frame + 1], there[frame + 1])
-        for one, other in _assigned(crowd, boxes, ours, theirs, np.ones((len(ours), len(theirs)))):
-            after[one] = other
+    crowds = np.setdiff1d(np.arange(len(here) - 1), single)
+    pairs = [_pairs(range(here[frame], there[frame]), range(here[frame + 1], there[frame + 1])) for frame in crowds]
+    _follow(after, crowd, boxes, pairs)
     return _chains(after)
+
+
+def _pairs(ours: Sequence[int], theirs: Sequence[int]) -> np.ndarray:
+    """int (len(ours) * len(theirs), 2): each with each."""
+    return np.array([(one, other) for one in ours for other in theirs], int).reshape(-1, 2)
+
+
+def _follow(after: np.ndarray, crowd: Crowd, boxes: np.ndarray, groups: list[np.ndarray]) -> None:
+    """Assign the pairs of rows of each group, the costs of all at once; `after` gets who follows whom."""
+    pairs = np.concatenate([np.empty((0, 2), int), *groups])
+    gap = crowd.frame[pairs[:, 1]] - crowd.frame[pairs[:, 0]]
+    costs = np.empty(len(pairs))
+    for part in (slice(first, first + _AT_ONCE) for first in range(0, len(pairs), _AT_ONCE)):
+        costs[part] = _costs(crowd, boxes, pairs[part, 0], pairs[part, 1], gap[part])
+    start = 0
+    for group in groups:
+        own = costs[start : start + len(group)]
+        start += len(group)
+        ours, row = np.unique(group[:, 0], return_inverse=True)
+        theirs, column = np.unique(group[:, 1], return_inverse=True)
+        table = np.full((len(ours), len(theirs)), _NEVER)
+        table[row, column] = own
+        for one, other in zip(*linear_sum_assignment(table), strict=True):
+            if table[one, other] < _NEVER:
+                after[ours[one]] = theirs[other]
+
+
+def _passes_by(crowd: Crowd, boxes: np.ndarray, first: int, second: int) -> bool:
+    """Whether one of two far apart in neighbouring frames, each alone there, is somebody else: who was seen before is
+    where it was a few frames later. A person who runs is not."""
+    around = np.arange(max(first - _AROUND, 0), min(second + _AROUND, len(crowd.frame) - 1) + 1)
+    later, earlier = around[around > second], around[around < first]
+    stays = _costs(crowd, boxes, np.full(len(later), first), later, np.ones(len(later))) < _NEVER
+    stayed = _costs(crowd, boxes, np.full(len(earlier), second), earlier, np.ones(len(earlier))) < _NEVER
+    return bool(stays.any() or stayed.any())
 
 
 def _joined(pieces: list[np.ndarray], crowd: Crowd, boxes: np.ndarray) -> list[np.ndarray]:
@@ -161,13 +204,21 @@ def _joined(pieces: list[np.ndarray], crowd: Crowd, boxes: np.ndarray) -> list[n
     if len(pieces) < 2:
         return pieces
     ends, begins = np.array([piece[-1] for piece in pieces]), np.array([piece[0] for piece in pieces])
-    gap = crowd.frame[begins][None] - crowd.frame[ends][:, None]
-    after = np.full(len(pieces), -1)
-    place = {row: number for number, row in enumerate(begins.tolist())}
-    of_end = {row: number for number, row in enumerate(ends.tolist())}
-    for one, other in _assigned(crowd, boxes, ends, begins, gap):
-        after[of_end[one]] = place[other]
-    return [np.concatenate([pieces[number] for number in chain]) for chain in _chains(after)]
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    sides = np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    order = np.argsort(crowd.frame[begins], kind="stable")
+    begins = begins[order]
+    pairs = []
+    for end in ends.tolist():  # the next ones that begin nearby
+        later = begins[crowd.frame[begins] > crowd.frame[end]]
+        reach = np.maximum(sides[end], sides[later]) + 1
+        near = later[np.linalg.norm(middles[later] - middles[end], axis=-1) < reach][:_NEXT]
+        pairs.append(_pairs([end], near.tolist()))
+    after = np.full(len(crowd.frame), -1)
+    _follow(after, crowd, boxes, [np.concatenate(pairs)])
+    number = {int(piece[0]): index for index, piece in enumerate(pieces)}
+    following = [number[after[piece[-1]]] if after[piece[-1]] >= 0 else -1 for piece in pieces]
+    return [np.concatenate([pieces[each] for each in chain]) for chain in _chains(np.array(following))]
 
 
 def _chains(after: np.ndarray) -> list[np.ndarray]:
@@ -180,21 +231,6 @@ def _chains(after: np.ndarray) -> list[np.ndarray]:
             rows.append(following)
         chains.append(np.array(rows))
     return chains
-
-
-def _assigned(
-    crowd: Crowd, boxes: np.ndarray, ours: np.ndarray, theirs: np.ndarray, gap: np.ndarray
-) -> list[tuple[int, int]]:
-    """Rows of `ours` with those of `theirs` that are the same people, each at most once. gap: frames between them."""
-    if not len(ours) or not len(theirs):
-        return []
-    costs = np.full(gap.shape, _NEVER)
-    for row in range(len(ours)):  # row by row: thousands of pieces would not fit into memory at once
-        later = np.flatnonzero(gap[row] > 0)
-        costs[row, later] = _costs(crowd, boxes, np.full(len(later), ours[row]), theirs[later], gap[row, later])
-    rows, columns = linear_sum_assignment(costs)
-    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
-    return [(int(ours[row]), int(theirs[column])) for row, column in pairs if costs[row, column] < _NEVER]
 
 
 def _costs(crowd: Crowd, boxes: np.ndarray, first: np.ndarray, second: np.ndarray, gap: np.ndarray) -> np.ndarray:
@@ -221,7 +257,7 @@ def _apart(crowd: Crowd, boxes: np.ndarray, first: np.ndarray, second: np.ndarra
     distance = np.linalg.norm(middles[first] - middles[second], axis=-1)
     growth = np.zeros(len(first))
     if some.any():
-        distance[some] = np.nanmedian(np.linalg.norm(ours - theirs, axis=-1), axis=1)
+        distance[some] = _median(np.linalg.norm(ours - theirs, axis=-1))
         growth[some] = np.abs(np.log(_spread(ours) / _spread(theirs)))
     sides = np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     return distance / np.maximum(np.maximum(sides[first], sides[second]), 1e-6), growth
@@ -229,8 +265,16 @@ def _apart(crowd: Crowd, boxes: np.ndarray, first: np.ndarray, second: np.ndarra
 
 def _spread(points: np.ndarray) -> np.ndarray:
     """float (N,) px: median distance of (N, K, 2) from their median, NaN left out; at least one pixel."""
-    away = np.linalg.norm(points - np.nanmedian(points, axis=1, keepdims=True), axis=-1)
-    return np.nanmedian(away, axis=1) + 1
+    middle = np.stack([_median(points[..., axis]) for axis in range(2)], -1)
+    return _median(np.linalg.norm(points - middle[:, None], axis=-1)) + 1
+
+
+def _median(values: np.ndarray) -> np.ndarray:
+    """float (N,) of (N, K), NaN left out; each row has a number. NumPy's nanmedian takes ten times as long."""
+    ordered = np.sort(values, axis=1)  # NaN last
+    count = np.isfinite(ordered).sum(1)
+    rows = np.arange(len(ordered))
+    return (ordered[rows, (count - 1) // 2] + ordered[rows, count // 2]) / 2
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ from signgen.errors import PoseError, SigngenError
 
 if TYPE_CHECKING:
     from signgen.poses.sequence import PoseSequence
+    from signgen.video.reader import FrameSource
 
 INPUT = "Input"
 _NO_SIZE = "does not hold the frame size"
@@ -37,6 +39,33 @@ Fps = Annotated[
     typer.Option("--fps", min=0.1, help="Frames per second, where the format does not hold it.", rich_help_panel=INPUT),
 ]
 
+Person = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|x,y|x0,y0,x1,y1",
+        help="Who of several people: a number as info and draw --people give it, a point on the person, or a box.",
+        show_default="the largest, longest and most central in view",
+        rich_help_panel=INPUT,
+    ),
+]
+SeenFrom = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        max=0.999,
+        metavar="SCORE",
+        help="The estimator's own score from which a point counts as seen; less shows more points.",
+        show_default="the estimator's own",
+        rich_help_panel=INPUT,
+    ),
+]
+Camera = Annotated[
+    str | None,
+    typer.Option(
+        help="The camera in a file of several (Public DGS Corpus).", show_default=False, rich_help_panel=INPUT
+    ),
+]
+
 app = typer.Typer(
     name="poses",
     help="Estimate, convert, clean, retarget, draw and look into keypoints.",
@@ -45,13 +74,41 @@ app = typer.Typer(
 )
 
 
-def convert(poses: Poses, out: Out, clip: ClipName = None, size: Size = None, fps: Fps = None) -> None:
+@dataclass(frozen=True)
+class _Given:
+    """The options that every command that reads keypoints has."""
+
+    clip: str | None = None
+    size: str | None = None
+    fps: float | None = None
+    person: str | None = None
+    seen_from: float | None = None
+    camera: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """Of the clip, or of the camera, in a file of several. Raises SigngenError for both."""
+        if self.clip is not None and self.camera is not None:
+            raise SigngenError("--camera with --clip", fix="leave one out: a file holds several of one of them")
+        return self.clip if self.camera is None else self.camera
+
+
+def convert(
+    poses: Poses,
+    out: Out,
+    clip: ClipName = None,
+    size: Size = None,
+    fps: Fps = None,
+    person: Person = None,
+    seen_from: SeenFrom = None,
+    camera: Camera = None,
+) -> None:
     """Write keypoints in another format.
 
     Only signgen's own format holds everything; MMPose's holds neither frame size nor frame rate.
     """
     check_out(out, [poses])
-    write(_read(poses, clip, size, fps), out)
+    write(_read(poses, _Given(clip, size, fps, person, seen_from, camera)), out)
 
 
 def clean(
@@ -72,6 +129,9 @@ def clean(
         ),
     ] = None,
     min_score: Annotated[float, typer.Option(min=0, help="Points that score less count as missing.")] = 0.0,
+    person: Person = None,
+    seen_from: SeenFrom = None,
+    camera: Camera = None,
 ) -> None:
     """Fill short gaps and smooth, without lag and without inventing anything.
 
@@ -80,7 +140,7 @@ def clean(
     from signgen.poses.clean import clean_poses, drop_doubtful, mask
 
     check_out(out, [poses])
-    sequence = _read(poses, clip, size, fps)
+    sequence = _read(poses, _Given(clip, size, fps, person, seen_from, camera))
     cleaned = clean_poses(
         sequence, longest_gap=gap, window=window, hand_window=hand_window, without=without or (), min_score=min_score
     )
@@ -115,6 +175,9 @@ def retarget(
         str | None,
         typer.Option(metavar="WxH", help="The same for PERSON's keypoints.", show_default=False, rich_help_panel=INPUT),
     ] = None,
+    person: Person = None,
+    seen_from: SeenFrom = None,
+    camera: Camera = None,
 ) -> None:
     """Fit poses to another person: body by shoulder width, hands by palm length, face by eye distance.
 
@@ -126,7 +189,7 @@ def retarget(
 
     check_out(out, [poses, to])
     whole_body = "coco-wholebody-133"
-    sequence = on_skeleton(_read(poses, clip, size, fps), whole_body)
+    sequence = on_skeleton(_read(poses, _Given(clip, size, fps, person, seen_from, camera)), whole_body)
     target = on_skeleton(_person(to, to_clip, to_size), whole_body)
     console.print(f"{scales(sequence, target)}; frame {target.width}x{target.height}")
     write(fitted(sequence, target), out)
@@ -154,8 +217,13 @@ def draw(
     canvas: Annotated[
         str | None, typer.Option(metavar="WxH", help="Size of the pictures.", show_default="the poses' frame")
     ] = None,
+    people: Annotated[bool, typer.Option("--people", help="Draw everybody, numbered as --person takes them.")] = False,
+    person: Person = None,
+    seen_from: SeenFrom = None,
+    camera: Camera = None,
 ) -> None:
     """Draw poses the way a palette says, on black or over the video they belong to."""
+    from signgen.poses.convert import to_skeleton
     from signgen.rendering.pose_pictures import Drawing, palette_named, write_pictures
     from signgen.video.reader import frame_range, open_frames
 
@@ -164,47 +232,73 @@ def draw(
     if video is not None and canvas is not None:
         raise SigngenError("--canvas with --over", fix="leave one out: over a video, pictures have its size")
     not_an_input(out, [poses, *([over] if over is not None else [])])
-    given = size if size is not None or video is None else f"{video.width}x{video.height}"
-    sequence = _read(poses, clip, given, fps or (video.fps if video is not None else None))
+    given = _Given(clip, size, fps, person, seen_from, camera)
+    everybody = _everybody(poses, given, video) if people else []
+    sequence = everybody[0] if everybody else _read(poses, given, video)
     if video is not None and video.num_frames != len(sequence):
         raise PoseError(f"{poses} has {len(sequence)} frames, {over} has {video.num_frames}", expected="equal counts")
     part = frame_range(frames, len(sequence))
     black = _size(canvas, "--canvas") or (sequence.width, sequence.height)
     frame_size = black if video is None else (video.width, video.height)
     sequence = on_skeleton(sequence, colours.skeleton)
-    drawing = Drawing(sequence, part, colours, frame_size, video)
+    others = tuple(to_skeleton(each, colours.skeleton) for each in everybody)
+    drawing = Drawing(sequence, part, colours, frame_size, video, others)
     with Bars().bar("drawing", part.stop - part.start) as bar:
         write_pictures(drawing, out, bar.advance)
     console.print(f"wrote {out}: {part.stop - part.start} frames of {frame_size[0]}x{frame_size[1]}", markup=False)
 
 
-def info(poses: Poses, clip: ClipName = None, size: Size = None, fps: Fps = None) -> None:
+def info(
+    poses: Poses,
+    clip: ClipName = None,
+    size: Size = None,
+    fps: Fps = None,
+    person: Person = None,
+    seen_from: SeenFrom = None,
+    camera: Camera = None,
+) -> None:
     """Say what a file of keypoints holds: format, frames, size, and how often body, hands and face are seen."""
     from signgen.cli.poses.pictures import clip_table, sequence_table
     from signgen.poses import identify, read_poses
+    from signgen.poses.sizes import check_size
 
     if not poses.exists():
         raise PoseError(f"{poses}: no such file or folder", expected="keypoints")
     found = identify(poses)
-    if found is not None and found.clips and clip is None:
+    name = _Given(clip, camera=camera).name
+    if found is not None and found.clips and name is None:
         console.print(clip_table(found))
         return
     own_size, wanted = True, _size(size, "--size")
     try:
-        sequence = read_poses(poses, clip=clip, size=wanted, fps=fps)
+        sequence = read_poses(poses, clip=name, size=wanted, fps=fps, person=person, seen_from=seen_from)
     except PoseError as error:
         if _NO_SIZE not in error.found:
             raise
-        own_size, sequence = False, read_poses(poses, clip=clip, size=(1, 1), fps=fps)
+        own_size = False
+        sequence = read_poses(poses, clip=name, size=(1, 1), fps=fps, person=person, seen_from=seen_from)
+    if wanted is not None:
+        check_size(sequence, wanted, poses)
     console.print(sequence_table(poses, found.format if found else "", sequence, own_size))
 
 
-def _read(path: Path, clip: str | None, size: str | None, fps: float | None) -> PoseSequence:
-    """The whole sequence; says what the reader noted."""
-    from signgen.poses import read_poses
+def _read(path: Path, given: _Given, video: FrameSource | None = None) -> PoseSequence:
+    """The whole sequence, on the frames of `video` where the poses belong to one; says what the reader noted.
 
+    Raises PoseError for a --size that is not the file's own, or outside which most points lie.
+    """
+    from signgen.poses import read_beside, read_poses
+    from signgen.poses.sizes import check_size
+
+    size, name, person, seen = _size(given.size, "--size"), given.name, given.person, given.seen_from
     try:
-        sequence = read_poses(path, clip=clip, size=_size(size, "--size"), fps=fps)
+        if size is not None or video is None:
+            alone = read_poses(path, clip=name, size=size, fps=given.fps, person=person, seen_from=seen)
+            if size is not None:
+                check_size(alone, size, path)
+            sequence = alone
+        if video is not None:
+            sequence = read_beside(path, video, clip=name, fps=given.fps, person=person, seen_from=seen)
     except PoseError as error:
         if _NO_SIZE not in error.found:
             raise
@@ -215,13 +309,32 @@ def _read(path: Path, clip: str | None, size: str | None, fps: float | None) -> 
     return sequence
 
 
+def _everybody(path: Path, given: _Given, video: FrameSource | None) -> list[PoseSequence]:
+    """Everybody's poses, numbered from 1; says who is who."""
+    from signgen.poses import Wanted, read_people
+    from signgen.poses.sizes import on_frame
+
+    size = _size(given.size, "--size") or (None if video is None else (video.width, video.height))
+    images = tuple(image.name for image in video.images) if video is not None and video.images else None
+    frames = None if video is None else video.num_frames
+    wanted = Wanted(
+        given.name, size, given.fps or (video.fps if video else None), frames, images, None, given.seen_from
+    )
+    found = read_people(path, wanted)
+    for number, poses in enumerate(found, start=1):
+        console.print(f"person {number}: in {poses.has_person.sum()} of {len(poses)} frames", markup=False)
+    if not found:
+        raise PoseError(f"{path}: nobody in any frame", expected="keypoints of people")
+    return found if video is None else [on_frame(poses, (video.width, video.height), path) for poses in found]
+
+
 def _person(path: Path, clip: str | None, size: str | None) -> PoseSequence:
     """Whom to fit: keypoints, or those beside a video or a frame folder."""
     from signgen.corpora.video_folder import survey_videos
     from signgen.video.reader import image_files, is_video
 
     if not (is_video(path) or (path.is_dir() and image_files(path))):
-        return _read(path, clip, size, None)
+        return _read(path, _Given(clip, size))
     name = path.stem if path.is_file() else path.name
     survey = survey_videos(path.resolve().parent, None, {}, [name])
     if not survey.clips:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from signgen.poses.readers.base import PoseFile, RawFrames, Wanted
 from signgen.poses.readers.frames import everybody, to_sequence
 from signgen.poses.scores import on_our_scale, same_for_all, scale_note
 from signgen.poses.sequence import PoseSequence
+from signgen.poses.sizes import on_frame
 
 READERS = {
     "signgen": own.READER,
@@ -48,7 +50,7 @@ KNOWN = (
     "arrays of shape (T, K, 3), .skels, or DeepFashion's 18-point text or CSV"
 )
 
-__all__ = ["READERS", "PoseFile", "Wanted", "identify", "read_file", "read_people", "read_poses"]
+__all__ = ["READERS", "PoseFile", "Wanted", "identify", "read_beside", "read_file", "read_people", "read_poses"]
 
 
 def identify(path: Path) -> PoseFile | None:
@@ -93,6 +95,39 @@ def read_file(file: PoseFile, wanted: Wanted) -> PoseSequence:
     with _quiet():
         read = READERS[file.format].read(file.path, wanted)
         return to_sequence(read, wanted) if isinstance(read, RawFrames) else _one_person(read, file, wanted)
+
+
+class Footage(Protocol):
+    """What has to be known of the video or frame folder that keypoints belong to; a FrameSource is one."""
+
+    num_frames: int
+    width: int
+    height: int
+    fps: float | None
+    images: Sequence[Path]
+
+
+def read_beside(
+    path: Path,
+    video: Footage,
+    *,
+    clip: str | None = None,
+    fps: float | None = None,
+    person: str | None = None,
+    seen_from: float | None = None,
+) -> PoseSequence:
+    """`read_poses` of keypoints that belong to this video: its frames, scaled to its size.
+
+    A file of more frames than the video comes back whole. Raises PoseError for another aspect ratio.
+    """
+    file = _found(path)
+    listing = file.listings.get(clip or "")
+    longer = listing is not None and listing.length > video.num_frames
+    size = (video.width, video.height)
+    images = tuple(image.name for image in video.images) if video.images and not longer else None
+    frames = None if longer or listing is None else video.num_frames
+    wanted = Wanted(clip, size, fps or video.fps, frames, images, person, seen_from)
+    return on_frame(read_file(file, wanted), size, path)
 
 
 def read_people(path: Path, wanted: Wanted) -> list[PoseSequence]:
