@@ -29,6 +29,15 @@ def testdata() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases() -> Path:
+    """Small inputs that went wrong once, beside the checkout; a clone alone skips."""
+    folder = ROOT.parent / "shared" / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"no cases at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     """One trained tiny model for all tests that need one; nothing in it may be changed."""
     return make_line(tmp_path_factory.mktemp("line"))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from signgen.cli.options import Person
 from signgen.console import Bars
 
 _DATA, _TRIPLES = "Data", "Triples"
@@ -98,6 +99,7 @@ def build_pairs(
             help="Fill short gaps of the keypoints and smooth them, as signgen poses clean; then render with --clean.",
         ),
     ] = False,
+    person: Person = None,
     store: Annotated[
         bool,
         typer.Option(
@@ -140,6 +142,7 @@ def build_pairs(
             seed=seed,
             clean=clean,
             store=store,
+            person=person,
         ),
         Bars(),
     )

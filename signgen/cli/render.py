@@ -11,6 +11,7 @@ from signgen.cli.options import (
     Device,
     FusionGuidance,
     NoiseScale,
+    Person,
     PoseGuidance,
     Precision,
     Seed,
@@ -126,6 +127,7 @@ def render(
             rich_help_panel=INPUT,
         ),
     ] = False,
+    person: Person = None,
     source_poses: SourcePoses = None,
     references: References = None,
     reference_poses: ReferencePoses = None,
@@ -176,6 +178,7 @@ def render(
             seed=seed,
             device=device,
             threads=threads,
+            person=person,
         ),
         Bars(),
     )

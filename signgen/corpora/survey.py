@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -107,8 +107,10 @@ class Clip:
         size = (footage.num_frames, footage.width, footage.height, footage.fps)
         return cls(name, split, signer, footage.path, keypoints, *size, footage.first_image)
 
-    def poses(self) -> PoseSequence:
-        return self.keypoints.read(self, self.fps)
+    def poses(self, person: str | None = None) -> PoseSequence:
+        """person: who the signer is, where the pairing does not say it. Raises PoseError."""
+        keypoints = self.keypoints if self.keypoints.person else replace(self.keypoints, person=person)
+        return keypoints.read(self, self.fps)
 
     @property
     def path(self) -> Path:

@@ -47,6 +47,7 @@ class BuildPairsRequest(Request):
     0.25 where there are no dev clips. count: training triples; None: 100,000, of lists all. min_gap: least distance of
     source and target in frames. sources_per_clip: most different source frames of a clip. clean: fill short gaps of
     the keypoints and smooth them. store: also write the frames that triples use, uncompressed.
+    person: who the signer is, in every clip whose line of `pairing` does not say it.
     """
 
     root: Path
@@ -62,6 +63,7 @@ class BuildPairsRequest(Request):
     seed: int = 0
     clean: bool = False
     store: bool = False
+    person: str | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def _from_lists(request: BuildPairsRequest, notes: Notes) -> _Built:
         "--holdout-tail": request.holdout_tail,
         "--min-gap": request.min_gap,
         "--clean": request.clean,
+        "--person": request.person,
     }
     for option, value in for_clips.items():
         if value:
@@ -143,7 +146,7 @@ def _from_clips(request: BuildPairsRequest, notes: Notes) -> _Built:
     survey = _survey(request, notes.progress)
     with PairSetWriter(request.out) as writer:
         # keypoints, clip by clip
-        read = _read_poses(survey, writer, request.clean, notes.progress)
+        read = _read_poses(survey, writer, request, notes.progress)
         _tell_survey(survey, notes)
         if not survey.clips:
             raise PairSetError(
@@ -189,12 +192,13 @@ class _Read:
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def _read_poses(survey: Survey, writer: PairSetWriter, clean: bool, progress: Progress) -> _Read:
+def _read_poses(survey: Survey, writer: PairSetWriter, request: BuildPairsRequest, progress: Progress) -> _Read:
     """Write every clip's keypoints, one clip after the other; a clip whose keypoints are damaged is put aside."""
     read, sound = _Read(), []
     for clip in progress.track(survey.clips, "keypoints"):
         try:
-            poses = clean_poses(clip.poses()) if clean else clip.poses()
+            found = clip.poses(request.person)
+            poses = clean_poses(found) if request.clean else found
         except PoseError as error:
             survey.left_out.append(LeftOut(clip.name, str(error), error=True))
             continue

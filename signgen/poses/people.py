@@ -22,7 +22,7 @@ RUNNER_UP = 0.8  # of the best score; who has more than that could be the signer
 _NEAR = 0.25  # median distance of the body's points, in diagonals of the larger box
 _NEAR_PER_FRAME, _FARTHEST = 0.02, 0.5  # how that grows while somebody is missed
 _SAME_BOX = 0.3  # overlap; arms that are raised move half of the body's points, hardly its box
-_ALONE = 14  # somebody who is alone in two neighbouring frames may move as far as one missed for so many frames
+_RUNNING, _AT_MOST = 0.5, 3  # how far somebody who is alone may move a frame, and for how many missed ones
 _AROUND = 8  # frames in which somebody who passes by is told from somebody who runs
 _NEXT = 20  # pieces that are looked at for each that ends
 _AT_ONCE = 20_000  # pairs
@@ -153,9 +153,13 @@ def _neighbours(crowd: Crowd, boxes: np.ndarray) -> list[np.ndarray]:
     here, there = starts[:-1], starts[1:]
     single = np.flatnonzero((np.diff(here) == 1) & (np.diff(there) == 1))  # one person in this frame and in the next
     first, second = here[:-1][single], there[:-1][single]
-    near = _costs(crowd, boxes, first, second, np.ones(len(first))) < _NEVER
-    far = _costs(crowd, boxes, first, second, np.full(len(first), _ALONE)) < _NEVER
-    for pair in np.flatnonzero(far & ~near).tolist():
+    if np.diff(starts).max() == 1:  # nobody is ever with another: whoever is missed in between may have moved farther
+        first, second = np.arange(count - 1), np.arange(1, count)
+    gap = crowd.frame[second] - crowd.frame[first]
+    near = _costs(crowd, boxes, first, second, gap) < _NEVER
+    distance, growth = _apart(crowd, boxes, first, second)
+    runs = distance + 0.5 * growth < _RUNNING * np.minimum(gap, _AT_MOST)
+    for pair in np.flatnonzero(runs & ~near).tolist():
         near[pair] = not _passes_by(crowd, boxes, first[pair], second[pair])
     after[first[near]] = second[near]
     crowds = np.setdiff1d(np.arange(len(here) - 1), single)

@@ -19,8 +19,9 @@ from signgen.models.card import ModelCard, read_card
 from signgen.pairs.pairset import PairSet
 from signgen.poses.clean import clean_poses
 from signgen.poses.convert import to_skeleton
-from signgen.poses.readers import identify, read_poses
+from signgen.poses.readers import identify, read_beside, read_poses
 from signgen.poses.sequence import PoseSequence
+from signgen.poses.sizes import on_frame, share_inside
 from signgen.progress import Notes
 from signgen.rendering.output import Outputs
 from signgen.rendering.references import TRAINING, ReferenceRequest, Rendered, with_references
@@ -44,6 +45,7 @@ class RenderRequest(Request):
     where there is none. pairs: pair set of nearest-pose; None: that of the run the model lies in. side_by_side: also
     OUT.side-by-side.mp4. save_frames: folder for every frame as PNG. fps: of the video; None: the poses'.
     sampling: values that replace the recipe's, by the names of SamplingSettings. seed: of the noise.
+    person: who of several people in the poses: N, x,y or x0,y0,x1,y1.
     """
 
     source: Path
@@ -67,6 +69,7 @@ class RenderRequest(Request):
     seed: int = 0
     device: str = "auto"
     threads: int | None = None
+    person: str | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
 
 def _read_poses(request: RenderRequest, video: FrameSource, skeleton: str, notes: Notes) -> PoseSequence:
     """The whole sequence on the model's skeleton. Raises PoseError for points of a frame of another size."""
-    found = read_poses(request.poses, clip=request.clip, size=(video.width, video.height), fps=video.fps)
+    found = _found(request, video)
     sequence = to_skeleton(found, skeleton)
     sequence = clean_poses(sequence) if request.clean else sequence
     for note in sequence.notes:
@@ -166,11 +169,17 @@ def _read_poses(request: RenderRequest, video: FrameSource, skeleton: str, notes
     return sequence
 
 
-def share_inside(poses: PoseSequence) -> float:
-    """The share of all points with coordinates that lie within their frame; 1 where there are none."""
-    xy = poses.keypoints[np.isfinite(poses.keypoints[..., 0]), :2]
-    inside = np.all((xy >= 0) & (xy <= (poses.width, poses.height)), axis=-1)
-    return float(inside.mean()) if len(xy) else 1.0
+def _found(request: RenderRequest, video: FrameSource) -> PoseSequence:
+    """The poses in the source's pixels; those that its name says are its own, on its frames.
+
+    Raises PoseError for another aspect ratio than the source's.
+    """
+    name = request.source.stem if request.source.is_file() else request.source.name
+    if request.poses.name == name or request.poses.name.startswith((f"{name}.", f"{name}_")):
+        return read_beside(request.poses, video, clip=request.clip, person=request.person)
+    size = (video.width, video.height)
+    found = read_poses(request.poses, clip=request.clip, size=size, fps=video.fps, person=request.person)
+    return on_frame(found, size, request.poses)
 
 
 def hold_missing(poses: PoseSequence) -> tuple[PoseSequence, list[int]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from signgen.cli.common import help_of
+from signgen.cli.options import Person
 from signgen.cli.poses.extract import extract
 from signgen.cli.poses.files import Out, check_out, not_an_input, on_skeleton, write
 from signgen.console import Bars, console
@@ -39,15 +40,6 @@ Fps = Annotated[
     typer.Option("--fps", min=0.1, help="Frames per second, where the format does not hold it.", rich_help_panel=INPUT),
 ]
 
-Person = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N|x,y|x0,y0,x1,y1",
-        help="Who of several people: a number as info and draw --people give it, a point on the person, or a box.",
-        show_default="the largest, longest and most central in view",
-        rich_help_panel=INPUT,
-    ),
-]
 SeenFrom = Annotated[
     float | None,
     typer.Option(
