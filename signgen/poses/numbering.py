@@ -92,13 +92,18 @@ def check_numbers(path: Path, listing: Listing) -> Listing:
     return listing
 
 
+def covers(listing: Listing, frames: int) -> bool:
+    """Whether the numbers span most of a video of so many frames, and no more than it."""
+    return listing.numbers is not None and _LEAST_SPAN * frames <= listing.length <= frames
+
+
 def fits(listing: Listing, frames: int, images: Sequence[str] | None) -> bool:
     """Whether `place` finds a place for every record, and the numbers span most of the video."""
     try:
         place("", listing, frames, images)
     except PoseError:
         return False
-    return listing.numbers is not None and listing.length >= _LEAST_SPAN * frames
+    return covers(listing, frames)
 
 
 def place(where: object, listing: Listing, frames: int | None, images: Sequence[str] | None) -> Placement:

@@ -24,6 +24,7 @@ _NEAR_PER_FRAME, _FARTHEST = 0.02, 0.5  # how that grows while somebody is misse
 _SAME_BOX = 0.3  # overlap; arms that are raised move half of the body's points, hardly its box
 _RUNNING, _AT_MOST = 0.5, 3  # how far somebody who is alone may move a frame, and for how many missed ones
 _AROUND = 8  # frames in which somebody who passes by is told from somebody who runs
+_ONE_PERSON = 0.95  # overlap of two median boxes
 _NEXT = 20  # pieces that are looked at for each that ends
 _AT_ONCE = 20_000  # pairs
 _JUMP = 0.2  # diagonals from one frame to the next
@@ -95,8 +96,9 @@ def choose(
     """
     if person is not None:
         return _named(tracks, crowd, person, where, scale)
-    if len(tracks) > 1 and tracks[1].score >= RUNNER_UP * tracks[0].score:
-        alike = [n for n, track in enumerate(tracks) if track.score >= RUNNER_UP * tracks[0].score]
+    least = RUNNER_UP * tracks[0].score if tracks else 0
+    alike = [n for n, track in enumerate(tracks) if track.score >= least and not _twice(tracks, n)]
+    if len(alike) > 1:
         named = ", ".join(describe(n, tracks[n]) for n in alike[:4])
         raise PoseError(
             f"{where}: {len(alike)} people could be the signer: {named}",
@@ -105,6 +107,12 @@ def choose(
             " signgen poses draw --people shows them",
         )
     return 0
+
+
+def _twice(tracks: list[Track], number: int) -> bool:
+    """Whether a track is the first one's person, whom the estimator found twice: no place could name one of the two."""
+    first, other = (np.array([tracks[n].box]) for n in (0, number))
+    return number > 0 and float(_overlap(first, other)[0]) > _ONE_PERSON
 
 
 def describe(number: int, track: Track) -> str:

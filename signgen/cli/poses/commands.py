@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +19,7 @@ from signgen.console import Bars, console
 from signgen.errors import PoseError, SigngenError
 
 if TYPE_CHECKING:
+    from signgen.poses import Wanted
     from signgen.poses.sequence import PoseSequence
     from signgen.video.reader import FrameSource
 
@@ -66,25 +67,6 @@ app = typer.Typer(
 )
 
 
-@dataclass(frozen=True)
-class _Given:
-    """The options that every command that reads keypoints has."""
-
-    clip: str | None = None
-    size: str | None = None
-    fps: float | None = None
-    person: str | None = None
-    seen_from: float | None = None
-    camera: str | None = None
-
-    @property
-    def name(self) -> str | None:
-        """Of the clip, or of the camera, in a file of several. Raises SigngenError for both."""
-        if self.clip is not None and self.camera is not None:
-            raise SigngenError("--camera with --clip", fix="leave one out: a file holds several of one of them")
-        return self.clip if self.camera is None else self.camera
-
-
 def convert(
     poses: Poses,
     out: Out,
@@ -100,7 +82,7 @@ def convert(
     Only signgen's own format holds everything; MMPose's holds neither frame size nor frame rate.
     """
     check_out(out, [poses])
-    write(_read(poses, _Given(clip, size, fps, person, seen_from, camera)), out)
+    write(_read(poses, _wanted(clip, size, fps, person, seen_from, camera)), out)
 
 
 def clean(
@@ -132,7 +114,7 @@ def clean(
     from signgen.poses.clean import clean_poses, drop_doubtful, mask
 
     check_out(out, [poses])
-    sequence = _read(poses, _Given(clip, size, fps, person, seen_from, camera))
+    sequence = _read(poses, _wanted(clip, size, fps, person, seen_from, camera))
     cleaned = clean_poses(
         sequence, longest_gap=gap, window=window, hand_window=hand_window, without=without or (), min_score=min_score
     )
@@ -181,7 +163,7 @@ def retarget(
 
     check_out(out, [poses, to])
     whole_body = "coco-wholebody-133"
-    sequence = on_skeleton(_read(poses, _Given(clip, size, fps, person, seen_from, camera)), whole_body)
+    sequence = on_skeleton(_read(poses, _wanted(clip, size, fps, person, seen_from, camera)), whole_body)
     target = on_skeleton(_person(to, to_clip, to_size), whole_body)
     console.print(f"{scales(sequence, target)}; frame {target.width}x{target.height}")
     write(fitted(sequence, target), out)
@@ -224,7 +206,7 @@ def draw(
     if video is not None and canvas is not None:
         raise SigngenError("--canvas with --over", fix="leave one out: over a video, pictures have its size")
     not_an_input(out, [poses, *([over] if over is not None else [])])
-    given = _Given(clip, size, fps, person, seen_from, camera)
+    given = _wanted(clip, size, fps, person, seen_from, camera)
     everybody = _everybody(poses, given, video) if people else []
     sequence = everybody[0] if everybody else _read(poses, given, video)
     if video is not None and video.num_frames != len(sequence):
@@ -251,46 +233,60 @@ def info(
 ) -> None:
     """Say what a file of keypoints holds: format, frames, size, and how often body, hands and face are seen."""
     from signgen.cli.poses.pictures import clip_table, sequence_table
-    from signgen.poses import identify, read_poses
+    from signgen.poses import open_poses, read_file
     from signgen.poses.sizes import check_size
 
-    if not poses.exists():
-        raise PoseError(f"{poses}: no such file or folder", expected="keypoints")
-    found = identify(poses)
-    name = _Given(clip, camera=camera).name
-    if found is not None and found.clips and name is None:
+    found = open_poses(poses)
+    wanted = _wanted(clip, size, fps, person, seen_from, camera)
+    if found.clips and wanted.clip is None:
         console.print(clip_table(found))
         return
-    own_size, wanted = True, _size(size, "--size")
+    own_size = True
     try:
-        sequence = read_poses(poses, clip=name, size=wanted, fps=fps, person=person, seen_from=seen_from)
+        sequence = read_file(found, wanted)
     except PoseError as error:
         if _NO_SIZE not in error.found:
             raise
         own_size = False
-        sequence = read_poses(poses, clip=name, size=(1, 1), fps=fps, person=person, seen_from=seen_from)
-    if wanted is not None:
-        check_size(sequence, wanted, poses)
-    console.print(sequence_table(poses, found.format if found else "", sequence, own_size))
+        sequence = read_file(found, replace(wanted, size=(1, 1)))
+    if wanted.size is not None:
+        check_size(sequence, wanted.size, poses)
+    console.print(sequence_table(poses, found.format, sequence, own_size))
 
 
-def _read(path: Path, given: _Given, video: FrameSource | None = None) -> PoseSequence:
+def _wanted(
+    clip: str | None,
+    size: str | None,
+    fps: float | None = None,
+    person: str | None = None,
+    seen_from: float | None = None,
+    camera: str | None = None,
+) -> Wanted:
+    """The options that every command that reads keypoints has. Raises SigngenError for a clip and a camera."""
+    from signgen.poses import Wanted
+
+    if clip is not None and camera is not None:
+        raise SigngenError("--camera with --clip", fix="leave one out: a file holds several of one of them")
+    name = clip if camera is None else camera
+    return Wanted(name, _size(size, "--size"), fps, person=person, seen_from=seen_from)
+
+
+def _read(path: Path, wanted: Wanted, video: FrameSource | None = None) -> PoseSequence:
     """The whole sequence, on the frames of `video` where the poses belong to one; says what the reader noted.
 
     Raises PoseError for a --size that is not the file's own, or outside which most points lie.
     """
-    from signgen.poses import read_beside, read_poses
+    from signgen.poses import open_poses, read_beside, read_file
     from signgen.poses.sizes import check_size
 
-    size, name, person, seen = _size(given.size, "--size"), given.name, given.person, given.seen_from
     try:
-        if size is not None or video is None:
-            alone = read_poses(path, clip=name, size=size, fps=given.fps, person=person, seen_from=seen)
-            if size is not None:
-                check_size(alone, size, path)
-            sequence = alone
+        if wanted.size is not None or video is None:
+            sequence = read_file(open_poses(path), wanted)
+            if wanted.size is not None:
+                check_size(sequence, wanted.size, path)
         if video is not None:
-            sequence = read_beside(path, video, clip=name, fps=given.fps, person=person, seen_from=seen)
+            known = {"clip": wanted.clip, "person": wanted.person}
+            sequence = read_beside(path, video, fps=wanted.fps, seen_from=wanted.seen_from, **known)
     except PoseError as error:
         if _NO_SIZE not in error.found:
             raise
@@ -301,17 +297,15 @@ def _read(path: Path, given: _Given, video: FrameSource | None = None) -> PoseSe
     return sequence
 
 
-def _everybody(path: Path, given: _Given, video: FrameSource | None) -> list[PoseSequence]:
+def _everybody(path: Path, wanted: Wanted, video: FrameSource | None) -> list[PoseSequence]:
     """Everybody's poses, numbered from 1; says who is who."""
-    from signgen.poses import Wanted, read_people
+    from signgen.poses import read_people
     from signgen.poses.sizes import on_frame
 
-    size = _size(given.size, "--size") or (None if video is None else (video.width, video.height))
-    images = tuple(image.name for image in video.images) if video is not None and video.images else None
-    frames = None if video is None else video.num_frames
-    wanted = Wanted(
-        given.name, size, given.fps or (video.fps if video else None), frames, images, None, given.seen_from
-    )
+    if video is not None:
+        images = tuple(image.name for image in video.images) or None
+        size, fps = wanted.size or (video.width, video.height), wanted.fps or video.fps
+        wanted = replace(wanted, size=size, fps=fps, frames=video.num_frames, images=images)
     found = read_people(path, wanted)
     for number, poses in enumerate(found, start=1):
         console.print(f"person {number}: in {poses.has_person.sum()} of {len(poses)} frames", markup=False)
@@ -326,7 +320,7 @@ def _person(path: Path, clip: str | None, size: str | None) -> PoseSequence:
     from signgen.video.reader import image_files, is_video
 
     if not (is_video(path) or (path.is_dir() and image_files(path))):
-        return _read(path, _Given(clip, size))
+        return _read(path, _wanted(clip, size))
     name = path.stem if path.is_file() else path.name
     survey = survey_videos(path.resolve().parent, None, {}, [name])
     if not survey.clips:

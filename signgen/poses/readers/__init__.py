@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from signgen.errors import PoseError
+from signgen.poses.numbering import covers
 from signgen.poses.readers import (
     alphapose,
     arrays,
@@ -50,7 +51,17 @@ KNOWN = (
     "arrays of shape (T, K, 3), .skels, or DeepFashion's 18-point text or CSV"
 )
 
-__all__ = ["READERS", "PoseFile", "Wanted", "identify", "read_beside", "read_file", "read_people", "read_poses"]
+__all__ = [
+    "READERS",
+    "PoseFile",
+    "Wanted",
+    "identify",
+    "open_poses",
+    "read_beside",
+    "read_file",
+    "read_people",
+    "read_poses",
+]
 
 
 def identify(path: Path) -> PoseFile | None:
@@ -87,7 +98,7 @@ def read_poses(
     numbers do not fit into the video, or two people could be the signer.
     """
     known = Wanted(clip, size, fps, frames, None if images is None else tuple(images), person, seen_from)
-    return read_file(_found(path), known)
+    return read_file(open_poses(path), known)
 
 
 def read_file(file: PoseFile, wanted: Wanted) -> PoseSequence:
@@ -118,27 +129,29 @@ def read_beside(
 ) -> PoseSequence:
     """`read_poses` of keypoints that belong to this video: its frames, scaled to its size.
 
-    A file of more frames than the video comes back whole. Raises PoseError for another aspect ratio.
+    A file of more frames than the video, or of far fewer, comes back as it is. Raises PoseError for another aspect
+    ratio.
     """
-    file = _found(path)
+    file = open_poses(path)
     listing = file.listings.get(clip or "")
-    longer = listing is not None and listing.length > video.num_frames
+    numbered = listing is not None and (listing.numbers is None or covers(listing, video.num_frames))
     size = (video.width, video.height)
-    images = tuple(image.name for image in video.images) if video.images and not longer else None
-    frames = None if longer or listing is None else video.num_frames
+    images = tuple(image.name for image in video.images) if video.images and numbered else None
+    frames = video.num_frames if numbered and listing is not None and listing.numbers else None
     wanted = Wanted(clip, size, fps or video.fps, frames, images, person, seen_from)
     return on_frame(read_file(file, wanted), size, path)
 
 
 def read_people(path: Path, wanted: Wanted) -> list[PoseSequence]:
     """The poses of everybody in a file, numbered from 1 as `person` counts them."""
-    file = _found(path)
+    file = open_poses(path)
     with _quiet():
         read = READERS[file.format].read(file.path, wanted)
         return everybody(read, wanted) if isinstance(read, RawFrames) else [_one_person(read, file, wanted)]
 
 
-def _found(path: Path) -> PoseFile:
+def open_poses(path: Path) -> PoseFile:
+    """The file that `identify` finds. Raises PoseError where it is missing or no keypoints."""
     path = Path(path)
     if not path.exists():
         raise PoseError(f"{path}: no such file or folder", expected="keypoints")
