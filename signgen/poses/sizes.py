@@ -74,4 +74,4 @@ def on_frame(poses: PoseSequence, size: tuple[int, int], where: object) -> PoseS
             expected="one aspect ratio",
             fix="fit them with signgen poses retarget, or render --retarget auto",
         )
-    return poses.resized(width, height).noted(f"scaled from {found}, the file's own size, to {width}x{height}")
+    return poses.resized(width, height).noted(f"keypoints scaled from {found} to {width}x{height}")
