@@ -53,7 +53,7 @@ def write_seeds(folder: Path) -> dict[str, list[Path]]:
     """One or more small sound files (or folders of frames) per format, written below `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     seeds: dict[str, list[Path]] = {}
-    for write in (_own, _json_lists, _frame_folders, _pickles, _pose_files, _arrays, _texts):
+    for write in (_own, _json_lists, _coco, _frame_folders, _pickles, _pose_files, _arrays, _texts):
         for name, path in write(folder):
             seeds.setdefault(name, []).append(path)
     return seeds
@@ -83,6 +83,16 @@ def _json_lists(folder: Path) -> Iterator[tuple[str, Path]]:
             for idx in (1, 2)
         ]
         yield "alphapose", _dump(folder / f"alphapose_{points}.json", records)
+
+
+def _coco(folder: Path) -> Iterator[tuple[str, Path]]:
+    parts = {"keypoints": (0, 17), "foot_kpts": (17, 23), "face_kpts": (23, 91)}
+    parts |= {"lefthand_kpts": (91, 112), "righthand_kpts": (112, 133)}
+    people = [
+        {"image_id": i, **{key: person[start:stop].ravel().tolist() for key, (start, stop) in parts.items()}}
+        for i, person in enumerate(whole_body().round(1))
+    ]
+    yield "coco-wholebody", _dump(folder / "coco.json", people)
 
 
 def _frame_folders(folder: Path) -> Iterator[tuple[str, Path]]:

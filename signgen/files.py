@@ -1,13 +1,14 @@
-"""Atomic writes: a file is either the old one or the whole new one, never half of it."""
+"""Atomic writes: a file is either the old one or the whole new one, never half of it. And the order of files' names."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,3 +111,13 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON to `path` atomically; NaN is refused, since JSON has none."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def in_natural_order(names: Iterable[str]) -> list[str]:
+    """frame2 before frame10: the one order of everything that is kept one file a frame."""
+    return sorted(names, key=_natural)
+
+
+def _natural(name: str) -> tuple[list[str | int], str]:
+    parts = re.split(r"(\d+)", name.lower())
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name

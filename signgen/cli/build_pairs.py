@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from signgen.cli.options import BackgroundColour
+from signgen.cli.options import BackgroundColour, Person
 from signgen.console import Bars
 
 _DATA, _TRIPLES = "Data", "Triples"
@@ -18,7 +18,9 @@ Keypoints = Annotated[
 ]
 Pairing = Annotated[
     Path | None,
-    typer.Option(help="CSV clip,video,keypoints that settles ambiguous pairs.", rich_help_panel=_DATA),
+    typer.Option(
+        help="CSV clip,video,keypoints (and person, camera) that settles ambiguous pairs.", rich_help_panel=_DATA
+    ),
 ]
 PairList = Annotated[
     list[Path] | None,
@@ -102,6 +104,7 @@ def build_pairs(
         typer.Option(help="Clips with damaged frames: put aside, or only skip those frames.", rich_help_panel=_DATA),
     ] = "aside",
     background: BackgroundColour = None,
+    person: Person = None,
     store: Annotated[
         bool,
         typer.Option(
@@ -149,6 +152,7 @@ def build_pairs(
             store=store,
             damaged=damaged,
             background=background,
+            person=person,
         ),
         Bars(),
     )

@@ -30,6 +30,18 @@ BackgroundColour = Annotated[
     ),
 ]
 
+# ---- keypoints
+
+Person = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|x,y|x0,y0,x1,y1",
+        help="Who of several people: a number as info and draw --people give it, a point on the person, or a box.",
+        show_default="the largest, longest and most central in view",
+        rich_help_panel="Input",
+    ),
+]
+
 # ---- sampling
 
 Steps = Annotated[int | None, typer.Option(min=1, help="Solver steps.", rich_help_panel=SAMPLING)]

@@ -12,6 +12,7 @@ from signgen.cli.options import (
     Device,
     FusionGuidance,
     NoiseScale,
+    Person,
     PoseGuidance,
     Precision,
     Seed,
@@ -134,6 +135,7 @@ def render(
             rich_help_panel=INPUT,
         ),
     ] = False,
+    person: Person = None,
     source_poses: SourcePoses = None,
     references: References = None,
     reference_poses: ReferencePoses = None,
@@ -188,6 +190,7 @@ def render(
             seed=seed,
             device=device,
             threads=threads,
+            person=person,
         ),
         Bars(),
     )

@@ -48,7 +48,5 @@ def _of_image(path: Path) -> tuple[PoseSequence, Path] | None:
     if len(files) > 1:
         names = ", ".join(file.path.name for file in files)
         raise PoseError(f"{path}: several keypoints beside it ({names})", fix="name the ones with --source-poses")
-    image = open_frames(path)
-    return Candidate(files[0], files[0].clips[0] if files[0].clips else "").read(
-        (image.width, image.height), None
-    ), files[0].path
+    candidate = Candidate(files[0], files[0].clips[0] if files[0].clips else "")
+    return candidate.read(open_frames(path), None), files[0].path

@@ -28,10 +28,12 @@ class Unpaired(PairSetError):
 
 @dataclass(frozen=True)
 class PairingRow:
-    """One line of --pairing; video is None where the column is empty."""
+    """One line of --pairing; video, person and camera are None where the column is empty or not there."""
 
     video: Path | None
     keypoints: Path
+    person: str | None = None
+    camera: str | None = None
 
 
 def read_pairing(path: Path, root: Path) -> dict[str, PairingRow]:
@@ -54,7 +56,8 @@ def read_pairing(path: Path, root: Path) -> dict[str, PairingRow]:
             raise PairSetError(f"{path}: line {line}: clip {name} occurs twice", expected="one line a clip")
         where = f"{path}: line {line}"
         found = _existing(video, root, path.parent, where) if video else None
-        pairing[name] = PairingRow(found, _existing(keypoints, root, path.parent, where))
+        person, camera = (str(row.get(column) or "").strip() or None for column in ("person", "camera"))
+        pairing[name] = PairingRow(found, _existing(keypoints, root, path.parent, where), person, camera)
     return pairing
 
 
@@ -70,25 +73,30 @@ def settle(row: PairingRow, name: str, source: Footage) -> Candidate:
     file = identify(row.keypoints)
     if file is None:
         raise PoseError(f"{row.keypoints}: not keypoints of a known format", fix="name others with --pairing")
-    candidates = [Candidate(file, clip) for clip in file.frames if clip.rpartition("/")[2] in ("", name)]
+    wanted = ("", row.camera or name)
+    candidates = [Candidate(file, clip, person=row.person) for clip in file.frames if clip.rpartition("/")[2] in wanted]
     if len(candidates) != 1:
-        raise PoseError(f"{row.keypoints}: {len(candidates)} clips are named {name}", expected="one")
+        raise PoseError(f"{row.keypoints}: {len(candidates)} clips are named {wanted[1]}", expected="one")
     return replace(choose(name, candidates, source), settled=True)
 
 
 def choose(name: str, candidates: list[Candidate], source: Footage) -> Candidate:
     """The keypoints of a clip: as many frames as the video, then the most points; more than one left is ambiguous.
 
+    Where none has as many, files whose frame numbers have their place in the video: estimators leave out frames in
+    which they see nobody.
+
     Copies of the same keypoints (packed, or rounded to float16) are not: the most exact one is taken.
     Raises Unpaired.
     """
     if not candidates:
         raise Unpaired("no keypoints beside it", error=False)
-    matching = [c for c in candidates if c.frames == source.num_frames]
+    matching = [c for c in candidates if c.frames == source.num_frames] or [c for c in candidates if c.fits(source)]
     if not matching:
         counts = ", ".join(f"{c.label} holds {c.frames} frames" for c in candidates)
-        fix = "estimate the keypoints again, or name others with --pairing"
-        raise Unpaired(f"{counts}, the video {source.num_frames}", fix=fix)
+        spans = ", ".join(c.listing.span for c in candidates if c.listing is not None and c.listing.numbers)
+        fix = "name the video's own keypoints with --pairing FILE.csv (clip,video,keypoints)"
+        raise Unpaired(f"{counts}, the video {source.num_frames}{f' ({spans})' if spans else ''}", fix=fix)
     best = max(c.file.points for c in matching)
     tied = sorted((c for c in matching if c.file.points == best), key=lambda c: (c.file.half, len(c.label), c.label))
     if len(tied) > 1 and not _same(tied, source):
@@ -100,5 +108,5 @@ def choose(name: str, candidates: list[Candidate], source: Footage) -> Candidate
 
 def _same(candidates: list[Candidate], source: Footage) -> bool:
     """Equal to the precision of float16."""
-    first, *others = (c.read((source.width, source.height), None).keypoints for c in candidates)
+    first, *others = (c.read(source, None).keypoints for c in candidates)
     return all(np.allclose(first, other, rtol=2**-10, atol=2**-10, equal_nan=True) for other in others)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from signgen.errors import PairSetError, PoseError, nearest
-from signgen.poses import PoseFile, PoseSequence, identify, read_file
+from signgen.poses import PoseFile, PoseSequence, Wanted, identify, read_file
+from signgen.poses.numbering import Listing, fits
+from signgen.poses.sizes import on_frame
 from signgen.video.background import RGB
 from signgen.video.damage import Damage
-from signgen.video.reader import is_video
+from signgen.video.reader import image_files, is_video
 from signgen.video.timing import rounded_rate, same_rate
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class Candidate:
     file: PoseFile
     clip: str = ""
     settled: bool = False
+    person: str | None = None  # as --person names one of several
 
     @property
     def frames(self) -> int:
@@ -76,8 +79,29 @@ class Candidate:
     def label(self) -> str:
         return self.file.path.name
 
-    def read(self, size: tuple[int, int], fps: float | None) -> PoseSequence:
-        return read_file(self.file, clip=self.clip or None, size=size, fps=fps)
+    @property
+    def listing(self) -> Listing | None:
+        """Which frames the file names, in formats that number them."""
+        return self.file.listings.get(self.clip)
+
+    def fits(self, source: Footage) -> bool:
+        """Whether every frame that the file names has its place in the video, and most of the video is named."""
+        listing = self.listing
+        return listing is not None and fits(listing, source.num_frames, _picture_names(source))
+
+    def read(self, source: Footage, fps: float | None) -> PoseSequence:
+        """The poses of every frame of `source`, in its pixels. Raises PoseError where they do not belong on it."""
+        numbered = self.listing is not None
+        size = (source.width, source.height)
+        frames = source.num_frames if numbered else None
+        images = _picture_names(source) if numbered else None
+        wanted = Wanted(self.clip or None, size, fps, frames, images, self.person)
+        return on_frame(read_file(self.file, wanted), size, self.label)
+
+
+def _picture_names(source: Footage) -> tuple[str, ...] | None:
+    """Of a frame folder, in natural order."""
+    return tuple(path.name for path in image_files(source.path)) if source.path.is_dir() else None
 
 
 @dataclass(frozen=True)
@@ -119,9 +143,13 @@ class Clip:
             notes=footage.notes,
         )
 
-    def poses(self) -> PoseSequence:
-        """At the video's rate. Raises PoseError for keypoints of another, unless --pairing names them."""
-        poses = self.keypoints.read((self.width, self.height), self.fps)
+    def poses(self, person: str | None = None) -> PoseSequence:
+        """At the video's rate. person: who the signer is, where the pairing does not say it.
+
+        Raises PoseError, also for keypoints of another rate, unless --pairing names them.
+        """
+        keypoints = self.keypoints if self.keypoints.person else replace(self.keypoints, person=person)
+        poses = keypoints.read(self, self.fps)
         if poses.fps is None or self.fps is None or poses.fps == self.fps:
             return poses
         rates = f"{poses.fps:g} frames per second in {self.keypoints.label}, {self.fps:g} in the video"
@@ -131,6 +159,10 @@ class Clip:
         note = f"{rates}: {'the format holds whole numbers; ' if rounded else ''}the video's is used"
         exact = not rounded and same_rate(poses.fps, self.fps)
         return replace(poses, fps=self.fps, notes=poses.notes if exact else (*poses.notes, note))
+
+    @property
+    def path(self) -> Path:
+        return self.video
 
 
 @dataclass

@@ -126,4 +126,5 @@ def _candidates(file: PoseFile, name: str) -> list[Candidate]:
     if not file.clips:
         return [Candidate(file)]
     same = [clip for clip in file.clips if clip.rpartition("/")[2] == name]
+    same = same or [clip for clip in file.listings if name.endswith(clip)]  # cameras: video X_a1 of X's file
     return [Candidate(file, clip) for clip in same or (file.clips if len(file.clips) == 1 else [])]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from signgen.errors import PoseError, VideoError
-from signgen.poses import read_poses
+from signgen.poses import read_beside
 from signgen.video.background import RGB
 from signgen.video.reader import FrameSource, frame_range, open_frames
 
@@ -120,7 +120,7 @@ def align(generated: FrameSource, truth: FrameSource, frames: str | None, notes:
 
 def _keypoints(path: Path, clip: str | None, truth: FrameSource, notes: list[str]) -> np.ndarray:
     """(T, K, 3) in pixels of the truth. Raises PoseError when there are fewer than the truth has frames."""
-    sequence = read_poses(path, clip=clip, size=(truth.width, truth.height), fps=truth.fps)
+    sequence = read_beside(path, truth, clip=clip)
     notes.extend(sequence.notes)
     if len(sequence) < truth.num_frames:
         raise PoseError(
@@ -129,9 +129,6 @@ def _keypoints(path: Path, clip: str | None, truth: FrameSource, notes: list[str
         )
     if len(sequence) > truth.num_frames:
         notes.append(f"keypoints for {len(sequence)} frames, the truth has {truth.num_frames}: the rest is not used")
-    if (sequence.width, sequence.height) != (truth.width, truth.height):
-        notes.append(f"keypoints scaled from {sequence.width}x{sequence.height} to {truth.width}x{truth.height}")
-        sequence = sequence.resized(truth.width, truth.height)
     return sequence.keypoints
 
 

@@ -13,7 +13,7 @@ from signgen.errors import OptionError, PoseError
 from signgen.evaluation.clip_pair import ClipPair
 from signgen.metrics.clip.frame_pair import MODEL, ClipMetric, FrameMetric
 from signgen.metrics.pose.accuracy import PoseAccuracy, SequenceAccuracy, placed, repeated
-from signgen.poses import estimators, read_poses
+from signgen.poses import estimators, read_beside
 from signgen.poses.estimators import Estimator, open_estimator
 from signgen.poses.sequence import PoseSequence
 from signgen.progress import SILENT, Progress
@@ -72,7 +72,7 @@ def _given(request: PoseRequest, pair: ClipPair) -> tuple[np.ndarray, dict[str, 
     assert request.poses is not None
     assert pair.keypoints is not None
     truth, generated = pair.keypoints, pair.generated
-    sequence = read_poses(request.poses, size=(generated.width, generated.height), fps=generated.fps)
+    sequence = read_beside(request.poses, generated)
     wanted = pair.selection.stop - pair.selection.start
     if len(sequence) not in (generated.num_frames, wanted):
         raise PoseError(
@@ -82,7 +82,7 @@ def _given(request: PoseRequest, pair: ClipPair) -> tuple[np.ndarray, dict[str, 
     if sequence.layout.points != truth.shape[1]:
         raise PoseError(f"{request.poses}: {sequence.layout.points} points", expected=f"{truth.shape[1]}, as --poses")
     first = pair.first if len(sequence) == generated.num_frames else 0
-    part = sequence.resized(generated.width, generated.height)[first : first + wanted]
+    part = sequence[first : first + wanted]
     seen = {MODEL: placed(part.keypoints, pair.selection, len(truth))}
     if pair.own_source:
         seen["copy-source"] = repeated(truth[0], len(truth))

@@ -28,7 +28,7 @@ from signgen.pairs.pairset import PairSet
 from signgen.parallel import Tick, in_processes, threads_of
 from signgen.poses.convert import to_skeleton
 from signgen.poses.perturb import add_noise, drop_frames, drop_hands
-from signgen.poses.readers import read_poses
+from signgen.poses.readers import read_beside
 from signgen.poses.sequence import PoseSequence
 from signgen.progress import SILENT, Progress
 from signgen.rendering.background import FrameWorker
@@ -208,8 +208,7 @@ def _video_clip(request: RobustnessRequest, card: ModelCard) -> ClipUnderTest:
     if request.poses is None:
         raise OptionError(f"{request.data} is no pair set", fix="give the video's keypoints as POSES")
     video = open_frames(request.data)
-    size = (video.width, video.height)
-    sequence = to_skeleton(read_poses(request.poses, size=size, fps=video.fps), card.skeleton).resized(*size)
+    sequence = to_skeleton(read_beside(request.poses, video), card.skeleton)
     if len(sequence) != video.num_frames:
         raise PoseError(
             f"{request.poses}: {len(sequence)} poses", expected=f"one for each of {video.num_frames} frames"

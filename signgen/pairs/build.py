@@ -51,7 +51,8 @@ class BuildPairsRequest(Request):
     source and target in frames. sources_per_clip: most different source frames of a clip. clean: fill short gaps of
     the keypoints and smooth them. store: also write the frames that triples use, uncompressed. damaged: "aside" puts
     a clip with damaged frames aside, "skip" leaves those frames out of all triples. background: what transparent
-    pixels of videos lie over, as the command line takes it.
+    pixels of videos lie over, as the command line takes it. person: who the signer is, in every clip whose line of
+    `pairing` does not say it.
     """
 
     root: Path
@@ -69,6 +70,7 @@ class BuildPairsRequest(Request):
     store: bool = False
     damaged: str = "aside"
     background: str | None = None
+    person: str | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def _from_lists(request: BuildPairsRequest, notes: Notes) -> _Built:
         "--min-gap": request.min_gap,
         "--clean": request.clean,
         "--background": request.background,
+        "--person": request.person,
     }
     for option, value in for_clips.items():
         if value:
@@ -154,7 +157,7 @@ def _from_clips(request: BuildPairsRequest, notes: Notes) -> _Built:
     survey = _survey(request, notes.progress)
     with PairSetWriter(request.out) as writer:
         # keypoints, clip by clip
-        read = _read_poses(survey, writer, request.clean, request.damaged == "skip", notes.progress)
+        read = _read_poses(survey, writer, request, notes.progress)
         _tell_survey(survey, notes)
         if not survey.clips:
             raise PairSetError(
@@ -218,14 +221,15 @@ class _Read:
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def _read_poses(survey: Survey, writer: PairSetWriter, clean: bool, skip: bool, progress: Progress) -> _Read:
+def _read_poses(survey: Survey, writer: PairSetWriter, request: BuildPairsRequest, progress: Progress) -> _Read:
     """Write every clip's keypoints, one clip after the other; a clip whose keypoints or frames are damaged is put
-    aside. skip: of frames, only the damaged ones are left out."""
+    aside, or with `request.damaged` "skip" only its damaged frames."""
     read, sound = _Read(), []
     for clip in progress.track(survey.clips, "keypoints"):
         try:
-            _check_damage(clip, skip)
-            poses = clean_poses(clip.poses()) if clean else clip.poses()
+            _check_damage(clip, request.damaged == "skip")
+            found = clip.poses(request.person)
+            poses = clean_poses(found) if request.clean else found
         except (PoseError, VideoError) as error:
             survey.left_out.append(LeftOut(clip.name, str(error), error=True))
             continue

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from signgen.poses.mappings import BODY_NAMES, FACE_68_FROM_MESH, LAYOUT, Mapping
+from signgen.poses.scores import ALPHAPOSE, OPENPOSE, PLAIN, Thresholds
 
 _HANDS = {
     **dict.fromkeys(("LEFT_HAND_LANDMARKS", "hand_left_keypoints_2d", "LEFT_HAND"), LAYOUT.left_hand),
@@ -13,6 +14,7 @@ _HANDS = {
 }
 _BODIES = ("POSE_LANDMARKS", "pose_keypoints_2d", "BODY")
 _FACES = ("face_keypoints_2d", "FACE")
+_OF_ALPHAPOSE = ("_133", "_136")  # pose-format's utils/alphapose.py: BODY_136, FACE_136, LEFT_HAND_136, ...
 _MESH = "FACE_LANDMARKS"
 
 
@@ -21,6 +23,7 @@ def component_mapping(names: Sequence[tuple[str, Sequence[str]]]) -> Mapping:
 
     names: (component, its points' names) in order. Components and points that are not known are left out.
     """
+    names = [(_plain(component), points) for component, points in names]
     sources: list[tuple[int, ...]] = [()] * LAYOUT.points
     first = 0
     for component, points in names:
@@ -28,6 +31,19 @@ def component_mapping(names: Sequence[tuple[str, Sequence[str]]]) -> Mapping:
             sources[target] = tuple(first + index for index in found)
         first += len(points)
     return Mapping(first, tuple(sources))
+
+
+def estimator_of(names: Sequence[tuple[str, Sequence[str]]]) -> Thresholds:
+    """Whose scores the components hold: AlphaPose's, OpenPose's, or others, which are left as they are."""
+    components = {component for component, _ in names}
+    if any(component.endswith(_OF_ALPHAPOSE) for component in components):
+        return ALPHAPOSE
+    return OPENPOSE if "pose_keypoints_2d" in components else PLAIN
+
+
+def _plain(component: str) -> str:
+    """The name without the count that AlphaPose's components end with."""
+    return component[:-4] if component.endswith(_OF_ALPHAPOSE) else component
 
 
 def _component(component: str, points: Sequence[str]) -> Iterator[tuple[int, tuple[int, ...]]]:

@@ -37,7 +37,8 @@ class PoseSequence:
     """Keypoints of one person over time.
 
     keypoints: float32 (T, K, 3) = x px, y px, score; origin top-left of a `width` x `height` frame.
-        A missing point has x = y = NaN and score 0. Scores are whatever the estimator gave (HRNet: 0.006 to 1.85).
+        A missing point has x = y = NaN and score 0. Scores are HRNet's (0.006 to 1.85), or were
+        brought to their scale by the reader (scores.py).
     fps: frames per second, or None where the format does not say.
     notes: what a reader had to decide, e.g. which of several people it followed; not saved.
     """
@@ -90,6 +91,10 @@ class PoseSequence:
         for axis, ratio in enumerate((width / self.width, height / self.height)):
             scaled[..., axis] = (scaled[..., axis] + 0.5) * ratio - 0.5
         return replace(self, keypoints=scaled, width=width, height=height)
+
+    def noted(self, *notes: str) -> PoseSequence:
+        """The same poses with further notes; empty ones are left out."""
+        return replace(self, notes=(*self.notes, *filter(None, notes)))
 
     def save(self, path: Path) -> None:
         """Write signgen's own file, atomically."""

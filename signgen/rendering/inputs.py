@@ -22,9 +22,10 @@ from signgen.pairs.pairset import PairSet
 from signgen.poses.clean import clean_poses
 from signgen.poses.convert import to_skeleton
 from signgen.poses.estimators import extract, open_estimator
-from signgen.poses.readers import identify, read_poses
+from signgen.poses.readers import identify, read_beside, read_poses
 from signgen.poses.retarget import retarget, scales
 from signgen.poses.sequence import PoseSequence
+from signgen.poses.sizes import on_frame, share_inside
 from signgen.progress import Notes
 from signgen.rendering.output import Outputs
 from signgen.rendering.references import TRAINING, ReferenceRequest, Rendered, with_references
@@ -38,7 +39,6 @@ from signgen.video.timing import rounded_rate, same_rate
 
 TRUTHS = ("auto", "none")
 _DEFAULT_FPS = 25.0
-_SAME_ASPECT = 0.01  # how far the aspect ratios of poses and source may differ
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class RenderRequest(Request):
     OUT.side-by-side.mp4. save_frames: folder for every frame as PNG. fps: of the video; None: the poses'.
     background: what transparent pixels of the source and truth lie over, as the command line takes it.
     sampling: values that replace the recipe's, by the names of SamplingSettings. seed: of the noise.
+    person: who of several people in the poses: N, x,y or x0,y0,x1,y1.
     """
 
     source: Path
@@ -81,6 +82,7 @@ class RenderRequest(Request):
     seed: int = 0
     device: str = "auto"
     threads: int | None = None
+    person: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
 
 def _read_poses(request: RenderRequest, video: FrameSource, skeleton: str, notes: Notes) -> PoseSequence:
     """The whole sequence on the model's skeleton. Raises PoseError for points of a frame of another size."""
-    found = read_poses(request.poses, clip=request.clip, size=(video.width, video.height), fps=video.fps)
+    found = _found(request, video)
     if rounded_rate(found.fps, video.fps) and len(found) == video.num_frames:
         rates = f"{found.fps:g} frames per second in {request.poses}, {video.fps:g} in {video.path}"
         notes.add(f"{rates}: the format holds whole numbers; the video's is used", "poses")
@@ -193,12 +195,8 @@ def _read_poses(request: RenderRequest, video: FrameSource, skeleton: str, notes
 
 
 def _fitted(request: RenderRequest, poses: PoseSequence, source: Source, notes: Notes) -> PoseSequence:
-    """Poses of another clip, on the source's frame: retargeted, or taken as they are where the frames are alike.
-
-    Raises PoseError for a frame of another aspect ratio, which would have to be stretched, and where the source's own
-    pose is not known to retarget to.
-    """
-    height, width = source.frame.shape[:2]
+    """Poses of another clip: retargeted, or taken as they are. Raises PoseError where the source's own pose is not
+    known to retarget to."""
     if request.retarget == "auto":
         if source.pose is None:
             raise PoseError(
@@ -211,12 +209,6 @@ def _fitted(request: RenderRequest, poses: PoseSequence, source: Source, notes: 
         for note in fitted.notes[len(poses.notes) :]:
             notes.add(note, "retarget")
         return fitted
-    if abs(poses.width * height / (poses.height * width) - 1) > _SAME_ASPECT:
-        raise PoseError(
-            f"{request.poses}: poses on a frame of {poses.width}x{poses.height}, the source is {width}x{height}",
-            expected="one aspect ratio, since poses are not stretched",
-            fix="fit them to the person with --retarget auto",
-        )
     notes.add("they are taken as they are; --retarget auto fits them to the source's person", "poses")
     return poses
 
@@ -240,11 +232,17 @@ def _times(
     return clip.times[part]
 
 
-def share_inside(poses: PoseSequence) -> float:
-    """The share of all points with coordinates that lie within their frame; 1 where there are none."""
-    xy = poses.keypoints[np.isfinite(poses.keypoints[..., 0]), :2]
-    inside = np.all((xy >= 0) & (xy <= (poses.width, poses.height)), axis=-1)
-    return float(inside.mean()) if len(xy) else 1.0
+def _found(request: RenderRequest, video: FrameSource) -> PoseSequence:
+    """The poses in the source's pixels; those that its name says are its own, on its frames.
+
+    Raises PoseError for another aspect ratio than the source's.
+    """
+    name = request.source.stem if request.source.is_file() else request.source.name
+    if request.poses.name == name or request.poses.name.startswith((f"{name}.", f"{name}_")):
+        return read_beside(request.poses, video, clip=request.clip, person=request.person)
+    size = (video.width, video.height)
+    found = read_poses(request.poses, clip=request.clip, size=size, fps=video.fps, person=request.person)
+    return found if request.retarget == "auto" else on_frame(found, size, request.poses)
 
 
 def hold_missing(poses: PoseSequence) -> tuple[PoseSequence, list[int]]:

@@ -32,6 +32,7 @@ class Drawing:
     palette: Palette
     size: tuple[int, int]
     video: FrameSource | None = None
+    people: tuple[PoseSequence, ...] = ()  # everybody, drawn and numbered from 1 instead of `poses`
 
     @property
     def fps(self) -> float:
@@ -65,12 +66,39 @@ class Drawing:
         """uint8 (height, width, 3) RGB, one after the other."""
         of = (self.poses.width, self.poses.height)
         for index in range(self.part.start, self.part.stop):
-            drawn = draw_pose(self.poses.keypoints[index], *self.size, source_size=of, palette=self.palette)
+            if self.people:
+                drawn = self._everybody(index)
+            else:
+                drawn = draw_pose(self.poses.keypoints[index], *self.size, source_size=of, palette=self.palette)
             if self.video is not None:
                 frame = min(index, self.video.num_frames - 1)
                 below = self.video.read(frame, frame + 1)[0]
                 drawn = np.where(drawn.any(-1, keepdims=True), drawn, below)
             yield drawn
+
+    def _everybody(self, index: int) -> np.ndarray:
+        """uint8 (height, width, 3): all people of a frame, each with its number above its head."""
+        drawn = np.zeros((self.size[1], self.size[0], 3), np.uint8)
+        for number, poses in enumerate(self.people, start=1):
+            of, points = (poses.width, poses.height), poses.keypoints[index]
+            person = draw_pose(points, *self.size, source_size=of, palette=self.palette)
+            drawn = np.where(person.any(-1, keepdims=True), person, drawn)
+            seen = points[np.isfinite(points[:, 0]), :2] * np.array(self.size) / np.array(of)
+            if len(seen):
+                _write_number(drawn, number, (float(np.median(seen[:, 0])), float(seen[:, 1].min())))
+        return drawn
+
+
+def _write_number(picture: np.ndarray, number: int, above: tuple[float, float]) -> None:
+    """White on black, inside the picture."""
+    import cv2
+
+    scale = max(min(picture.shape[:2]) / 400, 0.4)
+    (width, height), _ = cv2.getTextSize(str(number), cv2.FONT_HERSHEY_SIMPLEX, scale, 2)
+    x = int(np.clip(above[0] - width / 2, 0, max(picture.shape[1] - width, 0)))
+    y = int(np.clip(above[1] - 2, height, picture.shape[0] - 1))
+    for thickness, grey in ((4, 1), (1, 255)):
+        cv2.putText(picture, str(number), (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, (grey,) * 3, thickness, cv2.LINE_AA)
 
 
 def palette_named(name: str) -> Palette:

@@ -11,7 +11,7 @@ from signgen.pairs.pairset import PairSet
 from signgen.poses.clean import clean_poses
 from signgen.poses.convert import to_skeleton
 from signgen.poses.parts import seen_frames
-from signgen.poses.readers import read_poses
+from signgen.poses.readers import read_beside
 from signgen.poses.sequence import PoseSequence
 from signgen.progress import Notes
 from signgen.rendering.source import ReferenceClip, Source
@@ -95,7 +95,7 @@ def _clip(request: ReferenceRequest, card: ModelCard, clean: bool) -> _Found:
         raise PoseError("--references without --reference-poses", expected="a clip of the person and its keypoints")
     path = Path(str(request.clip))
     frames = open_frames(path)
-    poses = to_skeleton(read_poses(request.poses, size=(frames.width, frames.height), fps=frames.fps), card.skeleton)
+    poses = to_skeleton(read_beside(request.poses, frames), card.skeleton)
     if len(poses) < frames.num_frames:
         raise PoseError(
             f"{request.poses}: keypoints for {len(poses)} frames, {path} has {frames.num_frames}",

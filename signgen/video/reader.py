@@ -6,7 +6,7 @@ import os
 import re
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import OptionError, VideoError
+from signgen.files import in_natural_order
 from signgen.video.background import RGB, chosen_colour, is_transparent, laid_over
 from signgen.video.colour import Converter
 from signgen.video.damage import Damage, damage_text, damage_within
@@ -133,16 +134,6 @@ def image_files(folder: Path) -> list[Path]:
             e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES and not e.name.startswith(".")
         ]
     return [folder / name for name in in_natural_order(images)]
-
-
-def in_natural_order(names: Iterable[str]) -> list[str]:
-    """frame2 before frame10."""
-    return sorted(names, key=_natural)
-
-
-def _natural(name: str) -> tuple[list[str | int], str]:
-    parts = re.split(r"(\d+)", name.lower())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
 
 
 class _ImageFiles(FrameSource):

@@ -66,6 +66,9 @@ class TestMappings:
         assert (out[1, :, 2] == 0).all()
 
 
+SCALED = "AlphaPose's points count as seen from 0.4 (body), 0.05 (face), 0.05 (hands) on, which becomes 0.3"
+
+
 def alpha(image: Any, person: np.ndarray, **more: Any) -> dict:
     return {"image_id": image, "keypoints": person.ravel().tolist(), "score": 2.5, **more}
 
@@ -83,7 +86,7 @@ class TestAlphaPose:
         x = poses.keypoints[0, :, 0]
         # Halpe: 20 left big toe, 25 right heel, 26 first of the face, 94 left and 115 right hand.
         assert [x[17], x[22], x[23], x[91], x[112]] == [2 * i + 1 for i in (20, 25, 26, 94, 115)]
-        assert poses.notes == ()
+        assert poses.notes == (SCALED,)
 
     def test_two_people_that_swap_order_are_told_apart_by_idx(self, tmp_path: Path) -> None:
         left, right = numbered(133), numbered(133, 5)  # they overlap: only idx can tell
@@ -93,7 +96,7 @@ class TestAlphaPose:
         path = write(tmp_path / "a.json", records)
         poses = read_poses(path, size=SIZE)
         np.testing.assert_allclose(poses.keypoints[:, 0, 0], [1, 2, 3, 4])
-        assert poses.notes == ("several people: followed idx 7, which is in 4 of 4 frames",)
+        assert poses.notes[0].startswith("several people in 3 of 4 frames: followed 1 (idx 7, 4 frames, ")
 
     def test_without_idx_the_one_that_overlaps(self, tmp_path: Path) -> None:
         near, far = numbered(133), numbered(133, 9000)
@@ -340,7 +343,7 @@ class TestArrays:
         np.savez_compressed(tmp_path / "x.npz", whatever=array)
         poses = read_poses(tmp_path / "x.npz", size=SIZE)
         np.testing.assert_allclose(poses.keypoints[0, 0], [100, 360, 0.9], rtol=1e-6)
-        assert poses.notes[0] == "fractions of the frame; the third column was taken as the score"
+        assert poses.notes[0] == "fractions of the frame, 0 to 1; the third column was taken as the score"
 
     def test_missing_points(self, tmp_path: Path) -> None:
         array = np.full((1, 17, 2), 9.0)

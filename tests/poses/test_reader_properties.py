@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from signgen.errors import SigngenError
-from signgen.poses import PoseSequence, identify, read_poses
+from signgen.poses import PoseSequence, Wanted, identify, read_file, read_poses
 from signgen.poses.convert import to_skeleton
 from signgen.poses.mappings import BY_COUNT, OPENPOSE_18, SKELS_50
 from signgen.poses.readers import READERS
 from signgen.poses.readers.base import mark_missing
+from signgen.poses.scores import ALPHAPOSE, OPENPOSE, PLAIN, Thresholds, on_our_scale
 from tests.poses.test_formats import WHOLE, pose_file
 
 SIZE = (640, 360)
@@ -35,10 +36,12 @@ NAMES = st.one_of(NAMES, st.sampled_from(["a b", "x.y.z", "größe", "../../up",
 
 @st.composite
 def people(draw: st.DrawFn, points: int = 133) -> np.ndarray:
-    """float32 (T, points, 3) with a few odd values among ordinary ones."""
+    """float32 (T, points, 3): one person who moves a little, with a few odd values among ordinary ones."""
     frames = draw(st.integers(1, 4))
     seed = draw(st.integers(0, 2**32 - 1))
-    drawn = np.random.default_rng(seed).uniform((0, 0, 0.05), (640, 360, 1.8), (frames, points, 3)).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    drawn = np.tile(rng.uniform((0, 0, 0.05), (640, 360, 1.8), (1, points, 3)), (frames, 1, 1)).astype(np.float32)
+    drawn[..., :2] += rng.uniform(0, 20, (frames, points, 2)).astype(np.float32)
     for _ in range(draw(st.integers(0, 6))):
         where = draw(st.integers(0, frames - 1)), draw(st.integers(0, points - 1))
         drawn[where] = draw(COORDINATES), draw(COORDINATES), draw(SCORES)
@@ -83,6 +86,13 @@ def write_array(path: Path, keypoints: np.ndarray) -> None:
         np.savez(handle, any=keypoints)
 
 
+def rescaled(keypoints: np.ndarray, thresholds: Thresholds) -> np.ndarray:
+    """What comes back of (T, 133, 3) that an estimator with these thresholds wrote."""
+    expected = mark_missing(keypoints, np.float64)
+    expected[..., 2] = on_our_scale(expected[..., 2], thresholds.per_point())
+    return mark_missing(expected)
+
+
 WRITERS = {
     "mmpose": write_mmpose,
     "alphapose": write_alphapose,
@@ -103,7 +113,7 @@ def test_what_was_written_comes_back(name: str, keypoints: np.ndarray) -> None:
         WRITERS[name](path, keypoints)
         assert identify(path).format == name
         poses = read_poses(path, size=SIZE)
-        np.testing.assert_array_equal(poses.keypoints, mark_missing(keypoints))
+        np.testing.assert_array_equal(poses.keypoints, rescaled(keypoints, ALPHAPOSE if name == "alphapose" else PLAIN))
         assert poses.is_clean
 
     in_folder(check)
@@ -144,7 +154,7 @@ def test_openpose(count: int, data: st.DataObject) -> None:
             frame = {"people": [{"pose_keypoints_2d": finite_json(person.ravel())}]}
             (folder / f"{i}_keypoints.json").write_text(json.dumps(frame))
         poses = read_poses(folder, size=SIZE)
-        np.testing.assert_array_equal(poses.keypoints, BY_COUNT[count].apply(keypoints).astype(np.float32))
+        np.testing.assert_array_equal(poses.keypoints, rescaled(BY_COUNT[count].apply(keypoints), OPENPOSE))
 
     in_folder(check)
 
@@ -214,13 +224,14 @@ def test_skels(joints: np.ndarray) -> None:
 @quick
 @given(order=st.lists(st.permutations([0, 1, 2]), min_size=2, max_size=8), gap=st.floats(700, 5000))
 def test_the_order_of_people_does_not_matter(order: list[list[int]], gap: float) -> None:
-    """Three people apart who move a little: the one who is best in the first frame is followed to the end."""
+    """Three people apart who move a little: the largest is followed to the end."""
     person = np.random.default_rng(0).uniform(0, 600, (133, 3)).astype(np.float32)
     frames = []
     for number, places in enumerate(order):
         crowd = [person + np.float32([gap * i + number, 0, 0]) for i in range(3)]
         for i, one in enumerate(crowd):
-            one[:, 2] = 0.9 if (i, number) == (1, 0) else 0.3 + 0.1 * i
+            one[:, 1] *= 1.5 if i == 1 else 1
+            one[:, 2] = 0.3 + 0.1 * i
         instances = [{"keypoints": p[:, :2].tolist(), "keypoint_scores": p[:, 2].tolist()} for p in crowd]
         frames.append({"frame_id": number, "instances": [instances[i] for i in places]})
 
@@ -278,8 +289,7 @@ def test_any_bytes_are_nothing_or_one_line(name: str, start: bytes, rest: bytes)
         try:
             file = READERS[name].identify(folder / "x")
             if file is not None:
-                poses = READERS[name].read(folder / "x", next(iter(file.clips), None), SIZE, None)
-                assert poses.is_clean
+                assert read_file(file, Wanted(next(iter(file.clips), None), SIZE)).is_clean
         except SigngenError as error:
             told = str(error)
         assert "\n" not in told

@@ -85,11 +85,15 @@ class TestMMPose:
         np.testing.assert_allclose(poses.keypoints[2], left)
         assert "2 of 3 frames" in poses.notes[0]
 
-    def test_several_people_at_first_takes_the_best_score(self, tmp_path: Path) -> None:
+    def test_one_of_two_alike_has_to_be_named(self, tmp_path: Path) -> None:
         right = whole_body(1000)
         right[:, 2] = 0.9
         frames = [{"frame_id": 0, "instances": [instance(whole_body()), instance(right)]}]
-        np.testing.assert_allclose(read_poses(write(tmp_path / "p.json", frames), size=SIZE).keypoints[0], right)
+        path = write(tmp_path / "p.json", frames)
+        with pytest.raises(PoseError, match=r"2 people could be the signer.*--person"):
+            read_poses(path, size=SIZE)
+        for person in ("2", "1050,100", "990,0,1140,270"):
+            np.testing.assert_allclose(read_poses(path, size=SIZE, person=person).keypoints[0], right)
 
     def test_one_image(self, tmp_path: Path) -> None:
         assert len(read_poses(write(tmp_path / "p.json", [instance(whole_body())]), size=SIZE)) == 1
@@ -105,7 +109,7 @@ class TestMMPose:
             ([{"frame_id": 0, "instances": [instance(whole_body()[:30])]}], "30 keypoints"),
             ([{"frame_id": 0, "instances": []}, {"frame_id": 0, "instances": []}], "occurs twice"),
             ([{"frame_id": "x", "instances": []}], "frame_id 'x'"),
-            ([{"frame_id": 10**9, "instances": []}], "consecutive"),
+            ([{"frame_id": 0, "instances": []}, {"frame_id": 10**9, "instances": []}], "consecutive"),
             ([{"frame_id": 0, "instances": [{"keypoints": "no"}]}], "not numbers"),
             ([{"frame_id": 0, "instances": [{"bbox": []}]}], "no keypoints"),
         ],

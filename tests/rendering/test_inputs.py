@@ -73,10 +73,13 @@ def test_poses_are_never_stretched(line, tmp_path, photo, larger) -> None:
     """Alike frames are scaled by one factor; others are refused, and the way out works."""
     job, notes = prepared(line, tmp_path, photo, larger)
     assert "--retarget auto fits them" in notes
-    assert (job.poses.width, job.poses.height) == (128, 128)  # drawn at half of it, both ways
+    assert "keypoints scaled from 128x128 to 64x64" in notes
+    assert (job.poses.width, job.poses.height) == (64, 64)
+    halved = (PoseSequence.load(larger).keypoints[..., :2] + 0.5) / 2 - 0.5  # whole numbers are the pixels' centres
+    np.testing.assert_allclose(job.poses.keypoints[..., :2], halved, atol=1e-3)
     wide = replace(PoseSequence.load(larger), width=228)
     wide.save(tmp_path / "wide.poses.npz")
-    with pytest.raises(PoseError, match=r"frame of 228x128, the source is 64x64.*--retarget auto"):
+    with pytest.raises(PoseError, match=r"228x128 would be stretched to 64x64.*--retarget auto"):
         prepared(line, tmp_path, photo, tmp_path / "wide.poses.npz")
     write_mmpose(figure_poses(1), photo.with_suffix(".json"))
     job, _ = prepared(line, tmp_path, photo, tmp_path / "wide.poses.npz", retarget="auto")

@@ -5,20 +5,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from signgen.cli.common import help_of
-from signgen.cli.options import BackgroundColour
+from signgen.cli.options import BackgroundColour, Person
 from signgen.cli.poses.extract import extract
 from signgen.cli.poses.files import Out, check_out, not_an_input, on_skeleton, write
 from signgen.console import Bars, console
 from signgen.errors import PoseError, SigngenError
 
 if TYPE_CHECKING:
+    from signgen.poses import Wanted
     from signgen.poses.sequence import PoseSequence
+    from signgen.video.reader import FrameSource
 
 INPUT = "Input"
 _NO_SIZE = "does not hold the frame size"
@@ -38,6 +41,24 @@ Fps = Annotated[
     typer.Option("--fps", min=0.1, help="Frames per second, where the format does not hold it.", rich_help_panel=INPUT),
 ]
 
+SeenFrom = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        max=0.999,
+        metavar="SCORE",
+        help="The estimator's own score from which a point counts as seen; less shows more points.",
+        show_default="the estimator's own",
+        rich_help_panel=INPUT,
+    ),
+]
+Camera = Annotated[
+    str | None,
+    typer.Option(
+        help="The camera in a file of several (Public DGS Corpus).", show_default=False, rich_help_panel=INPUT
+    ),
+]
+
 app = typer.Typer(
     name="poses",
     help="Estimate, convert, clean, retarget, draw and look into keypoints.",
@@ -46,13 +67,22 @@ app = typer.Typer(
 )
 
 
-def convert(poses: Poses, out: Out, clip: ClipName = None, size: Size = None, fps: Fps = None) -> None:
+def convert(
+    poses: Poses,
+    out: Out,
+    clip: ClipName = None,
+    size: Size = None,
+    fps: Fps = None,
+    person: Person = None,
+    seen_from: SeenFrom = None,
+    camera: Camera = None,
+) -> None:
     """Write keypoints in another format.
 
     Only signgen's own format holds everything; MMPose's holds neither frame size nor frame rate.
     """
     check_out(out, [poses])
-    write(_read(poses, clip, size, fps), out)
+    write(_read(poses, _wanted(clip, size, fps, person, seen_from, camera)), out)
 
 
 def clean(
@@ -73,6 +103,9 @@ def clean(
         ),
     ] = None,
     min_score: Annotated[float, typer.Option(min=0, help="Points that score less count as missing.")] = 0.0,
+    person: Person = None,
+    seen_from: SeenFrom = None,
+    camera: Camera = None,
 ) -> None:
     """Fill short gaps and smooth, without lag and without inventing anything.
 
@@ -81,7 +114,7 @@ def clean(
     from signgen.poses.clean import clean_poses, drop_doubtful, mask
 
     check_out(out, [poses])
-    sequence = _read(poses, clip, size, fps)
+    sequence = _read(poses, _wanted(clip, size, fps, person, seen_from, camera))
     cleaned = clean_poses(
         sequence, longest_gap=gap, window=window, hand_window=hand_window, without=without or (), min_score=min_score
     )
@@ -116,6 +149,9 @@ def retarget(
         str | None,
         typer.Option(metavar="WxH", help="The same for PERSON's keypoints.", show_default=False, rich_help_panel=INPUT),
     ] = None,
+    person: Person = None,
+    seen_from: SeenFrom = None,
+    camera: Camera = None,
 ) -> None:
     """Fit poses to another person: body by shoulder width, hands by palm length, face by eye distance.
 
@@ -127,7 +163,7 @@ def retarget(
 
     check_out(out, [poses, to])
     whole_body = "coco-wholebody-133"
-    sequence = on_skeleton(_read(poses, clip, size, fps), whole_body)
+    sequence = on_skeleton(_read(poses, _wanted(clip, size, fps, person, seen_from, camera)), whole_body)
     target = on_skeleton(_person(to, to_clip, to_size), whole_body)
     fit = scales(sequence, target)
     console.print(f"{fit}; frame {target.width}x{target.height}")
@@ -159,8 +195,13 @@ def draw(
         str | None, typer.Option(metavar="WxH", help="Size of the pictures.", show_default="the poses' frame")
     ] = None,
     background: BackgroundColour = None,
+    people: Annotated[bool, typer.Option("--people", help="Draw everybody, numbered as --person takes them.")] = False,
+    person: Person = None,
+    seen_from: SeenFrom = None,
+    camera: Camera = None,
 ) -> None:
     """Draw poses the way a palette says, on black or over the video they belong to."""
+    from signgen.poses.convert import to_skeleton
     from signgen.rendering.pose_pictures import Drawing, palette_named, write_pictures
     from signgen.video.background import parse_background
     from signgen.video.reader import frame_range, open_frames
@@ -170,15 +211,17 @@ def draw(
     if video is not None and canvas is not None:
         raise SigngenError("--canvas with --over", fix="leave one out: over a video, pictures have its size")
     not_an_input(out, [poses, *([over] if over is not None else [])])
-    given = size if size is not None or video is None else f"{video.width}x{video.height}"
-    sequence = _read(poses, clip, given, fps or (video.fps if video is not None else None))
+    given = _wanted(clip, size, fps, person, seen_from, camera)
+    everybody = _everybody(poses, given, video) if people else []
+    sequence = everybody[0] if everybody else _read(poses, given, video)
     part = frame_range(frames, len(sequence))
     if video is not None and video.num_frames != len(sequence):
         console.print(f"over: {_unequal(len(sequence), video.num_frames)}", markup=False)
     black = _size(canvas, "--canvas") or (sequence.width, sequence.height)
     frame_size = black if video is None else (video.width, video.height)
     sequence = on_skeleton(sequence, colours.skeleton)
-    drawing = Drawing(sequence, part, colours, frame_size, video)
+    others = tuple(to_skeleton(each, colours.skeleton) for each in everybody)
+    drawing = Drawing(sequence, part, colours, frame_size, video, others)
     for note in drawing.notes:
         console.print(f"note: {note}", markup=False)
     with Bars().bar("drawing", part.stop - part.start) as bar:
@@ -195,35 +238,72 @@ def _unequal(poses: int, frames: int) -> str:
     return f"{frames} frames for {poses} poses: those from frame {poses} on are not drawn"
 
 
-def info(poses: Poses, clip: ClipName = None, size: Size = None, fps: Fps = None) -> None:
+def info(
+    poses: Poses,
+    clip: ClipName = None,
+    size: Size = None,
+    fps: Fps = None,
+    person: Person = None,
+    seen_from: SeenFrom = None,
+    camera: Camera = None,
+) -> None:
     """Say what a file of keypoints holds: format, frames, size, and how often body, hands and face are seen."""
     from signgen.cli.poses.pictures import clip_table, sequence_table
-    from signgen.poses import identify, read_poses
+    from signgen.poses import open_poses, read_file
+    from signgen.poses.sizes import check_size
 
-    if not poses.exists():
-        raise PoseError(f"{poses}: no such file or folder", expected="keypoints")
-    found = identify(poses)
-    if found is not None and found.clips and clip is None:
+    found = open_poses(poses)
+    wanted = _wanted(clip, size, fps, person, seen_from, camera)
+    if found.clips and wanted.clip is None:
         console.print(clip_table(found))
         return
-    own_size, wanted = True, _size(size, "--size")
+    own_size = True
     try:
-        sequence = read_poses(poses, clip=clip, size=wanted, fps=fps)
+        sequence = read_file(found, wanted)
     except PoseError as error:
         if _NO_SIZE not in error.found:
             raise
-        own_size, sequence = False, read_poses(poses, clip=clip, size=(1, 1), fps=fps)
-    console.print(sequence_table(poses, found.format if found else "", sequence, own_size))
+        own_size = False
+        sequence = read_file(found, replace(wanted, size=(1, 1)))
+    if wanted.size is not None:
+        check_size(sequence, wanted.size, poses)
+    console.print(sequence_table(poses, found.format, sequence, own_size))
 
 
-def _read(
-    path: Path, clip: str | None, size: str | None, fps: float | None, size_option: str = "--size"
-) -> PoseSequence:
-    """The whole sequence; says what the reader noted."""
-    from signgen.poses import read_poses
+def _wanted(
+    clip: str | None,
+    size: str | None,
+    fps: float | None = None,
+    person: str | None = None,
+    seen_from: float | None = None,
+    camera: str | None = None,
+    size_option: str = "--size",
+) -> Wanted:
+    """The options that every command that reads keypoints has. Raises SigngenError for a clip and a camera."""
+    from signgen.poses import Wanted
+
+    if clip is not None and camera is not None:
+        raise SigngenError("--camera with --clip", fix="leave one out: a file holds several of one of them")
+    name = clip if camera is None else camera
+    return Wanted(name, _size(size, size_option), fps, person=person, seen_from=seen_from)
+
+
+def _read(path: Path, wanted: Wanted, video: FrameSource | None = None, size_option: str = "--size") -> PoseSequence:
+    """The whole sequence, on the frames of `video` where the poses belong to one; says what the reader noted.
+
+    Raises PoseError for a --size that is not the file's own, or outside which most points lie.
+    """
+    from signgen.poses import open_poses, read_beside, read_file
+    from signgen.poses.sizes import check_size
 
     try:
-        sequence = read_poses(path, clip=clip, size=_size(size, size_option), fps=fps)
+        if wanted.size is not None or video is None:
+            sequence = read_file(open_poses(path), wanted)
+            if wanted.size is not None:
+                check_size(sequence, wanted.size, path)
+        if video is not None:
+            known = {"clip": wanted.clip, "person": wanted.person}
+            sequence = read_beside(path, video, fps=wanted.fps, seen_from=wanted.seen_from, **known)
     except PoseError as error:
         if _NO_SIZE not in error.found:
             raise
@@ -234,12 +314,29 @@ def _read(
     return sequence
 
 
+def _everybody(path: Path, wanted: Wanted, video: FrameSource | None) -> list[PoseSequence]:
+    """Everybody's poses, numbered from 1; says who is who."""
+    from signgen.poses import read_people
+    from signgen.poses.sizes import on_frame
+
+    if video is not None:
+        images = tuple(image.name for image in video.images) or None
+        size, fps = wanted.size or (video.width, video.height), wanted.fps or video.fps
+        wanted = replace(wanted, size=size, fps=fps, frames=video.num_frames, images=images)
+    found = read_people(path, wanted)
+    for number, poses in enumerate(found, start=1):
+        console.print(f"person {number}: in {poses.has_person.sum()} of {len(poses)} frames", markup=False)
+    if not found:
+        raise PoseError(f"{path}: nobody in any frame", expected="keypoints of people")
+    return found if video is None else [on_frame(poses, (video.width, video.height), path) for poses in found]
+
+
 def _person(path: Path, clip: str | None, size: str | None) -> PoseSequence:
     """Whom to fit: keypoints, or those beside a video or a frame folder."""
     from signgen.corpora.beside import is_footage, poses_beside
 
     if not is_footage(path):
-        return _read(path, clip, size, None, size_option="--to-size")
+        return _read(path, _wanted(clip, size, size_option="--to-size"), size_option="--to-size")
     found = poses_beside(path)
     if found is None:
         raise PoseError(f"{path}: no keypoints beside it", fix="give the keypoints themselves with --to")

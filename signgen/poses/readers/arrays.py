@@ -13,14 +13,23 @@ import numpy as np
 from signgen.errors import PoseError
 from signgen.poses.mappings import BY_COUNT, SKELS_50, Mapping
 from signgen.poses.pickles.unpickler import MAX_BYTES, MAX_RATIO, RATIO_MATTERS_FROM
-from signgen.poses.readers.base import PoseFile, Reader, find_clip, mark_missing, need_size, notes_of, starts_with
+from signgen.poses.readers.base import (
+    PoseFile,
+    Reader,
+    Wanted,
+    find_clip,
+    mark_missing,
+    need_size,
+    notes_of,
+    starts_with,
+)
 from signgen.poses.readers.skels import placed
 from signgen.poses.sequence import PoseSequence
+from signgen.poses.sizes import PIXELS, to_pixels, unit_of
 
 _NPY = b"\x93NUMPY"
 _SCORES = ("scores", "keypoint_scores", "confidence")
 _LAYOUTS = {**BY_COUNT, SKELS_50.points: SKELS_50}
-_FRACTION = 1.5  # coordinates that never exceed it are fractions of the frame
 
 
 def _shape(handle: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
@@ -140,26 +149,20 @@ def identify(path: Path) -> PoseFile | None:
     return PoseFile(path, "array", points, {clip: shape[0] for clip, (shape, _) in headers.items()}, half=half)
 
 
-def read(path: Path, clip: str | None, size: tuple[int, int] | None, fps: float | None) -> PoseSequence:
-    """Pixels, or fractions of the frame where no coordinate exceeds 1.5; 50 joints are placed as those of `.skels`."""
+def read(path: Path, wanted: Wanted) -> PoseSequence:
+    """Pixels, or fractions where next to no coordinate exceeds 1.5; 50 joints are placed as those of `.skels`."""
     clips = _clips(path)
-    array, scores = _load(path, clips[find_clip(path, list(clips), clip)])
+    array, scores = _load(path, clips[find_clip(path, list(clips), wanted.clip)])
     mapping: Mapping = _LAYOUTS[array.shape[1]]
-    width, height = need_size(path, size)
+    width, height = need_size(path, wanted.size)
     if mapping is SKELS_50:
         points, note = placed(array.astype(np.float64), width, height), "normalised joints: retarget them"
     else:
         points, note = _with_scores(array, scores)
-        if _are_fractions(points):
-            points, note = points * (width, height, 1), "; ".join(filter(None, ["fractions of the frame", note]))
+        if (unit := unit_of(points)) != PIXELS:
+            points, note = to_pixels(points, unit, (width, height)), "; ".join(filter(None, [unit, note]))
     keypoints = mark_missing(mapping.apply(points))
-    return PoseSequence(keypoints, width, height, fps, notes=notes_of(note, mapping.note))
-
-
-def _are_fractions(points: np.ndarray) -> bool:
-    """No point that is there has a coordinate beyond 1.5, and one has another than 0."""
-    there = points[np.isfinite(points).all(-1) & (points[..., 2] > 0), :2]
-    return bool(there.size) and bool(there.any()) and float(np.abs(there).max()) <= _FRACTION
+    return PoseSequence(keypoints, width, height, wanted.fps, notes=notes_of(note, mapping.note))
 
 
 READER = Reader(identify, read)

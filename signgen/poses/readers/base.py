@@ -1,9 +1,9 @@
-"""What all readers share: PoseFile, checked arrays from JSON, missing points, and which person to follow."""
+"""What all readers share: PoseFile, what is asked of them, checked arrays from JSON, and missing points."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import PoseError, nearest
+from signgen.files import in_natural_order
+from signgen.poses.numbering import Listing, check_numbers, numbers_in
+from signgen.poses.scores import PLAIN, Thresholds
 from signgen.poses.sequence import PoseSequence
 
 POINTS = 133
@@ -30,7 +33,8 @@ class PoseFile:
 
     points: how many points of the skeleton the format carries. frames: per clip name; it is "" in a file of one clip.
     half: stored as float16 (1/8 px near 200 px). non_finite: per clip that has any, how many values are not finite;
-    such points are missing once they are read. Counted in packs of many clips.
+    such points are missing once they are read. Counted in packs of many clips. listings: per clip of a format that
+    numbers or names its frames, which ones it holds; `frames` is then from the first number to the last.
     """
 
     path: Path
@@ -39,6 +43,13 @@ class PoseFile:
     frames: dict[str, int] = field(default_factory=dict)
     half: bool = False
     non_finite: dict[str, int] = field(default_factory=dict)
+    listings: Mapping[str, Listing] = field(default_factory=dict)
+
+    @classmethod
+    def of_frames(cls, path: Path, format_name: str, points: int, listing: Listing) -> PoseFile:
+        """A file of one clip whose frames are numbered or named. Raises PoseError for numbers far apart."""
+        check_numbers(path, listing)
+        return cls(path, format_name, points, {"": listing.length}, listings={"": listing})
 
     @property
     def clips(self) -> list[str]:
@@ -47,14 +58,49 @@ class PoseFile:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What is asked of a reader, and what is known of the video. The fields are the arguments of `read_poses`."""
+
+    clip: str | None = None
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+    frames: int | None = None
+    images: tuple[str, ...] | None = None
+    person: str | None = None
+    seen_from: float | None = None
+
+
+@dataclass(frozen=True)
+class RawFrames:
+    """Everybody in every record of a file, as the file says it.
+
+    listing: which frames the records are. people: per record a list of float (133, 3), x, y, score; a point is missing
+    where its score is 0 or less or something is not finite. ids: per record the estimator's number of each of them,
+    None where it gives none. size: of the frame, where the file says it. notes: what the reader decided.
+    in_fractions: the format's coordinates are fractions of the frame, which is then no news.
+    """
+
+    path: Path
+    listing: Listing
+    people: Sequence[Sequence[np.ndarray]]
+    ids: Sequence[Sequence[float | None]] | None = None
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+    thresholds: Thresholds = PLAIN
+    notes: tuple[str, ...] = ()
+    in_fractions: bool = False
+
+
+@dataclass(frozen=True)
 class Reader:
     """One format. `identify` returns None when the content is something else and raises PoseError when it is damaged.
 
-    `read` gets a path that `identify` accepted; its other arguments are those of `read_poses`.
+    `read` gets a path that `identify` accepted. It returns the poses of a format that holds one person, and RawFrames
+    of one that may hold several, or that numbers its frames.
     """
 
     identify: Callable[[Path], PoseFile | None]
-    read: Callable[[Path, str | None, tuple[int, int] | None, float | None], PoseSequence]
+    read: Callable[[Path, Wanted], PoseSequence | RawFrames]
 
 
 def need_size(path: Path, size: tuple[int, int] | None) -> tuple[int, int]:
@@ -80,10 +126,10 @@ def points_array(value: Any, where: str, columns: int, count: int | None = None)
     return array
 
 
-def mark_missing(keypoints: np.ndarray) -> np.ndarray:
-    """float32 copy of (..., K, 3); points with score <= 0 or non-finite values become (NaN, NaN, 0)."""
+def mark_missing(keypoints: np.ndarray, dtype: type = np.float32) -> np.ndarray:
+    """A copy of (..., K, 3), float32; points with score <= 0 or non-finite values become (NaN, NaN, 0)."""
     with np.errstate(over="ignore", invalid="ignore"):
-        out = np.array(keypoints, np.float32)
+        out: np.ndarray = np.array(keypoints, dtype)
     x, y, score = (np.isfinite(out[..., column]) for column in range(3))  # faster than all(-1) over three numbers
     missing = ~(x & y & score & (out[..., 2] > 0))
     out[missing] = (np.nan, np.nan, 0)
@@ -91,60 +137,10 @@ def mark_missing(keypoints: np.ndarray) -> np.ndarray:
 
 
 def empty_person() -> np.ndarray:
-    """float32 (133, 3), every point missing."""
-    person = np.zeros((POINTS, 3), np.float32)
+    """float64 (133, 3), every point missing."""
+    person = np.zeros((POINTS, 3))
     person[:, :2] = np.nan
     return person
-
-
-def follow(frames: Iterable[list[np.ndarray]]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Choose one person per frame: the best overlap with the last one seen, else the highest mean score.
-
-    frames: per frame a list of (133, 3) people. Returns float32 (T, 133, 3) and a note if there was a choice.
-    """
-    chosen, crowded = [], 0
-    last: np.ndarray | None = None
-    for people in frames:
-        crowded += len(people) > 1
-        person = _choose(people, last) if people else empty_person()
-        if np.isfinite(person[:, 0]).any():
-            last = person
-        chosen.append(person)
-    if not chosen:
-        raise PoseError("keypoints without any frame", expected="at least one frame")
-    note = f"several people in {crowded} of {len(chosen)} frames: followed the one that overlaps the frame before"
-    return np.stack(chosen).astype(np.float32), (note,) if crowded else ()
-
-
-def _choose(people: list[np.ndarray], last: np.ndarray | None) -> np.ndarray:
-    best = max(people, key=lambda person: float(person[:, 2].mean()))
-    if len(people) == 1 or last is None:
-        return best
-    overlaps = [_overlap(person, last) for person in people]
-    index = int(np.argmax(overlaps))
-    return people[index] if overlaps[index] > 0.1 else best
-
-
-def _overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of the two people's boxes; 0 where one has no point."""
-    boxes = []
-    for person in (a, b):
-        points = person[np.isfinite(person[:, 0]), :2]
-        if not len(points):
-            return 0.0
-        boxes.append(np.concatenate([points.min(0), points.max(0)]))
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = boxes
-    inner = max(0.0, min(ax1, bx1) - max(ax0, bx0)) * max(0.0, min(ay1, by1) - max(ay0, by0))
-    union = (ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - inner
-    return float(inner / union) if union > 0 else 0.0
-
-
-def check_frame_numbers(path: Path, numbers: list[int]) -> range:
-    """All frames from 0 (where one has it) or 1 to the last of `numbers`. Raises PoseError for far too large ones."""
-    first, last = 0 if 0 in numbers else 1, max(numbers)
-    if last - first + 1 > 10 * len(numbers) + 1000:
-        raise PoseError(f"{path}: frame {last} in a list of {len(numbers)} frames", expected="consecutive numbers")
-    return range(first, last + 1)
 
 
 def notes_of(*notes: str) -> tuple[str, ...]:
@@ -200,7 +196,52 @@ def _parse_json(path: str, mtime_ns: int, size: int) -> Any:
 
 
 def frame_files(path: Path) -> list[Path]:
-    """The per-frame JSON files of a folder, sorted by name; a single file is one frame."""
+    """The per-frame JSON files of a folder in natural order; a single file is one frame."""
     if not path.is_dir():
         return [path]
-    return sorted(p for p in path.iterdir() if p.suffix.lower() == ".json" and not p.name.startswith("."))
+    names = [p.name for p in path.iterdir() if p.suffix.lower() == ".json" and not p.name.startswith(".")]
+    return [path / name for name in in_natural_order(names)]
+
+
+def file_listing(path: Path, files: Sequence[Path], first: int | None) -> Listing:
+    """Which frames the files of a folder are, by their names. A single file is one frame, whatever its number."""
+    if not path.is_dir():
+        return Listing(1)
+    names = tuple(file.name for file in files)
+    return Listing(len(names), numbers_in(names), names, first)
+
+
+def own_number(value: Any) -> float | None:
+    """An estimator's number of a person, written as a number or as a list of one; None where it gives none (-1)."""
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return float(value) if isinstance(value, (int, float)) and 0 <= value < 1e9 else None
+
+
+def size_of(path: Path, width: Any, height: Any) -> tuple[int, int] | None:
+    """A frame size that a file says; None where it says none. Raises PoseError for one that no frame has."""
+    if width is None and height is None:
+        return None
+    if not all(isinstance(side, (int, float)) and 0 < side < 2**16 for side in (width, height)):
+        raise PoseError(f"{path}: frame size {width}x{height}", expected="width and height in pixels")
+    return int(width), int(height)
+
+
+def unread_keys(record: Any, known: Collection[str]) -> set[str]:
+    """Keys of a record that hold a list of numbers as long as a few points, and that no reader looks at."""
+    if not isinstance(record, dict):
+        return set()
+    return {key for key, value in record.items() if key not in known and _is_points(value)}
+
+
+def _is_points(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) < 5:
+        return False
+    first = value[0]
+    flat = isinstance(first, (int, float)) and len(value) % 3 == 0 and len(value) >= 15
+    return flat or (isinstance(first, list) and len(first) in (2, 3) and isinstance(first[0], (int, float)))
+
+
+def unread_note(keys: Collection[str]) -> str:
+    """A note that names keys whose points are not read; empty for none."""
+    return f"points that are not read: {', '.join(sorted(keys))}" if keys else ""

@@ -1,4 +1,4 @@
-"""DWPose JSON in (a folder with one file per frame, or one file; coordinates 0..1), PoseSequence out in pixels."""
+"""DWPose JSON in (a folder with one file per frame, or one file; coordinates 0..1), everybody per frame out."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from signgen.poses.readers.base import (
     LEFT_HAND,
     RIGHT_HAND,
     PoseFile,
+    RawFrames,
     Reader,
+    Wanted,
     empty_person,
-    follow,
+    file_listing,
     frame_files,
     load_json,
     mark_missing,
-    need_size,
     notes_of,
     points_array,
 )
-from signgen.poses.sequence import PoseSequence
 
 _PARTS = (("face", FACE, 68), ("left_hand", LEFT_HAND, 21), ("right_hand", RIGHT_HAND, 21))
 _CARRIED = [*range(17), *range(23, 133)]
@@ -55,18 +55,18 @@ def _body(person: dict[str, Any], where: str) -> np.ndarray:
     return body
 
 
-def _person(data: Any, index: int, where: str, size: np.ndarray) -> np.ndarray:
-    """(133, 3) in pixels. Without any body point there is no person: face and hands are then only noise."""
+def _person(data: Any, index: int, where: str) -> np.ndarray:
+    """(133, 3) in fractions. Without any body point there is no person: face and hands are then only noise."""
     person = data.get(f"person_{index}")
     if not isinstance(person, dict):
         raise PoseError(f"{where}: no person_{index}", expected=f"{data['num_persons']} people")
     out = empty_person()
-    body = mark_missing(_body(person, where)[list(COCO_FROM_OPENPOSE_18)] * size)
+    body = mark_missing(_body(person, where)[list(COCO_FROM_OPENPOSE_18)], np.float64)
     if np.isnan(body[:, 0]).all():
         return out
     out[BODY] = body
     for name, part, count in _PARTS:
-        out[part] = mark_missing(_part(person, name, count, where) * size)
+        out[part] = _part(person, name, count, where)
     return out
 
 
@@ -75,22 +75,26 @@ def identify(path: Path) -> PoseFile | None:
     files = frame_files(path)
     if not files or not _is_frame(load_json(files[0])):
         return None
-    return PoseFile(path, "dwpose", len(_CARRIED), {"": len(files)})
+    return PoseFile.of_frames(path, "dwpose", len(_CARRIED), file_listing(path, files, None))
 
 
-def read(path: Path, clip: str | None, size: tuple[int, int] | None, fps: float | None) -> PoseSequence:
-    """One file is one frame, in the order of their names."""
-    width, height = need_size(path, size)
-    scale = np.array([width, height, 1.0])
-    keypoints, notes = follow(_people(file, scale) for file in frame_files(path))
-    return PoseSequence(keypoints, width, height, fps, notes=notes_of(*notes, missing_note(_CARRIED)))
+def read(path: Path, wanted: Wanted) -> RawFrames:
+    """One file is one frame, numbered by its name."""
+    files = frame_files(path)
+    return RawFrames(
+        path,
+        file_listing(path, files, None),
+        [_people(file) for file in files],
+        notes=notes_of(missing_note(_CARRIED)),
+        in_fractions=True,
+    )
 
 
-def _people(file: Path, scale: np.ndarray) -> list[np.ndarray]:
+def _people(file: Path) -> list[np.ndarray]:
     data = load_json(file)
     if not _is_frame(data) or not isinstance(data["num_persons"], int):
         raise PoseError(f"{file}: not a DWPose frame", expected="{num_persons, person_0, ...} like the first file")
-    return [_person(data, index, str(file), scale) for index in range(data["num_persons"])]
+    return [_person(data, index, str(file)) for index in range(data["num_persons"])]
 
 
 READER = Reader(identify, read)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from signgen.poses.readers.base import PoseFile, Reader, mark_missing, starts_with
+from signgen.poses.readers.base import PoseFile, Reader, Wanted, mark_missing, starts_with
 from signgen.poses.sequence import PoseSequence
 from signgen.poses.skeletons import OPENPOSE_18
 
@@ -46,13 +46,13 @@ def identify(path: Path) -> PoseFile | None:
     return PoseFile(path, "fpdm", OPENPOSE_18.points, {"": 1}) if rows_of(path) is not None else None
 
 
-def read(path: Path, clip: str | None, size: tuple[int, int] | None, fps: float | None) -> PoseSequence:
+def read(path: Path, wanted: Wanted) -> PoseSequence:
     """x' = (x - 40) W/176, y' = y H/256 on the image's own size; without one, on the 176x256 that was annotated."""
     rows = rows_of(path)
     assert rows is not None  # identify accepted it
-    width, height = size or FRAME
+    width, height = wanted.size or FRAME
     keypoints = pixels(rows[None], FRAME, (width, height), PADDING)
-    return PoseSequence(keypoints, width, height, fps, OPENPOSE_18.name)
+    return PoseSequence(keypoints, width, height, wanted.fps, OPENPOSE_18.name)
 
 
 READER = Reader(identify, read)

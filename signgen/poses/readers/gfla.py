@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from signgen.errors import PoseError
-from signgen.poses.readers.base import PoseFile, Reader, find_clip, starts_with
+from signgen.poses.readers.base import PoseFile, Reader, Wanted, find_clip, starts_with
 from signgen.poses.readers.fpdm import FRAME, PADDING, pixels
 from signgen.poses.sequence import PoseSequence
 from signgen.poses.skeletons import OPENPOSE_18
@@ -105,19 +105,19 @@ def identify(path: Path) -> PoseFile | None:
     return PoseFile(path, "gfla", OPENPOSE_18.points, dict.fromkeys(images_of(path)[0], 1))
 
 
-def read(path: Path, clip: str | None, size: tuple[int, int] | None, fps: float | None) -> PoseSequence:
+def read(path: Path, wanted: Wanted) -> PoseSequence:
     """x' = x W/176, y' = y H/256 (Market: 64 and 128; square: x - 40 for x) on the image's own size.
 
     Without one, on the annotated frame.
     """
     images, frame = images_of(path)
-    name = find_clip(path, images, clip)
+    name = find_clip(path, images, wanted.clip)
     note = f"annotated on {frame.width}x{frame.height}"
-    if size is None:
+    if wanted.size is None:
         keypoints = pixels(images[name][None], (frame.width, frame.height), (frame.width, frame.height))
-        return PoseSequence(keypoints, frame.width, frame.height, fps, OPENPOSE_18.name, (note,))
-    keypoints = pixels(images[name][None], frame.inner, size, frame.padding)
-    return PoseSequence(keypoints, *size, fps, OPENPOSE_18.name, (note,))
+        return PoseSequence(keypoints, frame.width, frame.height, wanted.fps, OPENPOSE_18.name, (note,))
+    keypoints = pixels(images[name][None], frame.inner, wanted.size, frame.padding)
+    return PoseSequence(keypoints, *wanted.size, wanted.fps, OPENPOSE_18.name, (note,))
 
 
 READER = Reader(identify, read)

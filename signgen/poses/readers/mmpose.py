@@ -1,4 +1,4 @@
-"""MMPose 1.x JSON in (a list of frames, {meta_info, instance_info}, or one image's instances), PoseSequence out."""
+"""MMPose 1.x JSON in (a list of frames, {meta_info, instance_info}, one image's instances), everybody per frame out."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ import numpy as np
 
 from signgen.errors import PoseError
 from signgen.poses.mappings import COCO_17
+from signgen.poses.numbering import Listing
 from signgen.poses.readers.base import (
     BODY,
     POINTS,
     PoseFile,
+    RawFrames,
     Reader,
-    check_frame_numbers,
+    Wanted,
     empty_person,
-    follow,
     load_json,
-    mark_missing,
-    need_size,
     notes_of,
+    own_number,
     points_array,
+    unread_keys,
+    unread_note,
 )
-from signgen.poses.sequence import PoseSequence
 
 _LAYOUTS = {133: slice(0, POINTS), 17: BODY}
+_KNOWN = frozenset(("keypoints", "keypoint_scores", "bbox", "keypoints_visible"))
 
 
 def _frames(path: Path) -> list[dict[str, Any]] | None:
@@ -40,8 +42,8 @@ def _frames(path: Path) -> list[dict[str, Any]] | None:
     return data if "instances" in data[0] else None
 
 
-def _by_frame(path: Path, frames: list[dict[str, Any]]) -> list[list[Any]]:
-    """Instances per frame; ids count from 0 or 1, and frames that are not listed have no person."""
+def _by_frame(path: Path, frames: list[dict[str, Any]]) -> tuple[Listing, list[list[Any]]]:
+    """Instances per listed frame, in the order of their numbers, which some tools count from 0, some from 1."""
     numbered: dict[int, list[Any]] = {}
     for record, frame in enumerate(frames):
         if not isinstance(frame, dict) or not isinstance(frame.get("instances"), list):
@@ -52,11 +54,12 @@ def _by_frame(path: Path, frames: list[dict[str, Any]]) -> list[list[Any]]:
         if number in numbered:
             raise PoseError(f"{path}: record {record}: frame_id {number} occurs twice", expected="each frame once")
         numbered[number] = frame["instances"]
-    return [numbered.get(number, []) for number in check_frame_numbers(path, list(numbered))]
+    numbers = sorted(numbered)
+    return Listing(len(numbers), tuple(numbers)), [numbered[number] for number in numbers]
 
 
-def _person(instance: Any, where: str) -> np.ndarray:
-    """One instance as (133, 3)."""
+def _person(instance: Any, where: str) -> tuple[np.ndarray, int]:
+    """One instance as (133, 3), and how many points it has."""
     if not isinstance(instance, dict) or "keypoints" not in instance:
         raise PoseError(f"{where}: no keypoints", expected="{keypoints, keypoint_scores}")
     xy = points_array(instance["keypoints"], where, 2)
@@ -65,7 +68,7 @@ def _person(instance: Any, where: str) -> np.ndarray:
     scores = points_array(instance.get("keypoint_scores", np.ones(len(xy))), where, 1, len(xy))
     person = empty_person()
     person[_LAYOUTS[len(xy)]] = np.hstack([xy, scores])
-    return mark_missing(person)
+    return person, len(xy)
 
 
 def identify(path: Path) -> PoseFile | None:
@@ -73,26 +76,29 @@ def identify(path: Path) -> PoseFile | None:
     frames = _frames(path)
     if frames is None:
         return None
-    by_frame = _by_frame(path, frames)
-    first: Any = next((person for people in by_frame for person in people), {"keypoints": []})
-    keypoints = first.get("keypoints") if isinstance(first, dict) else None
-    points = len(keypoints) if isinstance(keypoints, list) else 0
-    return PoseFile(path, "mmpose", points, {"": len(by_frame)})
+    listing, by_frame = _by_frame(path, frames)
+    first = next((person for people in by_frame for person in people), None)
+    points = 0 if first is None else _person(first, f"{path}: the first instance")[1]
+    return PoseFile.of_frames(path, "mmpose", points, listing)
 
 
-def read(path: Path, clip: str | None, size: tuple[int, int] | None, fps: float | None) -> PoseSequence:
+def read(path: Path, wanted: Wanted) -> RawFrames:
     """Pixels as they are; the format does not carry the frame size."""
-    width, height = need_size(path, size)
-    by_frame = _by_frame(path, _frames(path) or [])
-    people = ([_person(p, f"{path}: frame {i}") for p in frame] for i, frame in enumerate(by_frame))
-    keypoints, notes = follow(people)
-    return PoseSequence(keypoints, width, height, fps, notes=notes_of(*notes, _missing(by_frame)))
-
-
-def _missing(by_frame: list[list[Any]]) -> str:
-    """What no instance has: all but the body where each has COCO's 17 points."""
-    counts = {len(person["keypoints"]) for people in by_frame for person in people}
-    return COCO_17.note if counts == {17} else ""
+    listing, by_frame = _by_frame(path, _frames(path) or [])
+    numbers = listing.numbers or ()
+    people = [
+        [_person(person, f"{path}: frame {number}") for person in frame]
+        for number, frame in zip(numbers, by_frame, strict=True)
+    ]
+    counts = {count for frame in people for _, count in frame}
+    unread = {key for frame in by_frame for person in frame for key in unread_keys(person, _KNOWN)}
+    return RawFrames(
+        path,
+        listing,
+        [[person for person, _ in frame] for frame in people],
+        [[own_number(person.get("track_id")) for person in frame] for frame in by_frame],
+        notes=notes_of(COCO_17.note if counts == {17} else "", unread_note(unread)),
+    )
 
 
 READER = Reader(identify, read)

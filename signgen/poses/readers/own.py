@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from signgen.poses.readers.arrays import array_headers, is_sound_npz
-from signgen.poses.readers.base import PoseFile, Reader
+from signgen.poses.readers.base import PoseFile, Reader, Wanted
 from signgen.poses.sequence import PoseSequence
 
 _MEMBERS = {"keypoints.npy", "size.npy", "fps.npy", "skeleton.npy"}
@@ -24,7 +24,7 @@ def identify(path: Path) -> PoseFile | None:
     return PoseFile(path, "signgen", poses.layout.points, {"": len(poses)})
 
 
-def read(path: Path, clip: str | None, size: tuple[int, int] | None, fps: float | None) -> PoseSequence:
+def read(path: Path, wanted: Wanted) -> PoseSequence:
     """The file as it was saved; it carries its own size and fps."""
     return PoseSequence.load(path)
 

@@ -14,7 +14,7 @@ import numpy as np
 from signgen.errors import PoseError
 from signgen.poses.pickles.stored import StoredArray
 from signgen.poses.pickles.unpickler import is_pickle, load_pickle
-from signgen.poses.readers.base import POINTS, PoseFile, Reader, find_clip, mark_missing, need_size
+from signgen.poses.readers.base import POINTS, PoseFile, Reader, Wanted, find_clip, mark_missing, need_size
 from signgen.poses.sequence import PoseSequence
 
 
@@ -72,14 +72,12 @@ def _non_finite(array: np.ndarray) -> int:
     return int(array.size - np.isfinite(array).sum())
 
 
-def read_key(
-    path: Path, clip: str | None, size: tuple[int, int] | None, fps: float | None, *, key: str
-) -> PoseSequence:
+def read_key(path: Path, wanted: Wanted, *, key: str) -> PoseSequence:
     """Pixels of the frame the keypoints were estimated on; the format does not carry its size."""
-    width, height = need_size(path, size)
+    width, height = need_size(path, wanted.size)
     clips = _clips(path, key) or {}
-    name = clip if clip in clips else find_clip(path, list(clips), clip)
-    return PoseSequence(mark_missing(clips[name].read()), width, height, fps)
+    name = wanted.clip if wanted.clip in clips else find_clip(path, list(clips), wanted.clip)
+    return PoseSequence(mark_missing(clips[name].read()), width, height, wanted.fps)
 
 
 MSKA = Reader(partial(identify_key, format_name="mska", key="keypoint"), partial(read_key, key="keypoint"))

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import PoseError
-from signgen.poses.components import component_mapping
+from signgen.poses.components import component_mapping, estimator_of
 from signgen.poses.mappings import Mapping
-from signgen.poses.readers.base import PoseFile, Reader, follow, mark_missing, need_size, notes_of, starts_with
-from signgen.poses.sequence import PoseSequence, usable_fps
+from signgen.poses.numbering import Listing
+from signgen.poses.readers.base import PoseFile, RawFrames, Reader, Wanted, notes_of, starts_with
+from signgen.poses.sequence import usable_fps
 
 # float32 version, uint16 width, height, depth, number of components, then the first name's length.
 _HEADER = struct.Struct("<f5H")
@@ -156,18 +157,21 @@ def identify(path: Path) -> PoseFile | None:
     return PoseFile(path, "pose-format", len(mapping.carried), {"": len(content.frames)})
 
 
-def read(path: Path, clip: str | None, size: tuple[int, int] | None, fps: float | None) -> PoseSequence:
+def read(path: Path, wanted: Wanted) -> RawFrames:
     """Pixels of the frame size in the file. Version 0.0's size is not that of the video: there the given one wins."""
     version = _version(path)
     assert version is not None  # identify accepted it
     content, mapping = _open(path, version)
-    if content.width and content.height and (content.own_size or size is None):
-        width, height = content.width, content.height
-    else:
-        width, height = need_size(path, size)
-    people = ([mark_missing(mapping.apply(person)) for person in frame] for frame in content.frames)
-    keypoints, notes = follow(people)
-    return PoseSequence(keypoints, width, height, content.fps or fps, notes=notes_of(*notes, mapping.note))
+    holds = content.width and content.height and (content.own_size or wanted.size is None)
+    return RawFrames(
+        path,
+        Listing(len(content.frames)),
+        [[mapping.apply(person) for person in frame] for frame in content.frames],
+        size=(content.width, content.height) if holds else None,
+        fps=content.fps,
+        thresholds=estimator_of(content.names),
+        notes=notes_of(mapping.note),
+    )
 
 
 READER = Reader(identify, read)

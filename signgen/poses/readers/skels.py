@@ -9,7 +9,7 @@ import numpy as np
 
 from signgen.errors import PoseError
 from signgen.poses.mappings import SKELS_50
-from signgen.poses.readers.base import PoseFile, Reader, find_clip, mark_missing, notes_of, starts_with
+from signgen.poses.readers.base import PoseFile, Reader, Wanted, find_clip, mark_missing, notes_of, starts_with
 from signgen.poses.sequence import PoseSequence
 
 NUMBERS = 151
@@ -77,22 +77,22 @@ def identify(path: Path) -> PoseFile | None:
     return PoseFile(path, "skels", len(SKELS_50.carried), {name: frames for name, (_, frames) in _found(path).items()})
 
 
-def read(path: Path, clip: str | None, size: tuple[int, int] | None, fps: float | None) -> PoseSequence:
+def read(path: Path, wanted: Wanted) -> PoseSequence:
     """Placed as the authors draw it, scaled to the frame's shorter side; scores are 1, joints at 0, 0 missing."""
     clips = _found(path)
-    offset, frames = clips[find_clip(path, list(clips), clip)]
+    offset, frames = clips[find_clip(path, list(clips), wanted.clip)]
     with path.open("rb") as handle:
         handle.seek(offset)
         values = _numbers(handle.readline())
     if values is None or len(values) != frames * NUMBERS:
         raise PoseError(f"{path}: the line at byte {offset} is not all numbers", expected=f"{NUMBERS} a frame")
-    width, height = size or (CANVAS, CANVAS)
+    width, height = wanted.size or (CANVAS, CANVAS)
     joints = values.reshape(frames, NUMBERS)[:, :-1].reshape(frames, SKELS_50.points, 3)
     keypoints = mark_missing(SKELS_50.apply(placed(joints, width, height)))
     note = (
         f"normalised joints placed with the neck at {width / 2:g}, {NECK_FROM_TOP * height / CANVAS:g}: retarget them"
     )
-    return PoseSequence(keypoints, width, height, fps, notes=notes_of(note, SKELS_50.note))
+    return PoseSequence(keypoints, width, height, wanted.fps, notes=notes_of(note, SKELS_50.note))
 
 
 def placed(joints: np.ndarray, width: int, height: int) -> np.ndarray:
