@@ -27,6 +27,7 @@ BackgroundColour = Annotated[
         metavar="COLOUR|border",
         help="What transparent pixels lie over: a colour (white, #RRGGBB), or the median of the opaque border.",
         show_default="border",
+        rich_help_panel="Input",
     ),
 ]
 
