@@ -200,8 +200,8 @@ def test_an_end_of_file_is_no_ctrl_c(command: Command, line: Line, tmp_path: Pat
     def ends(*_: object, **__: object) -> None:
         raise EOFError("Ran out of input")
 
-    monkeypatch.setattr("signgen.poses.readers.read_poses", ends)
-    monkeypatch.setattr("signgen.poses.read_poses", ends)
+    monkeypatch.setattr("signgen.poses.readers.read_file", ends)
+    monkeypatch.setattr("signgen.poses.read_file", ends)
     called = command("poses", "info", line.poses)
     assert called.code == 2
     assert "ends too early" in called.err
