@@ -28,6 +28,7 @@ _ONE_PERSON = 0.95  # overlap of two median boxes
 _NEXT = 20  # pieces that are looked at for each that ends
 _AT_ONCE = 20_000  # pairs
 _JUMP = 0.2  # diagonals from one frame to the next
+_POINT = 8.0  # px; how large somebody counts where nobody shows more than a point
 _NEVER = 1e6
 
 
@@ -272,7 +273,10 @@ def _apart(crowd: Crowd, boxes: np.ndarray, first: np.ndarray, second: np.ndarra
         distance[some] = _median(np.linalg.norm(ours - theirs, axis=-1))
         growth[some] = np.abs(np.log(_spread(ours) / _spread(theirs)))
     sides = np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
-    return distance / np.maximum(np.maximum(sides[first], sides[second]), 1e-6), growth
+    larger = np.maximum(sides[first], sides[second])
+    if (larger <= 0).any():  # of both a single point is seen: as large as the others are
+        larger = np.where(larger > 0, larger, np.median(sides[sides > 0]) if sides.any() else _POINT)
+    return distance / larger, growth
 
 
 def _spread(points: np.ndarray) -> np.ndarray:

@@ -121,3 +121,11 @@ def test_the_cases(cases: Path) -> None:
     for name in ("signer_missed_once", "bystander_sharper_in_frame_0"):
         x = read_poses(cases / "bystander-takes-over" / f"{name}.json", size=(64, 64)).keypoints[:, 0, 0]
         assert set(x[np.isfinite(x)].tolist()) == {32.0}
+
+
+def test_a_single_point_is_followed_too() -> None:
+    """Where no more than one point of somebody is seen, its box has no size; that makes nobody of it."""
+    points = np.full((10, 133, 3), np.nan)
+    points[:, 0] = [(20 + frame, 30 - frame, 1) for frame in range(10)]
+    tracks = find_tracks(Crowd.of(np.arange(10), points, np.full(10, np.nan)), 10, (64, 64))
+    assert [len(track.rows) for track in tracks] == [10]
