@@ -34,7 +34,7 @@ LEVELS = (
     {"parallel"},
     {"console", "config", "interrupts"},
     {"registry", "solvers", "seeds"},
-    {"progress", "requests", "files"},
+    {"progress", "rates", "requests", "files"},
     {"errors", "_torchvision"},
     {"__init__"},
 )

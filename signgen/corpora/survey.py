@@ -14,10 +14,10 @@ from signgen.errors import PairSetError, PoseError, nearest
 from signgen.poses import PoseFile, PoseSequence, Wanted, identify, read_file
 from signgen.poses.numbering import Listing, fits
 from signgen.poses.sizes import on_frame
+from signgen.rates import rounded_rate, same_rate
 from signgen.video.background import RGB
 from signgen.video.damage import Damage
 from signgen.video.reader import image_files, is_video
-from signgen.video.timing import rounded_rate, same_rate
 
 if TYPE_CHECKING:
     from signgen.corpora.findings import Report

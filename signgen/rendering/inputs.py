@@ -27,6 +27,7 @@ from signgen.poses.retarget import retarget, scales
 from signgen.poses.sequence import PoseSequence
 from signgen.poses.sizes import on_frame, share_inside
 from signgen.progress import Notes
+from signgen.rates import rounded_rate, same_rate
 from signgen.rendering.output import Outputs
 from signgen.rendering.references import TRAINING, ReferenceRequest, Rendered, with_references
 from signgen.rendering.source import Source
@@ -35,7 +36,6 @@ from signgen.video.background import RGB, parse_background
 from signgen.video.damage import damage_text, damage_within
 from signgen.video.display import padding_note
 from signgen.video.reader import FrameSource, frame_range, open_frames
-from signgen.video.timing import rounded_rate, same_rate
 
 TRUTHS = ("auto", "none")
 _DEFAULT_FPS = 25.0
@@ -139,6 +139,11 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     held = _held(sequence, request.poses, notes)
     # outputs
     fps = request.fps or sequence.fps or video.fps or _DEFAULT_FPS
+    if request.fps and sequence.fps and not same_rate(sequence.fps, fps):
+        speed = f"play at {fps / sequence.fps:.2g} times their speed"
+        notes.add(
+            f"the poses' {sequence.fps:g} frames per second {speed}; poses convert --fps resamples them", "output"
+        )
     outputs = Outputs(request.out, fps, request.side_by_side, request.save_frames, video.sample_aspect)
     named = [] if request.truth in TRUTHS else [Path(request.truth)]
     outputs.check(part.stop - part.start, [request.source, request.poses, *named])

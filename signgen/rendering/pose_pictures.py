@@ -13,10 +13,10 @@ from signgen.errors import PoseError, SigngenError, nearest
 from signgen.poses.draw import draw_pose
 from signgen.poses.palettes import PALETTES, Palette
 from signgen.poses.sequence import PoseSequence
+from signgen.rates import rounded_rate, same_rate
 from signgen.video.damage import damage_text, damage_within
 from signgen.video.display import padding_note
 from signgen.video.reader import FrameSource, write_png
-from signgen.video.timing import rounded_rate, same_rate
 from signgen.video.writer import VideoWriter, sample_aspect
 
 _DEFAULT_FPS = 25.0

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from signgen.errors import VideoError
+from signgen.rates import rounded_rate, same_rate
 from signgen.video.reader import open_frames
-from signgen.video.timing import rounded_rate, same_rate, uneven
+from signgen.video.timing import uneven
 from signgen.video.writer import VideoWriter
 from tests.video.making import ramp, write
 

@@ -38,7 +38,9 @@ Size = Annotated[
 ]
 Fps = Annotated[
     float | None,
-    typer.Option("--fps", min=0.1, help="Frames per second, where the format does not hold it.", rich_help_panel=INPUT),
+    typer.Option(
+        "--fps", min=0.1, help="Frames per second; poses that have another rate are resampled.", rich_help_panel=INPUT
+    ),
 ]
 
 SeenFrom = Annotated[
@@ -294,6 +296,7 @@ def _read(path: Path, wanted: Wanted, video: FrameSource | None = None, size_opt
     Raises PoseError for a --size that is not the file's own, or outside which most points lie.
     """
     from signgen.poses import open_poses, read_beside, read_file
+    from signgen.poses.resample import resampled
     from signgen.poses.sizes import check_size
 
     try:
@@ -309,21 +312,27 @@ def _read(path: Path, wanted: Wanted, video: FrameSource | None = None, size_opt
             raise
         expected = "the size of the video the keypoints were estimated on"
         raise PoseError(error.found, expected=expected, fix=f"give {size_option} WxH") from error
+    if wanted.fps is not None:
+        sequence = resampled(sequence, wanted.fps)
     for note in sequence.notes:
         console.print(f"poses: {note}", markup=False)
     return sequence
 
 
-def _everybody(path: Path, wanted: Wanted, video: FrameSource | None) -> list[PoseSequence]:
+def _everybody(path: Path, given: Wanted, video: FrameSource | None) -> list[PoseSequence]:
     """Everybody's poses, numbered from 1; says who is who."""
     from signgen.poses import read_people
+    from signgen.poses.resample import resampled
     from signgen.poses.sizes import on_frame
 
+    wanted = given
     if video is not None:
         images = tuple(image.name for image in video.images) or None
-        size, fps = wanted.size or (video.width, video.height), wanted.fps or video.fps
-        wanted = replace(wanted, size=size, fps=fps, frames=video.num_frames, images=images)
+        size, fps = given.size or (video.width, video.height), given.fps or video.fps
+        wanted = replace(given, size=size, fps=fps, frames=video.num_frames, images=images)
     found = read_people(path, wanted)
+    if given.fps is not None:
+        found = [resampled(poses, given.fps) for poses in found]
     for number, poses in enumerate(found, start=1):
         console.print(f"person {number}: in {poses.has_person.sum()} of {len(poses)} frames", markup=False)
     if not found:
