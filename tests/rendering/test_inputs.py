@@ -98,3 +98,9 @@ def test_a_rate_that_changes_the_speed_is_said(line, tmp_path) -> None:
     assert "play at 2 times their speed; poses convert --fps resamples them" in notes
     _, notes = prepared(line, tmp_path, line.video, line.poses, fps=rate)
     assert "their speed" not in notes
+
+
+def test_landscape_poses_are_not_squashed_onto_a_square_picture(line, tmp_path, cases) -> None:
+    case = cases / "poses-squashed-to-source"
+    with pytest.raises(PoseError, match=r"would be stretched to .*--retarget auto"):
+        prepared(line, tmp_path, case / "first.png", case / "land.poses.npz")
