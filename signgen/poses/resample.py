@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from signgen.errors import PoseError
 from signgen.poses.sequence import PoseSequence
 from signgen.rates import same_rate
 
@@ -15,11 +14,9 @@ def resampled(poses: PoseSequence, fps: float) -> PoseSequence:
     """The movement at `fps` frames per second: linear between frames, frame 0 at the same time, as long as before.
 
     A point that one of the two frames lacks is as in the nearer one; scores go with the points. A rate that a format
-    rounded (29 for 29.97) is only put right. A note says what was done. Raises PoseError without frames or a rate.
+    rounded (29 for 29.97) is only put right, one that is not known is taken to be `fps`. A note says what was done.
     """
-    if not len(poses) or poses.fps is None:
-        raise PoseError("poses without frames or a frame rate", expected="both, to resample them")
-    if same_rate(poses.fps, fps):
+    if not len(poses) or poses.fps is None or same_rate(poses.fps, fps):
         return replace(poses, fps=fps)
     # times of the new frames, in frames of the old rate
     count = max(round(len(poses) * fps / poses.fps), 1)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from signgen.errors import PoseError
 from signgen.poses.resample import resampled
 from signgen.poses.sequence import PoseSequence
 from tests.line import Command
@@ -45,9 +44,13 @@ def test_a_rounded_rate_is_only_put_right() -> None:
     assert found.fps == 29.97
 
 
-def test_without_a_rate_there_is_nothing_to_resample() -> None:
-    with pytest.raises(PoseError, match="frame rate"):
-        resampled(moving(3, None), 25)
+def test_a_rate_that_is_not_known_is_the_given_one(command: Command, tmp_path) -> None:
+    poses = moving(3, None)
+    poses.save(tmp_path / "own.poses.npz")
+    command.works("poses", "convert", tmp_path / "own.poses.npz", tmp_path / "out.poses.npz", "--fps", "25")
+    found = PoseSequence.load(tmp_path / "out.poses.npz")
+    np.testing.assert_array_equal(found.keypoints, poses.keypoints)
+    assert found.fps == 25
 
 
 def test_fps_on_the_command_line_resamples_what_has_another_rate(command: Command, tmp_path) -> None:
