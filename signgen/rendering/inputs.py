@@ -194,7 +194,7 @@ def _read_poses(request: RenderRequest, video: FrameSource, skeleton: str, notes
         raise PoseError(
             f"{request.poses}: most points lie outside {sequence.width}x{sequence.height}",
             expected="keypoints in pixels of a clip of the source's size",
-            fix="scale the source, or the keypoints, to one size",
+            fix="give them their own size first: signgen poses convert POSES X.poses.npz --size WxH",
         )
     return sequence
 
