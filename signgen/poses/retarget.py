@@ -117,7 +117,8 @@ def scales(poses: PoseSequence, target: PoseSequence) -> Scales:
     """How `poses` are scaled and moved to fit the person of `target`.
 
     The body is scaled by the shoulders' width, or by the torso's (else the head's) height where the width says another
-    size: one of the two has turned then, and a turn leaves heights alone. The face likewise, by the eyes' distance or
+    size: one of the two has turned then, and a turn leaves heights alone. Where no torso is seen and the face is as
+    high as the shoulders are wide, nobody has turned. The face likewise, by the eyes' distance or
     by the height from eyes to chin. A hand is scaled by the palms; where the target shows them in a few frames only,
     perhaps edge-on, by no less than the body. What is never seen of either is scaled as the body is.
     """
@@ -162,11 +163,12 @@ def _unknown(own: Proportions, other: Proportions) -> bool:
 def _scales(own: Proportions, other: Proportions) -> Scales:
     notes: list[str] = []
     # body: a width, or a height where the width says another size
-    heights = {name: _ratio(getattr(other, name), getattr(own, name)) for name in ("torso", "head")}
-    body = _upright("shoulders", other.shoulders / own.shoulders, heights, notes)
+    heights = {name: _ratio(getattr(other, name), getattr(own, name)) for name in ("torso", "head", "face")}
+    shoulders = other.shoulders / own.shoulders
+    body = _upright("shoulders", shoulders, _decisive(shoulders, heights), notes)
     # face
     eyes = _ratio(other.eyes, own.eyes)
-    face = _upright("eyes", eyes, {"face": _ratio(other.face, own.face), "body": body}, notes) if eyes else body
+    face = _upright("eyes", eyes, {"face": heights["face"], "body": body}, notes) if eyes else body
     # hands
     palms = _ratio(other.palm, own.palm)
     hands = palms or body
@@ -182,6 +184,18 @@ def _scales(own: Proportions, other: Proportions) -> Scales:
 
 def _ratio(target: float, driving: float) -> float | None:
     return float(target / driving) if target > 0 and driving > 0 else None
+
+
+def _decisive(width: float, heights: dict[str, float | None]) -> dict[str, float | None]:
+    """The heights that tell the body's size: the torso's; where it is not seen, the face's if it agrees with the width.
+
+    From the nose to the shoulders a raised chin and a camera above or below count as much as a size: alone it does not
+    outvote shoulders and face. Where the face says another size than the shoulders, it is the head's height.
+    """
+    torso, face = heights["torso"], heights["face"]
+    if torso is None and face is not None and 1 / _TURNED["body"] <= width / face <= _TURNED["body"]:
+        return {}
+    return {name: heights[name] for name in ("torso", "head")}
 
 
 def _upright(width_name: str, width: float, heights: dict[str, float | None], notes: list[str]) -> float:

@@ -231,6 +231,40 @@ def test_hips_at_the_edge_of_the_frame_are_no_measure() -> None:
     assert scales(poses, target).body == 1
 
 
+def without_hips(poses: PoseSequence) -> PoseSequence:
+    points = poses.keypoints.copy()
+    points[:, 11:13] = MISSING
+    return replace(poses, keypoints=points)
+
+
+def test_a_raised_chin_does_not_outvote_shoulders_and_face() -> None:
+    """Hips out of view: what is left of heights is nose to shoulders, which a chin or a camera changes, and the face."""
+    poses = without_hips(with_a_level_face(12))
+    target = without_hips(with_a_level_face(12))
+    head = [*range(5), *range(23, 91)]
+    target.keypoints[:, head, 1] -= 0.5 * measure(poses).head
+    found = scales(poses, target)
+    assert (found.body, found.face) == pytest.approx((1, 1))
+    assert not found.notes
+
+
+@pytest.mark.parametrize("who", ["target", "driving"])
+def test_somebody_who_is_turned_keeps_their_size_without_hips(who: str) -> None:
+    person = without_hips(with_a_level_face(12))
+    poses = turned(person, 60) if who == "driving" else person
+    target = turned(person, 60) if who == "target" else person
+    assert scales(poses, target).body == pytest.approx(1, abs=0.1)
+
+
+def test_real_signers_whose_hips_are_out_of_view(testdata) -> None:
+    """Shoulders x0.39, eyes x0.40, face x0.36, but nose to shoulders x0.59: a camera at another height."""
+    poses = read_poses(testdata / "signers/openpose_sample", size=(1280, 720))
+    target = read_poses(testdata / "signers/football.mmpose133.json", size=(640, 360))
+    found = scales(poses, target)
+    assert found.body == pytest.approx(0.39, abs=0.02)
+    assert found.body == pytest.approx(found.face, rel=0.1)
+
+
 def test_the_head_comes_to_lie_on_the_targets_head() -> None:
     """Of a target with a longer neck; otherwise a second face would stand beside the source's."""
     poses, target = figure_poses(12), figure_poses(12)
