@@ -22,6 +22,19 @@ Pairing = Annotated[
         help="CSV clip,video,keypoints (and person, camera) that settles ambiguous pairs.", rich_help_panel=_DATA
     ),
 ]
+Segments = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE|FOLDER",
+        help="Clips are segments of the videos: an .eaf of ELAN, a CSV start,end (and name, video), or a folder with"
+        " X.eaf or X.csv for each X.mp4.",
+        rich_help_panel=_DATA,
+    ),
+]
+Tier = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The .eaf's tier whose annotations are the segments.", rich_help_panel=_DATA),
+]
 PairList = Annotated[
     list[Path] | None,
     typer.Option(
@@ -58,6 +71,8 @@ def build_pairs(
     more: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="More names for --clips.")] = None,
     keypoints: Keypoints = None,
     pairing: Pairing = None,
+    segments: Segments = None,
+    tier: Tier = None,
     pair_list: PairList = None,
     clips: Annotated[
         list[str] | None,
@@ -153,6 +168,8 @@ def build_pairs(
             damaged=damaged,
             background=background,
             person=person,
+            segments=segments,
+            tier=tier,
         ),
         Bars(),
     )

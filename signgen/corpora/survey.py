@@ -18,6 +18,7 @@ from signgen.rates import rounded_rate, same_rate
 from signgen.video.background import RGB
 from signgen.video.damage import Damage
 from signgen.video.reader import image_files, is_video
+from signgen.video.window import damage_of
 
 if TYPE_CHECKING:
     from signgen.corpora.findings import Report
@@ -107,7 +108,8 @@ def _picture_names(source: Footage) -> tuple[str, ...] | None:
 @dataclass(frozen=True)
 class Clip:
     """A video with the keypoints that belong to it. split: train, dev or test. sample_aspect, times, damaged,
-    background: as of a FrameSource; notes: what was decided about its pictures."""
+    background: as of a FrameSource; notes: what was decided about its pictures. whole, start: of a segment, the clip
+    that it was cut from, and which of its frames is the first."""
 
     name: str
     split: str
@@ -124,6 +126,8 @@ class Clip:
     damaged: tuple[Damage, ...] = ()
     background: RGB | None = None
     notes: tuple[str, ...] = ()
+    whole: WholeClip | None = None
+    start: int = 0
 
     @classmethod
     def of(cls, name: str, split: str, signer: str, footage: Footage, keypoints: Candidate) -> Clip:
@@ -148,6 +152,8 @@ class Clip:
 
         Raises PoseError, also for keypoints of another rate, unless --pairing names them.
         """
+        if self.whole is not None:
+            return self.whole.poses(person)[self.start : self.start + self.num_frames]
         keypoints = self.keypoints if self.keypoints.person else replace(self.keypoints, person=person)
         poses = keypoints.read(self, self.fps)
         if poses.fps is None or self.fps is None or poses.fps == self.fps:
@@ -160,9 +166,40 @@ class Clip:
         exact = not rounded and same_rate(poses.fps, self.fps)
         return replace(poses, fps=self.fps, notes=poses.notes if exact else (*poses.notes, note))
 
+    def cut(self, segments: dict[str, range]) -> list[Clip]:
+        """A clip of its own for each run of frames, by its name; video and poses are cut alike."""
+        whole = WholeClip(self)
+        return [
+            replace(
+                self,
+                name=name,
+                num_frames=len(run),
+                times=self.times and tuple(t - self.times[run.start] for t in self.times[run.start : run.stop]),
+                damaged=damage_of(self.damaged, run.start, run.stop),
+                whole=whole,
+                start=run.start,
+            )
+            for name, run in segments.items()
+        ]
+
     @property
     def path(self) -> Path:
         return self.video
+
+
+class WholeClip:
+    """A clip that segments are cut from: its keypoints are read once for all of them."""
+
+    def __init__(self, clip: Clip) -> None:
+        self._clip = clip
+        self.num_frames = clip.num_frames
+        self._poses: dict[str | None, PoseSequence] = {}
+
+    def poses(self, person: str | None) -> PoseSequence:
+        """As of the clip."""
+        if person not in self._poses:
+            self._poses[person] = self._clip.poses(person)
+        return self._poses[person]
 
 
 @dataclass

@@ -6,9 +6,11 @@ to X_2. Keypoints are never guessed: what has none, or too many, is named and le
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from signgen.corpora.matching import PairingRow, Unpaired, choose, settle
+from signgen.corpora.segments import Segment, read_segments
 from signgen.corpora.survey import Candidate, Clip, LeftOut, Survey, check_wanted, identify_all
 from signgen.errors import PairSetError, PoseError, VideoError
 from signgen.poses import PoseFile
@@ -24,11 +26,13 @@ def survey_videos(
     wanted: list[str],
     progress: Progress = SILENT,
     background: RGB | None = None,
+    segments: Segments | None = None,
 ) -> Survey:
     """Pair every video or frame folder directly in `root` with its keypoints there (or in `keypoints`).
 
-    wanted: clip names to restrict to; empty means all. background: see `open_frames`. Raises PairSetError for a root
-    without videos or an unknown clip; everything else that is wrong is listed in the survey.
+    wanted: names of videos to restrict to; empty means all. background: see `open_frames`. segments: runs of the videos
+    that become the clips; a video without any is left out. Raises PairSetError for a root without videos, an unknown
+    clip or damaged segments; everything else that is wrong is listed in the survey.
     """
     if not root.is_dir():
         raise PairSetError(
@@ -42,10 +46,14 @@ def survey_videos(
         )
     check_wanted(wanted, videos, root)
     entries = _entries(keypoints or root)
+    cuts = read_segments(segments.path, segments.tier, videos) if segments else {}
     for name in progress.track([name for name in videos if not wanted or name in wanted], "looking at clips"):
         damaged: list[LeftOut] = []
         try:
-            survey.clips.append(_clip(name, videos, entries, pairing.get(name), damaged, background))
+            if segments and name not in cuts:
+                raise Unpaired(f"no segment of it in {segments.path}", error=False)
+            clip = _clip(name, videos, entries, pairing.get(name), damaged, background)
+            survey.clips += _cut(clip, cuts[name], survey.left_out) if segments else [clip]
             damaged = [LeftOut(d.name, d.reason) for d in damaged]
         except Unpaired as error:
             survey.left_out.append(LeftOut(name, str(error), error=error.error or name in wanted))
@@ -55,6 +63,26 @@ def survey_videos(
     if not wanted:
         survey.left_out += _unclaimed(entries, videos, pairing)
     return survey
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Where the runs of the videos are listed (`signgen.corpora.segments`). tier: of an .eaf."""
+
+    path: Path
+    tier: str | None = None
+
+
+def _cut(clip: Clip, segments: list[Segment], left_out: list[LeftOut]) -> list[Clip]:
+    """VIDEO_0001 and so on, or VIDEO_NAME; a segment that does not lie in the video is named and left out."""
+    runs: dict[str, range] = {}
+    for number, segment in enumerate(segments, start=1):
+        name = f"{clip.name}_{segment.name or f'{number:04d}'}"
+        try:
+            runs[name] = segment.within(clip.num_frames, clip.fps, clip.times)
+        except PairSetError as error:
+            left_out.append(LeftOut(name, str(error), error=True))
+    return clip.cut(runs)
 
 
 def _unclaimed(entries: list[Path], videos: dict[str, list[Path]], pairing: dict[str, PairingRow]) -> list[LeftOut]:

@@ -26,7 +26,7 @@ from signgen.pairs.build_lists import build_listed
 from signgen.pairs.frame_store import FOLDER, write_store
 from signgen.pairs.pairset import PairSet
 from signgen.pairs.plan_clips import PairPlan, Rule, plan_pairs
-from signgen.pairs.writer import PairSetWriter, footage
+from signgen.pairs.writer import Footage, PairSetWriter
 from signgen.poses.clean import clean_poses
 from signgen.progress import SILENT, Notes, Progress
 from signgen.requests import Request
@@ -52,7 +52,8 @@ class BuildPairsRequest(Request):
     the keypoints and smooth them. store: also write the frames that triples use, uncompressed. damaged: "aside" puts
     a clip with damaged frames aside, "skip" leaves those frames out of all triples. background: what transparent
     pixels of videos lie over, as the command line takes it. person: who the signer is, in every clip whose line of
-    `pairing` does not say it.
+    `pairing` does not say it. segments: an .eaf of ELAN, a CSV or a folder of either, whose segments become the clips;
+    tier: the .eaf's.
     """
 
     root: Path
@@ -71,6 +72,8 @@ class BuildPairsRequest(Request):
     damaged: str = "aside"
     background: str | None = None
     person: str | None = None
+    segments: Path | None = None
+    tier: str | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,8 @@ def _from_lists(request: BuildPairsRequest, notes: Notes) -> _Built:
         "--clean": request.clean,
         "--background": request.background,
         "--person": request.person,
+        "--segments": request.segments,
+        "--tier": request.tier,
     }
     for option, value in for_clips.items():
         if value:
@@ -202,9 +207,14 @@ def _survey(request: BuildPairsRequest, progress: Progress) -> Survey:
     rows = read_pairing(request.pairing.resolve(), root) if request.pairing else {}
     keypoints = request.keypoints.resolve() if request.keypoints else None
     names = list(dict.fromkeys(request.clips))
+    if request.tier and not request.segments:
+        raise OptionError(f"--tier {request.tier} without --segments", fix="name the .eaf with --segments")
+    segments = video_folder.Segments(request.segments.resolve(), request.tier) if request.segments else None
     if not find_root(root):
         background = parse_background(request.background)
-        return video_folder.survey_videos(root, keypoints, rows, names, progress, background)
+        return video_folder.survey_videos(root, keypoints, rows, names, progress, background, segments)
+    if segments:
+        raise OptionError("--segments is for folders of videos; Phoenix-2014T has its own clips")
     if request.background:
         raise OptionError("--background is for folders of videos; the frames of Phoenix-2014T are opaque")
     return survey_phoenix(root, keypoints, rows, names, progress)
@@ -224,7 +234,7 @@ class _Read:
 def _read_poses(survey: Survey, writer: PairSetWriter, request: BuildPairsRequest, progress: Progress) -> _Read:
     """Write every clip's keypoints, one clip after the other; a clip whose keypoints or frames are damaged is put
     aside, or with `request.damaged` "skip" only its damaged frames."""
-    read, sound = _Read(), []
+    read, sound, pictures = _Read(), [], Footage()
     for clip in progress.track(survey.clips, "keypoints"):
         try:
             _check_damage(clip, request.damaged == "skip")
@@ -233,7 +243,7 @@ def _read_poses(survey: Survey, writer: PairSetWriter, request: BuildPairsReques
         except (PoseError, VideoError) as error:
             survey.left_out.append(LeftOut(clip.name, str(error), error=True))
             continue
-        writer.add(clip.name, poses, footage(clip.video, clip.first_image))
+        writer.add(clip.name, poses, pictures(clip))
         whole = poses.has_person.copy()
         for damage in clip.damaged:
             whole[damage.start : damage.stop] = False

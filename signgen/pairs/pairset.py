@@ -22,6 +22,7 @@ from signgen.pairs.triples import TRIPLE
 from signgen.poses.sequence import FILE_SUFFIX, PoseSequence
 from signgen.video.background import RGB, parse_background
 from signgen.video.reader import FrameSource, is_video, open_frames, open_images
+from signgen.video.window import FrameWindow
 
 FORMAT = 1
 SPLITS = ("train", "val", "test")
@@ -34,7 +35,8 @@ class ClipRecord:
     """One clip. `path` is absolute; `keypoints` says where they came from; from `holdout_start` on it is held out.
 
     images: the files below `path` that are its frames, in order, where not all in the folder are; else empty.
-    sample_aspect, times, background: as of a FrameSource, None in pair sets of 0.1.
+    sample_aspect, times, background: as of a FrameSource, None in pair sets of 0.1. start, video_frames: of a segment,
+    its first frame in the video, and how many the whole video has; None where the clip is the whole video.
     """
 
     name: str
@@ -51,6 +53,8 @@ class ClipRecord:
     sample_aspect: Fraction | None = None
     times: tuple[float, ...] | None = None
     background: RGB | None = None
+    start: int = 0
+    video_frames: int | None = None
 
     @property
     def train_frames(self) -> range:
@@ -171,15 +175,23 @@ class PairSet:
 
     def _open(self, record: ClipRecord, num_frames: int | None = None) -> FrameSource:
         """num_frames: see `open_frames`; a video that has fewer by now is found when they are read."""
+        if record.video_frames is not None:
+            source = open_frames(record.path, num_frames and record.video_frames, record.background)
+            return FrameWindow(_unchanged(source, record, record.video_frames), record.start, record.num_frames)
         files = [record.path / name for name in record.images]
         if files:
             source = open_images(record.path, files, record.background)
         else:
             source = open_frames(record.path, num_frames, record.background)
-        if (source.num_frames, source.width, source.height) != (record.num_frames, record.width, record.height):
-            found = f"{record.path}: {source.num_frames} frames of {source.width}x{source.height}"
-            raise PairSetError(found, expected=f"{record.num_frames} of {record.width}x{record.height}", fix=REBUILD)
-        return source
+        return _unchanged(source, record, record.num_frames)
+
+
+def _unchanged(source: FrameSource, record: ClipRecord, frames: int) -> FrameSource:
+    """Raises PairSetError where the video is no longer of so many frames and the record's size."""
+    if (source.num_frames, source.width, source.height) != (frames, record.width, record.height):
+        found = f"{record.path}: {source.num_frames} frames of {source.width}x{source.height}"
+        raise PairSetError(found, expected=f"{frames} of {record.width}x{record.height}", fix=REBUILD)
+    return source
 
 
 def _load_meta(path: Path) -> dict[str, Any]:
@@ -217,6 +229,7 @@ def _clip_record(row: dict[str, Any], root: Path) -> ClipRecord:
     times, aspect = row.get("times"), row.get("sample_aspect")
     values = {
         **row,
+        "start": int(row.get("start") or 0),
         "path": root / row["path"],
         "images": tuple(row.get("images") or ()),
         "sample_aspect": Fraction(aspect) if aspect else None,

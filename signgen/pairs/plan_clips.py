@@ -103,6 +103,8 @@ def _record(clip: Clip, survey: Survey, tail: float, rule: Rule, notes: list[str
         sample_aspect=clip.sample_aspect,
         times=clip.times,
         background=clip.background,
+        start=clip.start,
+        video_frames=clip.whole.num_frames if clip.whole else None,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from signgen.corpora.survey import Clip
 from signgen.files import atomic_path, flush, make_folder, write_json
 from signgen.pairs.frame_store import remove_store
 from signgen.pairs.pairset import FORMAT, SPLITS, ClipRecord
@@ -78,8 +79,27 @@ class PairSetWriter:
             (fresh / part).replace(folder / part)
 
 
-def footage(video: Path, first_image: Path | None = None) -> Iterator[bytes]:
-    """A video's bytes; of a frame folder the beginning of its first image."""
+class Footage:
+    """What tells a clip's frames from others: a video's bytes, of a frame folder the beginning of its first image. Of
+    segments, the hash of the video, which is read once for all of them, and their first frame."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[Path, bytes] = {}
+
+    def __call__(self, clip: Clip) -> Iterator[bytes]:
+        if clip.whole is None:
+            yield from _bytes_of(clip.video, clip.first_image)
+            return
+        if clip.video not in self._hashes:
+            digest = hashlib.sha256()
+            for part in _bytes_of(clip.video, clip.first_image):
+                digest.update(part)
+            self._hashes[clip.video] = digest.digest()
+        yield self._hashes[clip.video]
+        yield str(clip.start).encode()
+
+
+def _bytes_of(video: Path, first_image: Path | None) -> Iterator[bytes]:
     if first_image is not None:
         with first_image.open("rb") as handle:
             yield handle.read(_LOOKED_AT)
@@ -107,6 +127,9 @@ def _clips_columns(clips: list[ClipRecord], root: Path) -> dict[str, Any]:
     for name in ("num_frames", "width", "height", "holdout_start"):
         columns[name] = pa.array([getattr(clip, name) for clip in clips], pa.int32())
     columns["fps"] = pa.array([clip.fps for clip in clips], pa.float64())
+    if any(clip.video_frames for clip in clips):
+        columns["start"] = pa.array([clip.start for clip in clips], pa.int32())
+        columns["video_frames"] = pa.array([clip.video_frames for clip in clips], pa.int32())
     if any(clip.images for clip in clips):
         columns["images"] = pa.array([list(clip.images) for clip in clips], pa.list_(pa.string()))
     if any(clip.sample_aspect for clip in clips):

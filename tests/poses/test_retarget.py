@@ -238,7 +238,7 @@ def without_hips(poses: PoseSequence) -> PoseSequence:
 
 
 def test_a_raised_chin_does_not_outvote_shoulders_and_face() -> None:
-    """Hips out of view: what is left of heights is nose to shoulders, which a chin or a camera changes, and the face."""
+    """Hips out of view: the heights left are the face and nose to shoulders, which a chin or a camera changes."""
     poses = without_hips(with_a_level_face(12))
     target = without_hips(with_a_level_face(12))
     head = [*range(5), *range(23, 91)]
