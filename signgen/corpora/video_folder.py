@@ -6,6 +6,7 @@ to X_2. Keypoints are never guessed: what has none, or too many, is named and le
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,9 @@ def survey_videos(
     if not wanted:
         survey.left_out += _unclaimed(entries, videos, pairing)
     return survey
+
+
+_ONE_FRAME = re.compile(r"_\d{6,}_keypoints\.json$")  # as OpenPose's --write_json names a frame's file
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,11 @@ def _clip(
     if len(paths) > 1:
         fix = "name the one with --pairing FILE.csv (clip,video,keypoints)"
         raise Unpaired(f"ambiguous: {', '.join(p.name for p in paths)} share the name", fix=fix)
-    files = [] if row else identify_all(_belonging(name, videos, entries), damaged)
+    belonging = [] if row else _belonging(name, videos, entries)
+    if len(single := [e for e in belonging if _ONE_FRAME.search(e.name)]) > 1:
+        found = f"{len(single)} keypoint files of one frame each ({single[0].name} ...)"
+        raise Unpaired(found, fix=f"move them into a folder named {name} beside {paths[0].name}")
+    files = identify_all(belonging, damaged)
     candidates = [candidate for file in files for candidate in _candidates(file, name)]
     if not row and not candidates and damaged:
         raise Unpaired(f"its keypoints cannot be read: {', '.join(d.name for d in damaged)}")

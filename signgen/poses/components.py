@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from signgen.poses.mappings import BODY_NAMES, FACE_68_FROM_MESH, LAYOUT, Mapping
-from signgen.poses.scores import ALPHAPOSE, OPENPOSE, PLAIN, Thresholds
+from signgen.poses.scores import ALPHAPOSE, MEDIAPIPE, OPENPOSE, PLAIN, Thresholds
 
 _HANDS = {
     **dict.fromkeys(("LEFT_HAND_LANDMARKS", "hand_left_keypoints_2d", "LEFT_HAND"), LAYOUT.left_hand),
@@ -34,10 +34,12 @@ def component_mapping(names: Sequence[tuple[str, Sequence[str]]]) -> Mapping:
 
 
 def estimator_of(names: Sequence[tuple[str, Sequence[str]]]) -> Thresholds:
-    """Whose scores the components hold: AlphaPose's, OpenPose's, or others, which are left as they are."""
+    """Whose scores the components hold: AlphaPose's, OpenPose's, MediaPipe's, or others, which are left as they are."""
     components = {component for component, _ in names}
     if any(component.endswith(_OF_ALPHAPOSE) for component in components):
         return ALPHAPOSE
+    if "POSE_LANDMARKS" in components:
+        return MEDIAPIPE
     return OPENPOSE if "pose_keypoints_2d" in components else PLAIN
 
 

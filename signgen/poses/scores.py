@@ -48,6 +48,10 @@ ALPHAPOSE = Thresholds("AlphaPose", 0.4, 0.05, 0.05)
 # OpenPose, include/openpose/flags.hpp: render_threshold .05, face_render_threshold .4, hand_render_threshold .2.
 OPENPOSE = Thresholds("OpenPose", 0.05, 0.4, 0.2)
 
+# MediaPipe, python/solutions/drawing_utils.py: a landmark is drawn from a visibility of .5 on. What it finds of a hand
+# or a face has score 1.
+MEDIAPIPE = Thresholds("MediaPipe", 0.5, 0.5, 0.5)
+
 
 def same_for_all(seen_from: float) -> Thresholds:
     """A threshold that the user gives (`--seen-from`). Raises PoseError."""

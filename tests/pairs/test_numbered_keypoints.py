@@ -165,3 +165,25 @@ def test_the_cases(cases: Path, tmp_path: Path, command: Command) -> None:
         (clip,) = PairSet.load(tmp_path / f"{name}-pairs").clips
         assert clip.num_frames == frames
     assert noses(tmp_path / "unpadded-frame-numbers-pairs", "walk") == list(range(20, 241, 20))
+
+
+def test_openpose_files_beside_the_video_are_moved_into_a_folder(tmp_path: Path, command: Command) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    video(clips / "x.mp4", 6)
+    for number in range(6):
+        body = [v for p in range(25) for v in (10 + 3 * number + p, 20 + p, 0.9)]
+        frame = {"people": [{"pose_keypoints_2d": body}]}
+        (clips / f"x_{number:012d}_keypoints.json").write_text(json.dumps(frame))
+    called = command("build-pairs", clips, "--out", tmp_path / "p")
+    assert called.code == 2
+    said = " ".join(called.err.split())
+    assert "6 keypoint files of one frame each" in said
+    assert "move them into a folder named x beside x.mp4" in said
+    # the advice works
+    (clips / "x").mkdir()
+    for file in clips.glob("*.json"):
+        file.rename(clips / "x" / file.name)
+    called = command("build-pairs", clips, "--out", tmp_path / "p")
+    assert called.code == 0, called.err
+    assert noses(tmp_path / "p", "x") == [10, 13, 16, 19, 22, 25]

@@ -129,7 +129,7 @@ class TestHolistic:
         np.testing.assert_allclose(numbers[list(LAYOUT.left_hand)], 600 + np.arange(21))
         np.testing.assert_allclose(numbers[list(LAYOUT.right_hand)], 700 + np.arange(21))
         assert np.isnan(points[[18, 21], 0]).all()
-        np.testing.assert_allclose(points[:17, 2], 0.7)
+        np.testing.assert_allclose(points[:17, 2], 0.3 + 0.7 * (0.7 - 0.5) / (1 - 0.5))  # drawn from .5 on
         np.testing.assert_allclose(points[23:, 2], 1)
 
     @pytest.mark.parametrize(

@@ -61,3 +61,9 @@ def test_fps_on_the_command_line_resamples_what_has_another_rate(command: Comman
     slow = PoseSequence.load(tmp_path / "slow.poses.npz")
     np.testing.assert_allclose(slow.keypoints[:, 0, 0], [0, 4, 8, 12, 16])
     assert slow.fps == 25
+
+
+def test_info_tells_what_a_resampled_file_would_hold(command: Command, tmp_path) -> None:
+    moving(10, 50).save(tmp_path / "fast.poses.npz")
+    told = " ".join(command.works("poses", "info", tmp_path / "fast.poses.npz", "--fps", "25").split())
+    assert "5 frames" in told or "frames 5" in told, told

@@ -252,6 +252,7 @@ def info(
     """Say what a file of keypoints holds: format, frames, size, and how often body, hands and face are seen."""
     from signgen.cli.poses.pictures import clip_table, sequence_table
     from signgen.poses import open_poses, read_file
+    from signgen.poses.resample import resampled
     from signgen.poses.sizes import check_size
 
     found = open_poses(poses)
@@ -269,6 +270,8 @@ def info(
         sequence = read_file(found, replace(wanted, size=(1, 1)))
     if wanted.size is not None:
         check_size(sequence, wanted.size, poses)
+    if wanted.fps is not None:
+        sequence = resampled(sequence, wanted.fps)
     console.print(sequence_table(poses, found.format, sequence, own_size))
 
 

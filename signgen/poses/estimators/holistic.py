@@ -15,6 +15,7 @@ import numpy as np
 
 from signgen.errors import PoseError
 from signgen.poses.components import component_mapping
+from signgen.poses.scores import MEDIAPIPE, on_our_scale, scale_note
 
 # The 33 landmarks of MediaPipe's pose, in its order (its enum PoseLandmark).
 BODY_LANDMARKS = (
@@ -42,7 +43,7 @@ class Holistic:
     """
 
     short_side = 600
-    note = MAPPING.note
+    note = "; ".join(filter(None, (MAPPING.note, scale_note(MEDIAPIPE))))
 
     def __init__(self) -> None:
         try:
@@ -74,7 +75,7 @@ class Holistic:
 
 
 def keypoints_of(found: Any, width: int, height: int) -> np.ndarray:
-    """MediaPipe's landmarks of one frame to float64 (133, 3) in pixels.
+    """MediaPipe's landmarks of one frame to float64 (133, 3) in pixels, scores on signgen's scale.
 
     Its coordinates are fractions of the frame, 0 and 1 being the outer edges of the outermost pixels.
     """
@@ -85,7 +86,9 @@ def keypoints_of(found: Any, width: int, height: int) -> np.ndarray:
         body[:, 2] = [mark.visibility for mark in found.pose_landmarks.landmark]
     points = np.concatenate([body, face, *hands])
     points[:, :2] = points[:, :2] * (width, height) - 0.5
-    return MAPPING.apply(points)
+    found = MAPPING.apply(points)
+    found[:, 2] = on_our_scale(found[:, 2], MEDIAPIPE.per_point())
+    return found
 
 
 def _points(part: Any, count: int) -> np.ndarray:
