@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Processes that tests run in.
+WORKERS ?= 2
 export HF_HUB_OFFLINE := 1
 
 .PHONY: install test test-all lint demo docs
@@ -19,11 +21,11 @@ lint: install
 	$(BIN)/mypy
 
 test: install lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-all: install lint
 	$(BIN)/python -m pip install --quiet -e '.[dev,docs,pose,onnx,fid,text]'
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "slow or not slow"
 
 demo: install
 	$(BIN)/signgen demo --out demo

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each worker: together they have the cores
+
 import pytest
 
 import signgen  # noqa: F401  first, so that torchvision imports over a CPU-only torch

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate.state import AcceleratorState
 
 from signgen.config import Augmentation, Recipe, StageSettings, load_recipe
 from signgen.errors import ModelError, PairSetError, RecipeError
@@ -93,6 +94,7 @@ class TrainingRun:
         self.pairs, self.recipe, self.folder, self.request = pairs, recipe, request.out, request
         self.notes = notes or Notes()
         device = prepare_device(request.device, request.threads)
+        AcceleratorState._reset_state()  # one a process: an earlier run may have had another precision or device
         self.accelerator = Accelerator(
             cpu=device.type == "cpu",
             mixed_precision=MIXED_PRECISION[usable_precision(recipe.training.precision, device)],

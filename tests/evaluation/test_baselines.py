@@ -12,7 +12,7 @@ from signgen.errors import PairSetError
 from signgen.evaluation.baselines import NearestPose, nearest_pose, training_frames
 from signgen.pairs.pairset import ClipRecord, PairSet
 from signgen.pairs.triples import TRIPLE
-from signgen.pairs.writer import PairSetWriter, footage
+from signgen.pairs.writer import PairSetWriter
 from signgen.poses import PoseSequence
 from signgen.video.reader import FrameSource, open_frames, write_png
 
@@ -54,7 +54,7 @@ def pairs(tmp_path: Path) -> PairSet:
     triples = {"train": train, "val": empty, "test": np.array([(2, 0, 1), (0, 4, 5)], TRIPLE)}
     with PairSetWriter(tmp_path / "pairs") as writer:
         for clip in clips:
-            writer.add(clip.name, poses[clip.name], footage(clip.path, clip.path / "000.png"))
+            writer.add(clip.name, poses[clip.name], [(clip.path / "000.png").read_bytes()])
         writer.finish(clips, triples, {"seed": 0, "rule": "test", "root": str(tmp_path), "fingerprint": "0" * 16})
     return PairSet.load(tmp_path / "pairs")
 

@@ -201,7 +201,7 @@ class TestPoseFormat:
         components = [("POSE_LANDMARKS", ["NOSE", "LEFT_FOOT_INDEX"]), ("FACE_LANDMARKS", names)]
         poses = read_poses(pose_file(tmp_path / "x.pose", components, numbered(6)[None, None]))
         assert np.flatnonzero(poses.present[0]).tolist() == [0, 17, 23 + 3, 23 + 30, 23 + 31]
-        np.testing.assert_allclose(poses.keypoints[0, 26], [(7 + 9) / 2, (5 + 6) / 2, 0.3])  # MediaPipe draws from .5 on
+        np.testing.assert_allclose(poses.keypoints[0, 26], [(7 + 9) / 2, (5 + 6) / 2, 0.3])  # drawn from .5 on
         assert "feet 18, 19" in poses.notes[0]
 
     def test_several_people(self, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from diffusers.training_utils import EMAModel
 
 from signgen.config import load_recipe
@@ -188,6 +190,13 @@ PINNED = (
     "training.diffusion.ema=0.99",
 )
 GOLDEN = {"fusion": [1.6724, 1.28274, 1.26256], "diffusion": [0.213897, 0.189707, 0.182207]}
+
+
+def test_a_process_can_train_again_in_another_precision(pairs, tmp_path):
+    """accelerate keeps one state a process, which refuses to change."""
+    AcceleratorState._reset_state()
+    Accelerator(cpu=True, mixed_precision="bf16")
+    assert open_run(TrainRequest(pairs, tmp_path / "x", "nano", TINY)).accelerator.mixed_precision == "no"
 
 
 def test_the_learning_rate_warms_up_and_decays_to_zero():
