@@ -133,7 +133,7 @@ def build_pairs(
 
     Keypoints of X.mp4, or of a folder X of frames, are X.*, X_* and X/ beside it, recognised by content. Of several
     with as many frames as the video, the one with the most points is taken. Nothing is guessed: what has no keypoints,
-    or too many, is named and left out. Phoenix-2014T is verified first, as by `signgen verify --quick`; meta.json keeps
+    or too many, is named and left out. Phoenix-2014T is verified first, as `signgen verify ROOT` does; meta.json keeps
     what was found.
 
     DeepFashion and Market-1501: the lists of pairs in ROOT, or of --pair-list, are the triples, one list a split, in

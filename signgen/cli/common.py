@@ -74,9 +74,9 @@ def unwritable(error: OSError) -> SigngenError | None:
     place = f" {error.filename}" if error.filename else ""
     found = f"cannot write{place}: {error.strerror or error}"
     if error.errno in _FULL:
-        return SigngenError(found, fix="free some space or choose another --out; files already written are whole")
+        return SigngenError(found, fix="free some space or choose another place; files already written are whole")
     if error.errno in _REFUSED:
-        return SigngenError(found, fix="choose another --out; files already written are whole")
+        return SigngenError(found, fix="choose another place; files already written are whole")
     return None
 
 

@@ -23,8 +23,8 @@ from signgen.console import Bars
 from signgen.files import check_folder
 
 # Options that `evaluate` had in 0.1, and the command that has them now.
-_SETS = "signgen evaluate-images GENERATED TRUTH --protocol NAME"
-_MODEL = "signgen evaluate-model MODEL PAIRS"
+_SETS = "signgen evaluate-images GENERATED TRUTH --protocol NAME --out REPORT"
+_MODEL = "signgen evaluate-model MODEL PAIRS --out REPORT"
 MOVED = {
     **dict.fromkeys(("--protocol", "--size", "--pair-list", "--train-images"), _SETS),
     **dict.fromkeys(("--model", "--split", "--keep", *MODEL_OPTIONS), _MODEL),

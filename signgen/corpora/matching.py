@@ -17,6 +17,8 @@ from signgen.poses import identify
 if TYPE_CHECKING:
     pass
 
+NO_KEYPOINTS = "no keypoints beside it"
+
 
 class Unpaired(PairSetError):
     """No keypoints can be chosen for a clip. `error` is False where there simply are none."""
@@ -90,7 +92,7 @@ def choose(name: str, candidates: list[Candidate], source: Footage) -> Candidate
     Raises Unpaired.
     """
     if not candidates:
-        raise Unpaired("no keypoints beside it", error=False)
+        raise Unpaired(NO_KEYPOINTS, error=False)
     matching = [c for c in candidates if c.frames == source.num_frames] or [c for c in candidates if c.fits(source)]
     if not matching:
         counts = ", ".join(f"{c.label} holds {c.frames} frames" for c in candidates)

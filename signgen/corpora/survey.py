@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from signgen.errors import PairSetError, PoseError, nearest
+from signgen.errors import PairSetError, PoseError, SigngenError, nearest
 from signgen.poses import PoseFile, PoseSequence, Wanted, identify, read_file
 from signgen.poses.numbering import Listing, fits
 from signgen.poses.sizes import on_frame
@@ -56,11 +56,25 @@ class Footage(Protocol):
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A clip or file that was not used. error: it is damaged, ambiguous or asked for, rather than just not there."""
+    """A clip or file that was not used. error: it is damaged, ambiguous or asked for, rather than just not there.
+
+    reason: why, with what to do about it in build-pairs; found: why, without that, where it comes from a failure.
+    """
 
     name: str
     reason: str
     error: bool = False
+    found: str = ""
+
+    @classmethod
+    def of(cls, name: str, failed: SigngenError, error: bool = True) -> LeftOut:
+        """Because of a failure."""
+        return cls(name, str(failed), error, failed.found)
+
+    @property
+    def has_advice(self) -> bool:
+        """Whether the reason says what was expected, or what to do."""
+        return bool(self.found) and self.found != self.reason
 
 
 @dataclass(frozen=True)
@@ -232,7 +246,7 @@ def identify_all(paths: Iterable[Path], left_out: list[LeftOut]) -> list[PoseFil
         try:
             file = identify(path)
         except PoseError as error:
-            left_out.append(LeftOut(path.name, str(error), error=True))
+            left_out.append(LeftOut.of(path.name, error))
             continue
         if file is not None:
             files.append(file)

@@ -57,9 +57,9 @@ def survey_videos(
             survey.clips += _cut(clip, cuts[name], survey.left_out) if segments else [clip]
             damaged = [LeftOut(d.name, d.reason) for d in damaged]
         except Unpaired as error:
-            survey.left_out.append(LeftOut(name, str(error), error=error.error or name in wanted))
+            survey.left_out.append(LeftOut.of(name, error, error.error or name in wanted))
         except (PoseError, VideoError) as error:
-            survey.left_out.append(LeftOut(name, str(error), error=True))
+            survey.left_out.append(LeftOut.of(name, error))
         survey.left_out.extend(damaged)
     if not wanted:
         survey.left_out += _unclaimed(entries, videos, pairing)
@@ -85,7 +85,7 @@ def _cut(clip: Clip, segments: list[Segment], left_out: list[LeftOut]) -> list[C
         try:
             runs[name] = segment.within(clip.num_frames, clip.fps, clip.times)
         except PairSetError as error:
-            left_out.append(LeftOut(name, str(error), error=True))
+            left_out.append(LeftOut.of(name, error))
     return clip.cut(runs)
 
 

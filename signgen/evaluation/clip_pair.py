@@ -111,7 +111,9 @@ def align(generated: FrameSource, truth: FrameSource, frames: str | None, notes:
             notes.append(f"frames {frames} of both clips")
         return selection.start, selection
     if frames is None:
-        raise VideoError(counts, expected="equal counts", fix="choose the frames of the truth with --frames A:B")
+        fewer = generated.num_frames < truth.num_frames
+        fix = "choose the frames of the truth with --frames A:B" if fewer else None
+        raise VideoError(counts, expected="equal counts", fix=fix)
     if generated.num_frames == wanted:
         notes.append(f"all {wanted} generated frames against frames {frames} of the truth ({counts})")
         return 0, selection

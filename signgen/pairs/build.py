@@ -36,6 +36,7 @@ from signgen.video.damage import damage_text
 DEFAULT_COUNT = 100_000
 DAMAGED = ("aside", "skip")
 SHOWN = 30  # clips that are named; meta.json and clips.parquet have all
+_PAIR = "name videos and keypoints with --pairing FILE.csv (clip,video,keypoints)"
 _OWN_PARTS = {"triples.parquet", "clips.parquet", "meta.json", "poses", "store"}
 
 
@@ -167,7 +168,7 @@ def _from_clips(request: BuildPairsRequest, notes: Notes) -> _Built:
         if not survey.clips:
             raise PairSetError(
                 f"{request.root}: no clip can be used ({_first_reason(survey.left_out)})",
-                fix="name videos and keypoints with --pairing FILE.csv (clip,video,keypoints)",
+                fix=None if request.segments or any(left.has_advice for left in survey.left_out) else _PAIR,
             )
         # triples
         rule = Rule(
@@ -241,7 +242,7 @@ def _read_poses(survey: Survey, writer: PairSetWriter, request: BuildPairsReques
             found = clip.poses(request.person)
             poses = clean_poses(found) if request.clean else found
         except (PoseError, VideoError) as error:
-            survey.left_out.append(LeftOut(clip.name, str(error), error=True))
+            survey.left_out.append(LeftOut.of(clip.name, error))
             continue
         writer.add(clip.name, poses, pictures(clip))
         whole = poses.has_person.copy()
@@ -272,7 +273,7 @@ def _tell_report(report: Report, notes: Notes) -> None:
         notes.add(report.size)
     if report.findings:
         found = ", ".join(f"{kind} {number}" for kind, number in report.by_kind.items())
-        notes.add(f"quickly: {found} (signgen verify shows them; all are in meta.json)", "verified")
+        notes.add(f"quickly: {found} (signgen verify ROOT shows them; all are in meta.json)", "verified")
 
 
 def _tell_survey(survey: Survey, notes: Notes) -> None:

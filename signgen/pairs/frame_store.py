@@ -24,7 +24,7 @@ from signgen.video.reader import FrameSource
 FOLDER = "store"
 _INDEX = "index.parquet"
 _RUN = 64  # frames read at once
-_FIX = "run signgen build-pairs --store again, or delete the folder store"
+_FIX = "run signgen build-pairs again with --store, or delete the folder store"
 
 
 @dataclass(frozen=True)

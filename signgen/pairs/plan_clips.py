@@ -108,6 +108,18 @@ def _record(clip: Clip, survey: Survey, tail: float, rule: Rule, notes: list[str
     )
 
 
+def _what_trains(plan: PairPlan, rule: Rule) -> str:
+    """What can help where no clip has a training triple."""
+    ways = ["choose longer clips" if not rule.clips else "choose other --clips"]
+    if rule.min_gap > 1:
+        ways.append("a smaller --min-gap")
+    if plan.holdout_tail:
+        ways.append("a smaller --holdout-tail")
+    if rule.clips and any(clip.split != "train" for clip in plan.clips):
+        return f"{' or '.join(ways)}; to train on dev or test clips add --holdout-tail 0.25"
+    return " or ".join(ways)
+
+
 def _train(plan: PairPlan, usable: dict[str, np.ndarray], rule: Rule) -> np.ndarray:
     rng = np.random.default_rng(rule.seed)
     spans = []
@@ -124,7 +136,7 @@ def _train(plan: PairPlan, usable: dict[str, np.ndarray], rule: Rule) -> np.ndar
     if not available:
         raise PairSetError(
             f"nothing to train on: no training clip has two frames with a person, {max(1, rule.min_gap)} frames apart",
-            fix="choose other --clips or a smaller --min-gap; to train on dev or test clips add --holdout-tail 0.25",
+            fix=_what_trains(plan, rule),
         )
     if available < rule.count:
         plan.notes.append(f"{rule.count} training triples asked for; all {available} that exist are taken")

@@ -47,7 +47,9 @@ def plan_listed(
     """
     if not any(found.pairs for found in lists.values()):
         reasons = ", ".join(f"{found.pair_list.path.name}: {found.why_none}" for found in lists.values())
-        raise PairSetError(f"no pair can be used ({reasons})", fix="signgen verify names what is missing or damaged")
+        raise PairSetError(
+            f"no pair can be used ({reasons})", fix=f"signgen verify {images.root} names what is missing or damaged"
+        )
     # clips: the images of one person
     plan, numbers = ListedPlan([]), _numbered(lists, images)
     people = Counter(person for _, person in numbers)

@@ -31,6 +31,9 @@ _JUMP = 0.2  # diagonals from one frame to the next
 _POINT = 8.0  # px; how large somebody counts where nobody shows more than a point
 _NEVER = 1e6
 
+# Keypoints of a truth, of references or of a person to fit are read without --person.
+_ELSEWHERE = "a command without it takes what signgen poses convert POSES X.poses.npz --person N writes"
+
 
 @dataclass(frozen=True)
 class Crowd:
@@ -104,8 +107,8 @@ def choose(
         raise PoseError(
             f"{where}: {len(alike)} people could be the signer: {named}",
             expected="one who is larger, longer or more central in view",
-            fix="name one with --person N, x,y or x0,y0,x1,y1, in build-pairs with a column person of --pairing;"
-            " signgen poses draw --people shows them",
+            fix="name one with --person N, x,y or x0,y0,x1,y1, in build-pairs also in the column person of --pairing;"
+            f" {_ELSEWHERE}; signgen poses draw POSES LOOK.mp4 --people shows them",
         )
     return 0
 
@@ -137,7 +140,7 @@ def note_on(tracks: list[Track], chosen: int, crowd: Crowd, frames: int) -> str:
     moved = jumps(track, crowd)
     if moved:
         parts.append(f"jumps at frame{'s' * (len(moved) > 1)} {ranges(moved)}")
-    return "; ".join([*parts, "--person chooses another"])
+    return "; ".join([*parts, "--person, here or of signgen poses convert, chooses another"])
 
 
 def jumps(track: Track, crowd: Crowd) -> list[int]:

@@ -98,7 +98,8 @@ def doubtful_note(keypoints: np.ndarray) -> str:
         return ""
     shares = {name: (int(low[:, list(part)].sum()), int(there[:, list(part)].sum())) for name, part in _PARTS.items()}
     told = ", ".join(f"{name} {_percent(few, all_)}" for name, (few, all_) in shares.items() if few)
-    return f"points that score below {SCORE_THRESHOLD:g} count as not seen: {told} (--seen-from shifts that)"
+    shift = "signgen poses convert POSES X.poses.npz --seen-from SCORE shifts that"
+    return f"points that score below {SCORE_THRESHOLD:g} count as not seen: {told} ({shift})"
 
 
 def _percent(few: int, all_: int) -> str:

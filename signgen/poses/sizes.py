@@ -12,6 +12,10 @@ _FRACTION = 1.5  # what points outside the frame reach as fractions; nobody is o
 _SHARE = 0.95  # of the coordinates; an estimator's noise may lie farther out
 _NEGATIVE = 0.1  # more of them below 0: the origin is the frame's middle
 _SAME_ASPECT = 0.02  # sizes are rounded to whole pixels, often to even ones or multiples of 8
+_OTHER_ASPECT = (
+    "estimate this video's own: signgen poses extract VIDEO X.poses.npz;"
+    " or fit another's to the person: signgen poses retarget POSES X.poses.npz --to PERSON"
+)
 
 
 def unit_of(points: np.ndarray) -> str:
@@ -59,9 +63,10 @@ def check_size(poses: PoseSequence, size: tuple[int, int], where: object) -> Non
     check_inside(poses, where)
 
 
-def on_frame(poses: PoseSequence, size: tuple[int, int], where: object) -> PoseSequence:
+def on_frame(poses: PoseSequence, size: tuple[int, int], where: object, fix: str = _OTHER_ASPECT) -> PoseSequence:
     """Poses estimated on a frame of another size, scaled to that of their video, and a note on it.
 
+    fix: what to do about another aspect ratio.
     Raises PoseError where the two have different aspect ratios: the poses would be stretched.
     """
     width, height = size
@@ -72,6 +77,6 @@ def on_frame(poses: PoseSequence, size: tuple[int, int], where: object) -> PoseS
         raise PoseError(
             f"{where}: poses of {found} would be stretched to {width}x{height}",
             expected="one aspect ratio",
-            fix="fit them with signgen poses retarget, or render --retarget auto",
+            fix=fix,
         )
     return poses.resized(width, height).noted(f"keypoints scaled from {found} to {width}x{height}")

@@ -39,6 +39,7 @@ from signgen.video.reader import FrameSource, frame_range, open_frames
 
 TRUTHS = ("auto", "none")
 _DEFAULT_FPS = 25.0
+_RESAMPLE = "signgen poses convert POSES X.poses.npz --fps N resamples them"
 
 
 @dataclass(frozen=True)
@@ -141,9 +142,7 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     fps = request.fps or sequence.fps or video.fps or _DEFAULT_FPS
     if request.fps and sequence.fps and not same_rate(sequence.fps, fps):
         speed = f"play at {fps / sequence.fps:.2g} times their speed"
-        notes.add(
-            f"the poses' {sequence.fps:g} frames per second {speed}; poses convert --fps resamples them", "output"
-        )
+        notes.add(f"the poses' {sequence.fps:g} frames per second {speed}; {_RESAMPLE}", "output")
     outputs = Outputs(request.out, fps, request.side_by_side, request.save_frames, video.sample_aspect)
     named = [] if request.truth in TRUTHS else [Path(request.truth)]
     outputs.check(part.stop - part.start, [request.source, request.poses, *named])
@@ -159,7 +158,7 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     pairs = request.pairs or (trained_on(request.model, card, notes) if wants_pairs else None)
     source, about_references = with_references(
         source,
-        ReferenceRequest(request.references, request.reference_poses, request.reference_frames),
+        ReferenceRequest(request.references, request.reference_poses, request.reference_frames, background),
         card,
         request.clean,
         Rendered(request.clip or request.source.stem, request.source, pairs),
@@ -247,7 +246,9 @@ def _found(request: RenderRequest, video: FrameSource) -> PoseSequence:
         return read_beside(request.poses, video, clip=request.clip, person=request.person)
     size = (video.width, video.height)
     found = read_poses(request.poses, clip=request.clip, size=size, fps=video.fps, person=request.person)
-    return found if request.retarget == "auto" else on_frame(found, size, request.poses)
+    return (
+        found if request.retarget == "auto" else on_frame(found, size, request.poses, "fit them with --retarget auto")
+    )
 
 
 def hold_missing(poses: PoseSequence) -> tuple[PoseSequence, list[int]]:
@@ -369,7 +370,7 @@ def _named_poses(path: Path, name: str, video: FrameSource) -> PoseSequence:
 
 def _poses_of_source(path: Path, frame: np.ndarray, notes: Notes) -> PoseSequence | None:
     """Keypoints beside the source, or what an installed estimator sees in its first frame; None without either."""
-    beside = poses_beside(path)
+    beside = poses_beside(path, "--source-poses")
     if beside is not None:
         poses, file = beside
         notes.add(f"its pose is that of {file}", "source")

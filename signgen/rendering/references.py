@@ -15,6 +15,7 @@ from signgen.poses.readers import read_beside
 from signgen.poses.sequence import PoseSequence
 from signgen.progress import Notes
 from signgen.rendering.source import ReferenceClip, Source
+from signgen.video.background import RGB
 from signgen.video.reader import FrameSource, frame_range, open_frames
 
 TRAINING = "training"
@@ -22,11 +23,15 @@ TRAINING = "training"
 
 @dataclass(frozen=True)
 class ReferenceRequest:
-    """What the command line asks for: a clip of the person or `training`, its keypoints, and which frames, as A:B."""
+    """What the command line asks for: a clip of the person or `training`, its keypoints, and which frames, as A:B.
+
+    background: what transparent pixels of the clip lie over; None: the median of its opaque border.
+    """
 
     clip: str | None
     poses: Path | None = None
     frames: str | None = None
+    background: RGB | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ def _clip(request: ReferenceRequest, card: ModelCard, clean: bool) -> _Found:
     if request.poses is None:
         raise PoseError("--references without --reference-poses", expected="a clip of the person and its keypoints")
     path = Path(str(request.clip))
-    frames = open_frames(path)
+    frames = open_frames(path, background=request.background)
     poses = to_skeleton(read_beside(request.poses, frames), card.skeleton)
     if len(poses) < frames.num_frames:
         raise PoseError(
@@ -117,7 +122,7 @@ def _training(request: ReferenceRequest, card: ModelCard, clean: bool, rendered:
         raise PairSetError(
             f"--references training: {pair_set.folder} has no training frames of {rendered.name}",
             expected="a clip that the model was trained on",
-            fix="name another clip of the person, or render without --references",
+            fix="name a clip of the person with --references CLIP, or leave --references out",
         )
     poses = to_skeleton(pair_set.poses(record.name), card.skeleton)
     poses = clean_poses(poses) if clean and not pair_set.cleaned else poses

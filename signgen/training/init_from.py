@@ -9,8 +9,13 @@ from torch import nn
 
 from signgen.config import Recipe
 from signgen.errors import ModelError
-from signgen.models.card import load_model, palette_of
+from signgen.models.card import ModelCard, load_model, palette_of
 from signgen.poses.palettes import PALETTES
+
+
+def _is_ours(card: ModelCard) -> bool:
+    """Whether its palette is one of this version's, drawn alike."""
+    return card.palette in PALETTES and PALETTES[card.palette].fingerprint() == card.palette_fingerprint
 
 
 class Start:
@@ -26,7 +31,7 @@ class Start:
             raise ModelError(
                 f"{folder}: its poses are drawn with palette {card.palette} {card.palette_fingerprint}",
                 expected=f"{recipe.palette} {wanted}, the recipe's",
-                fix=f"add --set palette={card.palette}" if card.palette in PALETTES else None,
+                fix=f"add --set palette={card.palette}" if _is_ours(card) else None,
             )
 
     def fill(self, name: str, network: nn.Module) -> None:

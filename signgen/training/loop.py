@@ -202,9 +202,11 @@ class Trainer:
     def _finite(self, loss: float) -> None:
         """ModelError for a loss that is not finite. Asked before the backward pass, which can crash on NaN."""
         if not math.isfinite(loss):
+            lower = self.settings.learning_rate / 10
             raise ModelError(
                 f"stage {self.stage.name}: loss is {loss} at step {self.at.step}",
-                fix=f"lower training.{self.stage.name}.learning_rate, or --dtype fp32; the last state is kept",
+                fix=f"begin again with another --out and --set training.{self.stage.name}.learning_rate={lower:g},"
+                " or with --dtype fp32 if it was another",
             )
 
     def _loader(self, workers: int) -> DataLoader:

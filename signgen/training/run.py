@@ -132,11 +132,9 @@ class TrainingRun:
                 fix="take it out of the recipe, as nano-pictures does",
             )
         if not len(self.pairs.triples("train")):
-            lists, clips = "a copy of the data set with its train list", "longer clips or a smaller --holdout-tail"
-            raise PairSetError(
-                "the pair set has no training triples",
-                fix=f"build one from {lists if self.pairs.listed else clips}",
-            )
+            lists = "build one from a copy of the data set with its train list"
+            clips = "build one of longer clips, or with a smaller --holdout-tail of signgen build-pairs"
+            raise PairSetError("the pair set has no training triples", fix=lists if self.pairs.listed else clips)
 
     def _meant_for_clips(self) -> list[str]:
         """Keys of the recipe whose values need a first frame, neighbouring frames, or hands and a face."""
@@ -172,7 +170,7 @@ class TrainingRun:
         if (result / "config.json").is_file() and self._finished("fusion"):
             return _trained_fusion(result)
         if not train:
-            raise ModelError(f"{self.folder}: stage fusion is not finished", fix="train it first, without --stage")
+            raise ModelError(f"{self.folder}: stage fusion is not finished", fix="train it first, with --stage fusion")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.recipe.seed)
             fusion = build_fusion(self.recipe)
@@ -300,7 +298,7 @@ def open_run(request: TrainRequest, notes: Notes | None = None) -> TrainingRun:
         if asked and load_recipe(request.config or "nano", request.overrides) != recipe:
             raise ModelError(
                 f"{stored} differs from the recipe asked for",
-                fix="leave --config and --set out, or choose another --out",
+                fix="leave --config, --set, --seed and --dtype out, or choose another --out",
             )
         init = Path(kept["init"]) if kept.get("init") else None
         return TrainingRun(pairs, recipe, replace(request, max_minutes=kept["max_minutes"], init=init), notes)

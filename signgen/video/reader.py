@@ -162,7 +162,10 @@ class _ImageFiles(FrameSource):
             return image
         if self.background is None:
             found = f"{path}: transparent, the clip's first frame is not"
-            raise VideoError(found, fix="say what it is to lie over, with --background COLOUR")
+            raise VideoError(
+                found,
+                fix="say with --background COLOUR what it is to lie over; a command without that needs opaque pictures",
+            )
         return laid_over(image, self.background)
 
 

@@ -280,7 +280,7 @@ def test_a_place_that_takes_no_folder(line, command: Command, tmp_path):
     for words in commands_that_write(line, tmp_path, Path("/proc/x")):
         error = command.refuses(*words)
         assert "cannot write /proc" in error, words
-        assert "can be made there; choose another --out" in error, words
+        assert "can be made there; choose another place" in error, words
     assert "no file can be made there" in command.refuses("evaluate", line.video, line.video, "--out", "/proc")
 
 

@@ -177,7 +177,7 @@ class TestSizes:
         scaled = on_frame(poses, (320, 240), "x")
         assert (scaled.width, scaled.keypoints[0, 0, 0]) == (320, 49.5)
         assert "scaled from 640x480" in scaled.notes[0]
-        with pytest.raises(PoseError, match=r"would be stretched to 210x260.*--retarget auto"):
+        with pytest.raises(PoseError, match=r"would be stretched to 210x260.*signgen poses retarget"):
             on_frame(poses, (210, 260), "x")
 
     @pytest.mark.parametrize(("start", "stretch"), [(0, 1), (-1, 2)])
@@ -215,7 +215,7 @@ class TestDgsCorpus:
         assert (poses.width, poses.height, len(poses), poses.has_person.sum()) == (1280, 720, 11, 4)
         assert poses.keypoints[0, 0, 0] == 200
         for wrong in (None, "b"):
-            with pytest.raises(PoseError, match="one of a1, c; choose one with --camera"):
+            with pytest.raises(PoseError, match="one of a1, c; choose one with --clip"):
                 read_poses(wrapper, clip=wrong)
 
 

@@ -95,7 +95,7 @@ def test_a_clips_own_poses_are_left_alone(line, tmp_path) -> None:
 def test_a_rate_that_changes_the_speed_is_said(line, tmp_path) -> None:
     rate = PoseSequence.load(line.poses).fps if line.poses.suffix == ".npz" else 25.0
     _, notes = prepared(line, tmp_path, line.video, line.poses, fps=rate * 2)
-    assert "play at 2 times their speed; poses convert --fps resamples them" in notes
+    assert "play at 2 times their speed; signgen poses convert POSES X.poses.npz --fps N resamples them" in notes
     _, notes = prepared(line, tmp_path, line.video, line.poses, fps=rate)
     assert "their speed" not in notes
 

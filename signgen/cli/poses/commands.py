@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -293,7 +294,7 @@ def _wanted(
     return Wanted(name, _size(size, size_option), fps, person=person, seen_from=seen_from)
 
 
-def _read(path: Path, wanted: Wanted, video: FrameSource | None = None, size_option: str = "--size") -> PoseSequence:
+def _read(path: Path, wanted: Wanted, video: FrameSource | None = None) -> PoseSequence:
     """The whole sequence, on the frames of `video` where the poses belong to one; says what the reader noted.
 
     Raises PoseError for a --size that is not the file's own, or outside which most points lie.
@@ -302,19 +303,13 @@ def _read(path: Path, wanted: Wanted, video: FrameSource | None = None, size_opt
     from signgen.poses.resample import resampled
     from signgen.poses.sizes import check_size
 
-    try:
-        if wanted.size is not None or video is None:
-            sequence = read_file(open_poses(path), wanted)
-            if wanted.size is not None:
-                check_size(sequence, wanted.size, path)
-        if video is not None:
-            known = {"clip": wanted.clip, "person": wanted.person}
-            sequence = read_beside(path, video, fps=wanted.fps, seen_from=wanted.seen_from, **known)
-    except PoseError as error:
-        if _NO_SIZE not in error.found:
-            raise
-        expected = "the size of the video the keypoints were estimated on"
-        raise PoseError(error.found, expected=expected, fix=f"give {size_option} WxH") from error
+    if wanted.size is not None or video is None:
+        sequence = read_file(open_poses(path), wanted)
+        if wanted.size is not None:
+            check_size(sequence, wanted.size, path)
+    if video is not None:
+        known = {"clip": wanted.clip, "person": wanted.person}
+        sequence = read_beside(path, video, fps=wanted.fps, seen_from=wanted.seen_from, **known)
     if wanted.fps is not None:
         sequence = resampled(sequence, wanted.fps)
     for note in sequence.notes:
@@ -348,11 +343,24 @@ def _person(path: Path, clip: str | None, size: str | None) -> PoseSequence:
     from signgen.corpora.beside import is_footage, poses_beside
 
     if not is_footage(path):
-        return _read(path, _wanted(clip, size, size_option="--to-size"), size_option="--to-size")
-    found = poses_beside(path)
+        try:
+            return _read(path, _wanted(clip, size, size_option="--to-size"))
+        except PoseError as error:
+            raise _of_person(error) from error
+    found = poses_beside(path, "--to")
     if found is None:
         raise PoseError(f"{path}: no keypoints beside it", fix="give the keypoints themselves with --to")
     return found[0]
+
+
+def _of_person(error: PoseError) -> PoseError:
+    """The same about PERSON's keypoints, which have options of their own."""
+    names = {"size": "--to-size", "clip": "--to-clip", "camera": "--to-clip"}
+    there = r"(?<!convert POSES X\.poses\.npz )--(size|clip|camera)\b"
+    found, expected, fix = (
+        text and re.sub(there, lambda match: names[match[1]], text) for text in (error.found, error.expected, error.fix)
+    )
+    return PoseError(found or "", expected=expected, fix=fix)
 
 
 def _size(text: str | None, option: str) -> tuple[int, int] | None:

@@ -74,7 +74,8 @@ def extract(
     poses = estimated(source, part, estimator, onnx, enlarge, Bars())
     if not poses.has_person.any():
         found = f"{video}: nobody seen in {len(poses)} frames"
-        raise PoseError(found, expected="a person", fix="try --enlarge, or --onnx with another model")
+        larger = 2 * max(600, min(source.width, source.height))
+        raise PoseError(found, expected="a person", fix=f"try --enlarge {larger}, or another model with --onnx FILE")
     for note in poses.notes:
         console.print(f"poses: {note}", markup=False)
     console.print(_shares(poses))

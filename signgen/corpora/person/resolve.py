@@ -157,7 +157,9 @@ def load_frames(
         except VideoError as error:
             why[key] = ("unreadable", str(error))
     if not sizes:
-        raise PairSetError(f"{images.root}: no pair of images can be used", fix="signgen verify names what is wrong")
+        raise PairSetError(
+            f"{images.root}: no pair of images can be used", fix=f"signgen verify {images.root} names what is wrong"
+        )
     size = Counter(sizes.values()).most_common(1)[0][0]
     # keypoints
     frames = {}

@@ -15,7 +15,7 @@ from signgen.video.reader import open_frames
 # Findings for which a clip is left out, and whether it is an error. Others are noted: stray files are no frames,
 # coordinates that are not finite are missing points, keypoints of another length are not chosen.
 _UNUSABLE = {"absent": False, "gap": True, "empty": True, "unreadable": True}
-_VERIFY = "signgen verify names everything that is missing or damaged"
+_VERIFY = "signgen verify ROOT names everything that is missing or damaged"
 
 
 def survey_phoenix(
@@ -61,9 +61,9 @@ def _pair(look: QuickLook, pairing: dict[str, PairingRow], survey: Survey) -> No
             seen[clip.name] = clip.split
             survey.clips.append(found)
         except Unpaired as error:
-            survey.left_out.append(LeftOut(clip.where, str(error), error=error.error))
+            survey.left_out.append(LeftOut.of(clip.where, error, error.error))
         except (PoseError, VideoError) as error:
-            survey.left_out.append(LeftOut(clip.where, str(error), error=True))
+            survey.left_out.append(LeftOut.of(clip.where, error))
 
 
 def _clip(clip: Listed, look: QuickLook, row: PairingRow | None) -> Clip:

@@ -25,6 +25,8 @@ FACE = slice(23, 91)
 LEFT_HAND = slice(91, 112)
 RIGHT_HAND = slice(112, 133)
 SPLITS = ("train/", "dev/", "test/")
+# Commands read keypoints by several options, of which not all have one for the clip.
+ONE_CLIP = "choose one with --clip, or write it alone: signgen poses convert POSES X.poses.npz --clip NAME"
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def need_size(path: Path, size: tuple[int, int] | None) -> tuple[int, int]:
         raise PoseError(
             f"{path}: this format does not hold the frame size",
             expected="the size of the video the keypoints were estimated on",
-            fix="give the video beside the keypoints",
+            fix="give --size WxH, in Python size=(width, height)",
         )
     return size
 
@@ -154,7 +156,7 @@ def find_clip(path: Path, names: Collection[str], clip: str | None) -> str:
     if clip is None or first == [""]:
         if len(names) == 1:
             return first[0]
-        raise PoseError(f"{path}: holds {len(names)} clips ({', '.join(first)}, ...)", fix="choose one with --clip")
+        raise PoseError(f"{path}: holds {len(names)} clips ({', '.join(first)}, ...)", fix=ONE_CLIP)
     if clip in names:
         return clip
     matches = [prefix + clip for prefix in SPLITS if prefix + clip in names]

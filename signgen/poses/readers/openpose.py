@@ -18,6 +18,7 @@ from signgen.poses.readers.base import (
     FACE,
     FEET,
     LEFT_HAND,
+    ONE_CLIP,
     RIGHT_HAND,
     PoseFile,
     RawFrames,
@@ -39,6 +40,7 @@ from signgen.poses.scores import OPENPOSE
 
 # Of the 70 face points the last two are pupils, which COCO-WholeBody does not have. Some dialects write the 68 alone.
 _PARTS = (("face", FACE, (70, 68)), ("hand_left", LEFT_HAND, (21,)), ("hand_right", RIGHT_HAND, (21,)))
+_ONE_CAMERA = f"{ONE_CLIP}; in build-pairs in the column camera of --pairing"
 _KNOWN = frozenset(f"{part}_keypoints_2d" for part in ("pose", "face", "hand_left", "hand_right"))
 
 
@@ -171,7 +173,7 @@ def read(path: Path, wanted: Wanted) -> RawFrames:
 def _chosen(path: Path, films: dict[str, _Film], camera: str | None) -> str:
     if len(films) > 1 and camera not in films:
         found = f"{path}: no camera {camera}" if camera else f"{path}: holds {len(films)} cameras"
-        raise PoseError(found, expected=f"one of {', '.join(films)}", fix="choose one with --camera")
+        raise PoseError(found, expected=f"one of {', '.join(films)}", fix=_ONE_CAMERA)
     return find_clip(path, list(films), camera)
 
 
