@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from signgen.errors import PoseError, nearest
+from signgen.poses.mappings import PUPILS
 from signgen.poses.sequence import PoseSequence
 from signgen.poses.skeletons import Skeleton
 
@@ -31,7 +32,7 @@ PARTS: dict[str, Callable[[Skeleton], Iterable[int]]] = {
 
 def mask(poses: PoseSequence, parts: Iterable[str]) -> PoseSequence:
     """The same poses without these parts (names of PARTS): their points are missing, (NaN, NaN, 0)."""
-    keypoints = poses.keypoints.copy()
+    points = poses.all_points.copy()
     for part in parts:
         if part not in PARTS:
             meant = nearest(part, list(PARTS))
@@ -40,15 +41,16 @@ def mask(poses: PoseSequence, parts: Iterable[str]) -> PoseSequence:
                 expected=f"one of {', '.join(PARTS)}",
                 fix=f"did you mean {meant}?" if meant else None,
             )
-        keypoints[:, list(PARTS[part](poses.layout))] = (np.nan, np.nan, 0)
-    return replace(poses, keypoints=keypoints)
+        optional = poses.places(PUPILS) if part == "face" else ()
+        points[:, [*PARTS[part](poses.layout), *optional]] = (np.nan, np.nan, 0)
+    return poses.with_points(points)
 
 
 def drop_doubtful(poses: PoseSequence, score: float) -> PoseSequence:
     """The same poses; points that score less are missing. HRNet gives every point a place, however little it saw."""
-    keypoints = poses.keypoints.copy()
-    keypoints[~(keypoints[..., 2] >= score)] = (np.nan, np.nan, 0)
-    return replace(poses, keypoints=keypoints)
+    points = poses.all_points.copy()
+    points[~(points[..., 2] >= score)] = (np.nan, np.nan, 0)
+    return poses.with_points(points)
 
 
 def fill_gaps(poses: PoseSequence, longest: int = LONGEST_GAP) -> PoseSequence:
@@ -57,19 +59,20 @@ def fill_gaps(poses: PoseSequence, longest: int = LONGEST_GAP) -> PoseSequence:
     A filled point scores what the lower of the two ends does. Longer gaps, and those at the start or the end of the
     clip, stay missing as a whole: nothing is invented.
     """
-    present = poses.present
+    points = poses.all_points
+    present = _present(points)
     frame = np.arange(len(poses))[:, None]
     before = np.maximum.accumulate(np.where(present, frame, -1), 0)
     after = np.minimum.accumulate(np.where(present, frame, len(poses))[::-1], 0)[::-1]
     fillable = ~present & (before >= 0) & (after < len(poses)) & (after - before - 1 <= longest)
     row, point = np.nonzero(fillable)
     left, right = before[row, point], after[row, point]
-    start, end = poses.keypoints[left, point], poses.keypoints[right, point]
+    start, end = points[left, point], points[right, point]
     share = ((row - left) / (right - left))[:, None]
-    keypoints = poses.keypoints.copy()
-    keypoints[row, point, :2] = start[:, :2] * (1 - share) + end[:, :2] * share
-    keypoints[row, point, 2] = np.minimum(start[:, 2], end[:, 2])
-    return replace(poses, keypoints=keypoints)
+    filled = points.copy()
+    filled[row, point, :2] = start[:, :2] * (1 - share) + end[:, :2] * share
+    filled[row, point, 2] = np.minimum(start[:, 2], end[:, 2])
+    return poses.with_points(filled)
 
 
 def smooth(poses: PoseSequence, window: int = BODY_WINDOW, hand_window: int = HAND_WINDOW) -> PoseSequence:
@@ -84,15 +87,16 @@ def smooth(poses: PoseSequence, window: int = BODY_WINDOW, hand_window: int = HA
         if frames < 1 or frames % 2 == 0:
             raise PoseError(f"a window of {frames} frames", expected="an odd number from 1, e.g. 5 or 7")
     hands = {*poses.layout.left_hand, *poses.layout.right_hand}
-    keypoints, present = poses.keypoints.copy(), poses.present
+    points = poses.all_points
+    smoothed, present = points.copy(), _present(points)
     joined = joined_wrists(poses)
-    for point in range(poses.layout.points):  # one by one: all at once would take 100 MB for every 1,000 frames
+    for point in range(points.shape[1]):  # one by one: all at once would take 100 MB for every 1,000 frames
         frames = hand_window if point in hands else window
         if frames > ORDER + 1:
             one = slice(point, point + 1)
             jumps = _changes(joined[point]) if point in joined else None
-            keypoints[:, one, :2] = _savgol(poses.keypoints[:, one], present[:, one], frames, jumps)
-    return _rejoined(replace(poses, keypoints=keypoints), joined)
+            smoothed[:, one, :2] = _savgol(points[:, one], present[:, one], frames, jumps)
+    return _rejoined(poses.with_points(smoothed), joined)
 
 
 def joined_wrists(poses: PoseSequence) -> dict[int, np.ndarray]:
@@ -123,6 +127,11 @@ def _rejoined(poses: PoseSequence, joined: dict[int, np.ndarray]) -> PoseSequenc
     return replace(poses, keypoints=keypoints)
 
 
+def _present(points: np.ndarray) -> np.ndarray:
+    """bool (T, K) of (T, K, 3): the point is there."""
+    return np.isfinite(points[..., :2]).all(-1)
+
+
 def _changes(joined: np.ndarray) -> np.ndarray:
     """bool (T,): frames in which a point comes from elsewhere than in the frame before."""
     return np.r_[False, joined[1:] != joined[:-1]]
@@ -146,9 +155,9 @@ def clean_poses(
     if not again.any():
         return smooth(fill_gaps(known, longest_gap), window, hand_window)
     shown = np.cumsum(~again) - 1  # of each frame: the number of the picture that it shows
-    pictures = replace(known, keypoints=_surest(known.keypoints, shown))
+    pictures = known.with_points(_surest(known.all_points, shown))
     cleaned = smooth(fill_gaps(pictures, longest_gap), window, hand_window)
-    return _rejoined(replace(cleaned, keypoints=cleaned.keypoints[shown]), joined_wrists(known))
+    return _rejoined(cleaned.with_points(cleaned.all_points[shown]), joined_wrists(known))
 
 
 def repeats(poses: PoseSequence) -> np.ndarray:

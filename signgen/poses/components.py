@@ -33,6 +33,16 @@ def component_mapping(names: Sequence[tuple[str, Sequence[str]]]) -> Mapping:
     return Mapping(first, tuple(sources))
 
 
+def pupil_places(names: Sequence[tuple[str, Sequence[str]]]) -> list[int]:
+    """Where the right and the left pupil are among the points of all components; empty where they are not."""
+    first = 0
+    for component, points in names:
+        if component == "face_keypoints_2d" and len(points) == 70:
+            return [first + 68, first + 69]
+        first += len(points)
+    return []
+
+
 def estimator_of(names: Sequence[tuple[str, Sequence[str]]]) -> Thresholds:
     """Whose scores the components hold: AlphaPose's, OpenPose's, MediaPipe's, or others, which are left as they are."""
     components = {component for component, _ in names}

@@ -12,6 +12,7 @@ import numpy as np
 
 from signgen.poses.skeletons import COCO_WHOLEBODY_133 as LAYOUT
 
+PUPILS = "pupils"  # optional points, the right and the left one, as OpenPose has them after the 68 of the face
 Sources = tuple[tuple[int, ...], ...]
 
 

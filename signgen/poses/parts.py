@@ -80,6 +80,11 @@ def seen_frames(poses: PoseSequence) -> dict[str, np.ndarray]:
     return found
 
 
+def optional_seen(poses: PoseSequence) -> dict[str, np.ndarray]:
+    """bool (T,) per kind of optional points: all of them are seen."""
+    return {name: np.asarray(visible(points).all(1)) for name, points in poses.extra.items()}
+
+
 def visible(keypoints: np.ndarray) -> np.ndarray:
     """bool (..., K): there, and not below the score at which poses are drawn."""
     return np.isfinite(keypoints[..., :2]).all(-1) & (keypoints[..., 2] >= SCORE_THRESHOLD)

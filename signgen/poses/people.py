@@ -18,6 +18,7 @@ from signgen.errors import PoseError
 from signgen.poses.numbering import ranges
 
 BODY = slice(0, 17)
+POINTS = 133
 RUNNER_UP = 0.8  # of the best score; who has more than that could be the signer as well
 _NEAR = 0.25  # median distance of the body's points, in diagonals of the larger box
 _NEAR_PER_FRAME, _FARTHEST = 0.02, 0.5  # how that grows while somebody is missed
@@ -39,8 +40,8 @@ _ELSEWHERE = "a command without it takes what signgen poses convert POSES X.pose
 class Crowd:
     """Everybody in all frames, one row a person and frame, in the frames' order.
 
-    frame: int (N,). points: float (N, 133, 3) px, NaN where missing. ids: float (N,), the estimator's own number of a
-    person, NaN where it gives none.
+    frame: int (N,). points: float (N, 133, 3) px, NaN where missing; optional points follow, and say nothing about who
+    somebody is. ids: float (N,), the estimator's own number of a person, NaN where it gives none.
     """
 
     frame: np.ndarray
@@ -50,14 +51,14 @@ class Crowd:
     @classmethod
     def of(cls, frame: np.ndarray, points: np.ndarray, ids: np.ndarray) -> Crowd:
         """Without those of whom no point is there."""
-        there = np.isfinite(points[..., 0]).any(1)
+        there = np.isfinite(points[:, :POINTS, 0]).any(1)
         order = np.flatnonzero(there)[np.argsort(frame[there], kind="stable")]
         return cls(frame[order], points[order], ids[order])
 
     @property
     def boxes(self) -> np.ndarray:
         """float (N, 4): x0, y0, x1, y1 around each person's points."""
-        xy = self.points[..., :2]
+        xy = self.points[:, :POINTS, :2]
         there = np.isfinite(xy)
         low, high = np.where(there, xy, np.inf).min(1), np.where(there, xy, -np.inf).max(1)
         return np.concatenate([low, high], -1) if len(xy) else np.empty((0, 4))

@@ -25,9 +25,10 @@ def resampled(poses: PoseSequence, fps: float) -> PoseSequence:
     after = np.minimum(before + 1, len(poses) - 1)
     share = (at - before)[:, None, None]
     # between two frames that see a point, else as the nearer one
-    first, second = poses.keypoints[before], poses.keypoints[after]
+    known = poses.all_points
+    first, second = known[before], known[after]
     nearer = np.where(share < 0.5, first, second)
-    both = (poses.present[before] & poses.present[after])[..., None]
+    both = np.isfinite(first[..., :2] + second[..., :2]).all(-1, keepdims=True)
     points = np.where(both, first + (second - first) * share, nearer).astype(np.float32)
     note = f"resampled from {poses.fps:g} to {fps:g} frames per second, {len(poses)} frames to {count}"
-    return replace(poses, keypoints=points, fps=fps).noted(note)
+    return poses.with_points(points, fps=fps).noted(note)

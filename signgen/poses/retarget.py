@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from signgen.errors import PoseError
+from signgen.poses.mappings import PUPILS
 from signgen.poses.parts import SCORE_THRESHOLD
 from signgen.poses.sequence import PoseSequence
 
@@ -134,14 +135,15 @@ def retarget(poses: PoseSequence, target: PoseSequence) -> PoseSequence:
     """
     own, other = measure(poses), measure(target)
     scale = _scales(own, other)
-    points = poses.keypoints[..., :2].astype(np.float64)
+    points = poses.all_points[..., :2].astype(np.float64)
     # body
     moved = (points - own.anchor) * scale.body + other.anchor
     # head
     one, second = _eyes(points)
     eyes_at = _or_middle((one + second) / 2, points, _HEAD)
     from_, to = (own.anchor, other.anchor) if _unknown(own, other) else (own.eyes_at, other.eyes_at)
-    parts = [(eyes_at, (eyes_at - from_) * scale.body + to, _HEAD, scale.face)]
+    head = (*_HEAD, *poses.places(PUPILS))
+    parts = [(eyes_at, (eyes_at - from_) * scale.body + to, head, scale.face)]
     # hands
     for wrist, hand in _HANDS:
         root = np.where(np.isfinite(points[:, hand[0]]), points[:, hand[0]], points[:, wrist])
@@ -149,10 +151,10 @@ def retarget(poses: PoseSequence, target: PoseSequence) -> PoseSequence:
         parts.append((anchor, (anchor - own.anchor) * scale.body + other.anchor, tuple(hand), scale.hands))
     for anchor, place, part, size in parts:
         moved[:, list(part)] = place[:, None] + (points[:, list(part)] - anchor[:, None]) * size
-    keypoints = poses.keypoints.copy()
-    keypoints[..., :2] = moved
+    fitted = poses.all_points.copy()
+    fitted[..., :2] = moved
     notes = (*poses.notes, *scale.notes)
-    return replace(poses, keypoints=keypoints, width=target.width, height=target.height, notes=notes)
+    return poses.with_points(fitted, width=target.width, height=target.height, notes=notes)
 
 
 def _unknown(own: Proportions, other: Proportions) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from signgen.files import atomic_path
 from signgen.poses.skeletons import SKELETONS, Skeleton
 
 FILE_SUFFIX = ".poses.npz"
+EXTRA = "extra_"  # before the name of optional points in a file
 
 
 def usable_fps(fps: float) -> float | None:
@@ -41,6 +44,8 @@ class PoseSequence:
         brought to their scale by the reader (scores.py).
     fps: frames per second, or None where the format does not say.
     notes: what a reader had to decide, e.g. which of several people it followed; not saved.
+    extra: optional points that the skeleton lacks, by name ("pupils", the right and the left one): float32 (T, N, 3)
+        like keypoints. They are saved and moved along with the others; no palette, model or metric sees them.
     """
 
     keypoints: np.ndarray
@@ -49,12 +54,17 @@ class PoseSequence:
     fps: float | None = None
     skeleton: str = "coco-wholebody-133"
     notes: tuple[str, ...] = ()
+    extra: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = self.keypoints.shape
         points = self.layout.points
         if len(shape) != 3 or shape[1:] != (points, 3) or self.keypoints.dtype != np.float32:
             raise PoseError(f"keypoints of shape {shape}, {self.keypoints.dtype}", expected=f"float32 (T, {points}, 3)")
+        for name, more in self.extra.items():
+            if more.ndim != 3 or more.shape[::2] != (shape[0], 3) or more.dtype != np.float32:
+                expected = f"float32 ({shape[0]}, N, 3)"
+                raise PoseError(f"optional points {name} of shape {more.shape}, {more.dtype}", expected=expected)
 
     @property
     def layout(self) -> Skeleton:
@@ -68,7 +78,28 @@ class PoseSequence:
         return len(self.keypoints)
 
     def __getitem__(self, frames: slice) -> PoseSequence:
-        return replace(self, keypoints=self.keypoints[frames])
+        return self.with_points(self.all_points[frames])
+
+    @property
+    def all_points(self) -> np.ndarray:
+        """float32 (T, K + N, 3): the keypoints, then the optional points, in the order of `extra`."""
+        return np.concatenate([self.keypoints, *self.extra.values()], 1) if self.extra else self.keypoints
+
+    def with_points(self, points: np.ndarray, **changes: Any) -> PoseSequence:
+        """The same poses with what has become of `all_points`, float32 (T', K + N, 3), and other fields changed."""
+        ends = accumulate([self.layout.points, *(more.shape[1] for more in self.extra.values())])
+        parts = (points[:, start:stop] for start, stop in pairwise(ends))
+        keypoints = points[:, : self.layout.points] if self.extra else points
+        return replace(self, keypoints=keypoints, extra=dict(zip(self.extra, parts, strict=True)), **changes)
+
+    def places(self, name: str) -> range:
+        """Where in `all_points` the optional points of this name are; empty where there are none."""
+        start = self.layout.points
+        for other, more in self.extra.items():
+            if other == name:
+                return range(start, start + more.shape[1])
+            start += more.shape[1]
+        return range(0)
 
     @property
     def present(self) -> np.ndarray:
@@ -83,14 +114,15 @@ class PoseSequence:
     @property
     def is_clean(self) -> bool:
         """Every coordinate is finite or NaN, and every score finite."""
-        return not bool(np.isinf(self.keypoints).any() or np.isnan(self.keypoints[..., 2]).any())
+        points = self.all_points
+        return not bool(np.isinf(points).any() or np.isnan(points[..., 2]).any())
 
     def resized(self, width: int, height: int) -> PoseSequence:
         """The same poses on a `width` x `height` frame, x and y scaled independently; pixel centres stay centres."""
-        scaled = self.keypoints.copy()
+        scaled = self.all_points.copy()
         for axis, ratio in enumerate((width / self.width, height / self.height)):
             scaled[..., axis] = (scaled[..., axis] + 0.5) * ratio - 0.5
-        return replace(self, keypoints=scaled, width=width, height=height)
+        return self.with_points(scaled, width=width, height=height)
 
     def noted(self, *notes: str) -> PoseSequence:
         """The same poses with further notes; empty ones are left out."""
@@ -103,13 +135,14 @@ class PoseSequence:
 
     def write(self, handle: BinaryIO) -> None:
         """signgen's own file: an uncompressed .npz without pickles, the same bytes for the same poses."""
-        np.savez(
-            handle,
-            keypoints=self.keypoints,
-            size=np.array([self.width, self.height], np.int32),
-            fps=np.array(np.nan if self.fps is None else self.fps, np.float64),
-            skeleton=np.array(self.skeleton),
-        )
+        arrays: dict[str, Any] = {
+            "keypoints": self.keypoints,
+            "size": np.array([self.width, self.height], np.int32),
+            "fps": np.array(np.nan if self.fps is None else self.fps, np.float64),
+            "skeleton": np.array(self.skeleton),
+        }
+        arrays |= {EXTRA + name: points for name, points in self.extra.items()}
+        np.savez(handle, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> PoseSequence:
@@ -118,7 +151,8 @@ class PoseSequence:
             with np.load(path, allow_pickle=False) as data:
                 fps = float(data["fps"])
                 width, height = (int(v) for v in data["size"])
-                poses = cls(data["keypoints"], width, height, usable_fps(fps), str(data["skeleton"]))
+                extra = {name.removeprefix(EXTRA): data[name] for name in data.files if name.startswith(EXTRA)}
+                poses = cls(data["keypoints"], width, height, usable_fps(fps), str(data["skeleton"]), extra=extra)
         except PoseError as error:
             raise PoseError(f"{path}: {error}") from error
         except Exception as error:  # a damaged zip, header or compressed stream raises anything

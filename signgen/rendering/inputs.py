@@ -263,7 +263,7 @@ def hold_missing(poses: PoseSequence) -> tuple[PoseSequence, list[int]]:
         return poses, []
     known = np.flatnonzero(there)
     place = np.maximum(np.searchsorted(known, np.arange(len(poses)), side="right") - 1, 0)
-    return replace(poses, keypoints=poses.keypoints[known[place]]), np.flatnonzero(~there).tolist()
+    return poses.with_points(poses.all_points[known[place]]), np.flatnonzero(~there).tolist()
 
 
 def _held(sequence: PoseSequence, path: Path, notes: Notes) -> PoseSequence:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def render_targets(
     """The frames `targets`, ascending, of `poses`; frames without a person are held."""
     poses, _ = hold_missing(poses)
     if renderer.window == 0:  # poses do not look at their neighbours: fewer, fuller batches
-        yield from renderer.frames(source, replace(poses, keypoints=poses.keypoints[list(targets)]))
+        yield from renderer.frames(source, poses.with_points(poses.all_points[list(targets)]))
         return
     for part in runs(targets):
         yield from renderer.frames(source, poses, part)

@@ -38,6 +38,8 @@ def write(poses: PoseSequence, out: Path) -> None:
     from signgen.poses.sequence import FILE_SUFFIX
     from signgen.poses.writers import write_poses
 
+    if poses.extra and not out.name.endswith(FILE_SUFFIX):
+        console.print(f"poses: left out, since only {FILE_SUFFIX} holds them: {', '.join(poses.extra)}", markup=False)
     write_poses(poses if out.name.endswith(FILE_SUFFIX) else on_skeleton(poses, "coco-wholebody-133"), out)
     console.print(f"wrote {out}: {len(poses)} frames", markup=False)
 

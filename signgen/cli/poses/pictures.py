@@ -29,7 +29,7 @@ def clip_table(file: PoseFile) -> Table:
 
 def sequence_table(path: Path, file_format: str, poses: PoseSequence, own_size: bool) -> Table:
     """One clip: what it is, and the share of frames in which each part is seen."""
-    from signgen.poses.parts import seen_frames
+    from signgen.poses.parts import optional_seen, seen_frames
 
     table = _table(str(path))
     table.add_row("format", file_format)
@@ -39,6 +39,8 @@ def sequence_table(path: Path, file_format: str, poses: PoseSequence, own_size: 
     table.add_row("skeleton", f"{poses.skeleton}, {poses.present.any(0).sum()} of {poses.layout.points} points occur")
     for part, seen in seen_frames(poses).items():
         table.add_row(f"{part.replace('_', ' ')} seen", f"{seen.mean():.1%} of frames")
+    for name, seen in optional_seen(poses).items():
+        table.add_row(f"{name} seen", f"{seen.mean():.1%} of frames; optional points")
     scores = poses.keypoints[..., 2][poses.present]
     if len(scores):
         ordered = sorted(scores.tolist())

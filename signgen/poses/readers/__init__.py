@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -168,10 +167,9 @@ def _one_person(poses: PoseSequence, file: PoseFile, wanted: Wanted) -> PoseSequ
     if wanted.seen_from is None:
         return poses
     scale = same_for_all(wanted.seen_from)
-    keypoints = poses.keypoints.copy()
-    thresholds = np.full(poses.layout.points, wanted.seen_from)
-    keypoints[..., 2] = on_our_scale(keypoints[..., 2], thresholds)
-    return replace(poses, keypoints=keypoints).noted(scale_note(scale))
+    points = poses.all_points.copy()
+    points[..., 2] = on_our_scale(points[..., 2], np.full(points.shape[1], wanted.seen_from))
+    return poses.with_points(points).noted(scale_note(scale))
 
 
 def _quiet() -> np.errstate:

@@ -79,7 +79,8 @@ class RawFrames:
     listing: which frames the records are. people: per record a list of float (133, 3), x, y, score; a point is missing
     where its score is 0 or less or something is not finite. ids: per record the estimator's number of each of them,
     None where it gives none. size: of the frame, where the file says it. notes: what the reader decided.
-    in_fractions: the format's coordinates are fractions of the frame, which is then no news.
+    in_fractions: the format's coordinates are fractions of the frame, which is then no news. extra: name -> how many
+    optional points of the face (`PoseSequence.extra`) follow the 133 of every person, in this order.
     """
 
     path: Path
@@ -91,6 +92,7 @@ class RawFrames:
     thresholds: Thresholds = PLAIN
     notes: tuple[str, ...] = ()
     in_fractions: bool = False
+    extra: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,9 @@ def mark_missing(keypoints: np.ndarray, dtype: type = np.float32) -> np.ndarray:
     return out
 
 
-def empty_person() -> np.ndarray:
-    """float64 (133, 3), every point missing."""
-    person = np.zeros((POINTS, 3))
+def empty_person(extra: int = 0) -> np.ndarray:
+    """float64 (133 + extra, 3), every point missing."""
+    person = np.zeros((POINTS + extra, 3))
     person[:, :2] = np.nan
     return person
 

@@ -36,7 +36,7 @@ def to_sequence(raw: RawFrames, wanted: Wanted) -> PoseSequence:
         scale = (laid.size[0] / given[0], laid.size[1] / given[1])
         chosen = choose(laid.tracks, laid.crowd, wanted.person, raw.path, scale)
         about = note_on(laid.tracks, chosen, laid.crowd, laid.length)
-    keypoints = _poses_of(laid, laid.tracks[chosen]) if laid.tracks else _nobody(laid.length)
+    keypoints = _poses_of(laid, laid.tracks[chosen]) if laid.tracks else _nobody(laid.length, _points(raw))
     return _sequence(raw, wanted, laid, keypoints, (*laid.notes, about))
 
 
@@ -60,8 +60,8 @@ def _lay_out(raw: RawFrames, wanted: Wanted) -> _Laid:
     size = raw.size or need_size(raw.path, wanted.size)
     counts = [len(people) for people in raw.people]
     flat = [person for people in raw.people for person in people]
-    points = mark_missing(np.stack(flat), np.float64) if flat else np.empty((0, POINTS, 3))
-    unit = unit_of(points)
+    points = mark_missing(np.stack(flat), np.float64) if flat else np.empty((0, _points(raw), 3))
+    unit = unit_of(points[:, :POINTS])
     points = to_pixels(points, unit, size)
     about_unit = unit if (unit == PIXELS) == raw.in_fractions else ""
     # people
@@ -73,13 +73,18 @@ def _lay_out(raw: RawFrames, wanted: Wanted) -> _Laid:
     return _Laid(crowd, tracks, fitting.length, size, notes)
 
 
-def _nobody(frames: int) -> np.ndarray:
-    return np.tile(np.array([np.nan, np.nan, 0.0]), (frames, POINTS, 1))
+def _points(raw: RawFrames) -> int:
+    """Of every person: the 133 and the optional ones."""
+    return POINTS + sum(raw.extra.values())
+
+
+def _nobody(frames: int, points: int) -> np.ndarray:
+    return np.tile(np.array([np.nan, np.nan, 0.0]), (frames, points, 1))
 
 
 def _poses_of(laid: _Laid, track: Track) -> np.ndarray:
-    """float64 (T, 133, 3): the track's points, nobody where it is missing."""
-    keypoints = _nobody(laid.length)
+    """float64 (T, 133 and more, 3): the track's points, nobody where it is missing."""
+    keypoints = _nobody(laid.length, laid.crowd.points.shape[1])
     keypoints[laid.crowd.frame[track.rows]] = laid.crowd.points[track.rows]
     return keypoints
 
@@ -88,9 +93,21 @@ def _sequence(
     raw: RawFrames, wanted: Wanted, laid: _Laid, keypoints: np.ndarray, notes: tuple[str, ...]
 ) -> PoseSequence:
     scale = raw.thresholds if wanted.seen_from is None else same_for_all(wanted.seen_from)
-    keypoints[..., 2] = on_our_scale(keypoints[..., 2], scale.per_point())
+    per_point = np.append(scale.per_point(), [scale.face] * sum(raw.extra.values()))
+    keypoints[..., 2] = on_our_scale(keypoints[..., 2], per_point)
     marked = mark_missing(keypoints)
-    about = (scale_note(scale), doubtful_note(marked))
+    known = marked[:, :POINTS]
+    about = (scale_note(scale), doubtful_note(known))
     width, height = laid.size
     fps = raw.fps or wanted.fps
-    return PoseSequence(marked, width, height, fps, notes=notes_of(*notes, *raw.notes, *about))
+    extra = _optional(raw, marked)
+    return PoseSequence(known, width, height, fps, notes=notes_of(*notes, *raw.notes, *about), extra=extra)
+
+
+def _optional(raw: RawFrames, points: np.ndarray) -> dict[str, np.ndarray]:
+    """Those of the optional points that are there in any frame, by name."""
+    found, start = {}, POINTS
+    for name, count in raw.extra.items():
+        found[name] = points[:, start : start + count]
+        start += count
+    return {name: own for name, own in found.items() if np.isfinite(own[..., 0]).any()}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import PoseError
-from signgen.poses.mappings import COCO_FROM_BODY_25, COCO_FROM_OPENPOSE_18, FEET_FROM_BODY_25, missing_note
+from signgen.poses.mappings import COCO_FROM_BODY_25, COCO_FROM_OPENPOSE_18, FEET_FROM_BODY_25, PUPILS, missing_note
 from signgen.poses.numbering import Listing
 from signgen.poses.readers.base import (
     BODY,
@@ -19,6 +19,7 @@ from signgen.poses.readers.base import (
     FEET,
     LEFT_HAND,
     ONE_CLIP,
+    POINTS,
     RIGHT_HAND,
     PoseFile,
     RawFrames,
@@ -38,7 +39,7 @@ from signgen.poses.readers.base import (
 )
 from signgen.poses.scores import OPENPOSE
 
-# Of the 70 face points the last two are pupils, which COCO-WholeBody does not have. Some dialects write the 68 alone.
+# Of the 70 face points the last two are pupils, optional points here. Some dialects write the 68 alone.
 _PARTS = (("face", FACE, (70, 68)), ("hand_left", LEFT_HAND, (21,)), ("hand_right", RIGHT_HAND, (21,)))
 _ONE_CAMERA = f"{ONE_CLIP}; in build-pairs in the column camera of --pairing"
 _KNOWN = frozenset(f"{part}_keypoints_2d" for part in ("pose", "face", "hand_left", "hand_right"))
@@ -94,10 +95,13 @@ def _camera(path: Path, record: dict[str, Any]) -> _Film:
 
 
 def _person(person: Any, where: str) -> tuple[np.ndarray, set[int]]:
-    """(133, 3), and which points the lists fill; 0,0,0 marks a missing point, an empty list a part not estimated."""
+    """(135, 3), pupils last, and which of the 133 the lists fill.
+
+    0,0,0 marks a missing point, an empty list a part that was not estimated.
+    """
     if not isinstance(person, dict) or "pose_keypoints_2d" not in person:
         raise PoseError(f"{where}: a person without pose_keypoints_2d", expected="OpenPose 1.x output")
-    out, carried = empty_person(), set[int]()
+    out, carried = empty_person(2), set[int]()
     if person["pose_keypoints_2d"]:
         body = points_array(person["pose_keypoints_2d"], f"{where}: pose", 3)
         if len(body) not in (25, 18):
@@ -114,6 +118,8 @@ def _person(person: Any, where: str) -> tuple[np.ndarray, set[int]]:
             if len(points) not in counts:
                 raise PoseError(f"{where}: {name}: shape {points.shape}", expected=f"({counts[0]}, 3)")
             out[part] = points[: part.stop - part.start]
+            if len(points) == 70:
+                out[POINTS:] = points[68:]
             carried |= set(range(part.start, part.stop))
     return out, carried
 
@@ -166,6 +172,7 @@ def read(path: Path, wanted: Wanted) -> RawFrames:
         [[number for _, _, number in frame] for frame in people],
         size=_size(path, film),
         thresholds=OPENPOSE,
+        extra={PUPILS: 2},
         notes=notes_of(missing_note(carried) if carried else "", unread_note(unread)),
     )
 
@@ -182,7 +189,7 @@ def _raw_people(film: _Film) -> Iterator[Any]:
 
 
 def _people(data: Any, where: str) -> list[tuple[np.ndarray, set[int], float | None]]:
-    """(133, 3), the points that the lists fill, and the person's number, of each."""
+    """(135, 3), the points that the lists fill, and the person's number, of each."""
     if not _is_frame(data):
         raise PoseError(f"{where}: not an OpenPose frame", expected="{people: [...]} like the first one")
     found = []

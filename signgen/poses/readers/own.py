@@ -7,17 +7,18 @@ from pathlib import Path
 
 from signgen.poses.readers.arrays import array_headers, is_sound_npz
 from signgen.poses.readers.base import PoseFile, Reader, Wanted
-from signgen.poses.sequence import PoseSequence
+from signgen.poses.sequence import EXTRA, PoseSequence
 
 _MEMBERS = {"keypoints.npy", "size.npy", "fps.npy", "skeleton.npy"}
 
 
 def identify(path: Path) -> PoseFile | None:
-    """A zip of exactly the arrays that `PoseSequence.save` writes."""
+    """A zip of exactly the arrays that `PoseSequence.save` writes, with optional points or without."""
     if not is_sound_npz(path):
         return None
     with zipfile.ZipFile(path) as archive:
-        if set(archive.namelist()) != _MEMBERS:
+        names = set(archive.namelist())
+        if not names >= _MEMBERS or not all(name.startswith(EXTRA) for name in names - _MEMBERS):
             return None
     array_headers(path)
     poses = PoseSequence.load(path)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import PoseError
-from signgen.poses.components import component_mapping, estimator_of
-from signgen.poses.mappings import Mapping
+from signgen.poses.components import component_mapping, estimator_of, pupil_places
+from signgen.poses.mappings import PUPILS, Mapping
 from signgen.poses.numbering import Listing
 from signgen.poses.readers.base import PoseFile, RawFrames, Reader, Wanted, notes_of, starts_with
 from signgen.poses.sequence import usable_fps
@@ -163,14 +163,16 @@ def read(path: Path, wanted: Wanted) -> RawFrames:
     assert version is not None  # identify accepted it
     content, mapping = _open(path, version)
     holds = content.width and content.height and (content.own_size or wanted.size is None)
+    pupils = pupil_places(content.names)
     return RawFrames(
         path,
         Listing(len(content.frames)),
-        [[mapping.apply(person) for person in frame] for frame in content.frames],
+        [[np.concatenate([mapping.apply(person), person[pupils]]) for person in frame] for frame in content.frames],
         size=(content.width, content.height) if holds else None,
         fps=content.fps,
         thresholds=estimator_of(content.names),
         notes=notes_of(mapping.note),
+        extra={PUPILS: 2} if pupils else {},
     )
 
 
