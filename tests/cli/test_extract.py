@@ -90,6 +90,10 @@ def test_nobody_there(estimator: Brightest, folder: Path, command: Command, tmp_
     monkeypatch.setattr(estimator, "estimate", lambda frame: np.zeros((133, 3)))
     line = command.refuses("poses", "extract", folder, tmp_path / "x.poses.npz")
     assert "nobody seen in 20 frames" in line
+    assert "--person x0,y0,x1,y1 around it" in line
+    assert "a wider --person" in command.refuses(
+        *("poses", "extract", folder, tmp_path / "x.poses.npz", "--person", "2,2,20,24")
+    )
     assert not (tmp_path / "x.poses.npz").exists()
 
 
@@ -110,3 +114,17 @@ def test_interrupted(estimator: Brightest, folder: Path, command: Command, tmp_p
     assert (tmp_path / "x.poses.npz").read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "x.poses.npz"]
     assert estimator.closed
+
+
+def test_a_small_person_is_found_in_a_box(testdata: Path, command: Command, tmp_path: Path) -> None:
+    """What the message says: a real signer 80 px high in a wide picture, where MediaPipe sees nobody."""
+    pytest.importorskip("mediapipe", reason="needs the extra pose: pip install -e '.[pose]'")
+    for number, frame in enumerate(open_frames(testdata / "signers" / "human_signer.mp4").read(0, 4)):
+        wide = np.full((720, 1280, 3), 70, np.uint8)
+        wide[400:480, 900:980] = frame.reshape(80, 6, 80, 6, 3).mean((1, 3)).astype(np.uint8)
+        write_png(tmp_path / "in" / f"{number}.png", wide)
+    words = ("poses", "extract", tmp_path / "in", tmp_path / "x.poses.npz")
+    assert "--person x0,y0,x1,y1 around it" in command.refuses(*words)
+    assert "person 100.0%" in command.works(*words, "--person", "880,380,1000,500")
+    nose = read_poses(tmp_path / "x.poses.npz").keypoints[:, 0, :2]
+    assert ((nose > (900, 400)) & (nose < (980, 480))).all()

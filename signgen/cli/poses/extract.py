@@ -52,14 +52,22 @@ def extract(
             rich_help_panel=ESTIMATOR,
         ),
     ] = None,
+    person: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BOX",
+            help="Look only at this part of the picture, x0,y0,x1,y1 in pixels, with one person in it.",
+            show_default="all of it",
+        ),
+    ] = None,
     background: BackgroundColour = None,
 ) -> None:
-    """Estimate the keypoints of the person in a video.
+    """Estimate the keypoints of the person in a video; says where several people are in view.
 
     Hands or faces that the estimator does not find stay missing. Without a detector: --onnx looks for one person in the
     whole first frame, and then around where it was.
     """
-    from signgen.corpora.estimate import estimated
+    from signgen.corpora.estimate import estimated, parse_box
     from signgen.video.background import parse_background
     from signgen.video.damage import damage_text, damage_within
     from signgen.video.reader import frame_range, open_frames
@@ -71,11 +79,12 @@ def extract(
         console.print(f"note: {note}", markup=False)
     if damage := damage_within(source.damaged, part.start, part.stop):
         console.print(f"note: {video}: damaged, keypoints may be wrong in {damage_text(damage)}", markup=False)
-    poses = estimated(source, part, estimator, onnx, enlarge, Bars())
+    box = None if person is None else parse_box(person, source.width, source.height)
+    poses = estimated(source, part, estimator, onnx, enlarge, Bars(), box=box, count_people=True)
     if not poses.has_person.any():
         found = f"{video}: nobody seen in {len(poses)} frames"
-        larger = 2 * max(600, min(source.width, source.height))
-        raise PoseError(found, expected="a person", fix=f"try --enlarge {larger}, or another model with --onnx FILE")
+        way = "a small person is found with --person x0,y0,x1,y1 around it" if box is None else "try a wider --person"
+        raise PoseError(found, expected="a person", fix=f"{way}; or try another model with --onnx FILE")
     for note in poses.notes:
         console.print(f"poses: {note}", markup=False)
     console.print(_shares(poses))

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,6 +10,7 @@ import numpy as np
 
 from signgen.errors import PoseError
 from signgen.poses.components import component_mapping
+from signgen.poses.estimators.quiet import kept_back, without_old_warnings
 from signgen.poses.scores import MEDIAPIPE, on_our_scale, scale_note
 
 # The 33 landmarks of MediaPipe's pose, in its order (its enum PoseLandmark).
@@ -56,7 +52,7 @@ class Holistic:
     def estimate(self, frame: np.ndarray) -> np.ndarray:
         """uint8 (H, W, 3) RGB to float64 (133, 3); a part that is not found is missing."""
         if self._graph is None:
-            with _kept_back():
+            with kept_back():
                 self._graph = self._make()
                 found = self._process(frame)
         else:
@@ -69,8 +65,7 @@ class Holistic:
             self._graph.close()
 
     def _process(self, frame: np.ndarray) -> Any:
-        with warnings.catch_warnings():  # it uses an old interface of protobuf, which warns
-            warnings.filterwarnings("ignore", r"SymbolDatabase\.GetPrototype", UserWarning)
+        with without_old_warnings():
             return self._graph.process(frame)
 
 
@@ -103,21 +98,3 @@ def _how_to_install() -> str:
     if sys.version_info >= (3, 13):
         return f"use Python 3.10 to 3.12, which MediaPipe 0.10.14 has wheels for, and {command}; or give --onnx FILE"
     return f"{command}, or give --onnx FILE"
-
-
-@contextmanager
-def _kept_back() -> Iterator[None]:
-    """What MediaPipe's threads write to stderr as they start, at no level that could be set, is shown if it fails."""
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as log:
-        os.dup2(log.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            log.seek(0)
-            os.write(terminal, log.read())
-            raise
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
