@@ -35,7 +35,8 @@ class WeightsFile:
             path = place / self.file if place.is_dir() or explicit is None else place
             if path.is_file():
                 return path
-        target = (places[0] if places[0].suffix != Path(self.file).suffix else places[0].parent) / self.file
+        is_file = explicit is not None and not explicit.is_dir() and explicit.suffix == Path(self.file).suffix
+        target = places[0] if is_file else places[0] / self.file
         raise WeightsError(
             f"weights missing: {self.file} is not in {' or '.join(map(str, places))}",
             fix=f"get them with: curl -L --create-dirs -o '{target}' {self.url}",

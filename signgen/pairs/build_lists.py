@@ -40,7 +40,9 @@ def build_listed(
     drop_leaks(chosen.values())
     poses = find_poses(images.dataset, pose_files(keypoints) if keypoints else images.others)
     if not poses.sources:
-        raise PairSetError(f"{keypoints or root}: no 18-point keypoints", fix="add --keypoints FOLDER or FILE.csv")
+        raise PairSetError(
+            f"{keypoints or root}: no 18-point keypoints", fix="name them with --keypoints FOLDER or FILE.csv"
+        )
     where = poses.summary(root)
     _tell_inputs(images, chosen, where, poses.twice, notes)
     # which pairs can be used

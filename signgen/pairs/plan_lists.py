@@ -48,7 +48,8 @@ def plan_listed(
     if not any(found.pairs for found in lists.values()):
         reasons = ", ".join(f"{found.pair_list.path.name}: {found.why_none}" for found in lists.values())
         raise PairSetError(
-            f"no pair can be used ({reasons})", fix=f"signgen verify {images.root} names what is missing or damaged"
+            f"no pair can be used ({reasons})",
+            fix=f"signgen verify {images.root} names what is missing or damaged (with --keypoints, if it was given)",
         )
     # clips: the images of one person
     plan, numbers = ListedPlan([]), _numbered(lists, images)

@@ -98,7 +98,9 @@ def amounts_for(
     if choices and len(runs) == 1:
         raise StudyError(f"{choices} choices with one run", expected="two runs or more to choose between")
     if choices % len(runs):
-        raise StudyError(f"{choices} choices among {len(runs)} runs cannot be balanced", expected="a multiple of it")
+        raise StudyError(
+            f"{choices} choices among {len(runs)} runs cannot be balanced", expected=f"a multiple of {len(runs)}"
+        )
     if found.targets > available or not judgements + choices:
         raise StudyError(
             f"{available} targets for {judgements} judgements, {choices} choices and {practice} for practice",

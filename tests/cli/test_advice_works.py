@@ -21,6 +21,7 @@ from signgen.poses.sequence import PoseSequence
 from signgen.rendering.inputs import RenderRequest, prepare
 from signgen.video.reader import write_png
 from signgen.video.writer import VideoWriter
+from tests.corpora.person_corpora import write_market
 from tests.line import Command, Line
 from tests.tiny import set_options
 from tests.worlds import figure_frames, figure_poses, write_mmpose, write_world
@@ -322,3 +323,84 @@ def test_advice_of_build_pairs_stays_there(line: Line, tmp_path: Path) -> None:
     with pytest.raises(PoseError, match=r"--source-poses$") as refused:
         poses_beside(tmp_path / "me.mp4", "--source-poses")
     assert "--pairing" not in str(refused.value)
+
+
+def test_a_damaged_run_goes_on_as_its_message_says(line: Line, command: Command, tmp_path: Path) -> None:
+    """Both stages' states, stage 1's model, and parts of the model folder."""
+    run = Path(shutil.copytree(line.run, tmp_path / "run"))
+    resume = ["train", line.pairs, "--out", run, "--device", "cpu", "--resume"]
+    render = [
+        "render",
+        line.video,
+        line.poses,
+        "--model",
+        run / "model",
+        "--frames",
+        "0:2",
+        "--out",
+        tmp_path / "o.mp4",
+    ]
+    shutil.rmtree(run / "model" / "unet")
+    assert "run `signgen train ... --resume`, which writes it again" in told(command, render)
+    command.works(*resume)
+    command.works(*render)
+    for damaged in ("state/diffusion/weights.pt", "state/diffusion/progress.json"):
+        (run / damaged).write_bytes(b"damaged")
+        advice = re.search(r"delete the folder (\S+) to train the stage again", told(command, resume))
+        assert advice is not None, damaged
+        shutil.rmtree(advice[1])
+        command.works(*resume)
+    weights = next((run / "fusion").rglob("*.safetensors"))
+    weights.write_bytes(b"damaged")
+    assert "delete it, and state/fusion beside it, to train the stage again" in told(command, resume)
+    weights.unlink()
+    shutil.rmtree(run / "state" / "fusion")
+    command.works(*resume)
+
+
+def test_a_frame_store_that_is_built_again(command: Command, tmp_path: Path) -> None:
+    world, pairs = write_world(tmp_path / "world"), tmp_path / "pairs"
+    build = ["build-pairs", world, "--out", pairs]
+    train = ["train", pairs, "--device", "cpu", "--config", "nano", *set_options(), "--stage", "fusion", "--out"]
+    command.works(*build, "--store")
+    for way in ("build", "delete"):
+        index = pairs / "store" / "index.parquet"
+        index.unlink()
+        assert "run signgen build-pairs again with --store, or delete the folder store" in told(
+            command, [*train, tmp_path / way]
+        )
+        if way == "build":
+            command.works(*build, "--store")
+        else:
+            shutil.rmtree(pairs / "store")
+        shutil.rmtree(tmp_path / way, ignore_errors=True)
+        command.works(*train, tmp_path / way)
+
+
+@pytest.mark.parametrize("damage", ["pictures", "keypoints"])
+def test_verify_names_what_build_pairs_could_not_use(command: Command, tmp_path: Path, damage: str) -> None:
+    root = write_market(tmp_path / "market")
+    nothing = f"[{','.join(['-1'] * 18)}]"
+    for path in root.rglob("*.jpg" if damage == "pictures" else "market-annotation-*.csv"):
+        head, *rows = ["damaged"] if damage == "pictures" else path.read_text().splitlines()
+        path.write_text("\n".join([head, *(f"{row.partition(':')[0]}: {nothing}: {nothing}" for row in rows)]))
+    message = told(command, ["build-pairs", root, "--out", tmp_path / "pairs"])
+    advice = re.search(r"signgen (verify \S+) names", message)
+    assert advice is not None
+    called = command(*shlex.split(advice[1]))
+    assert called.code == 1
+    assert {"pictures": "unreadable (4)", "keypoints": "no-keypoints (4)"}[damage] in called.out
+
+
+def test_weights_are_looked_for_where_the_message_puts_them(tmp_path: Path) -> None:
+    from signgen.errors import WeightsError
+    from signgen.metrics.weights import WeightsFile
+
+    file = WeightsFile("some", "some-1234.pth", "https://example.org/some-1234.pth")
+    for explicit in (tmp_path / "a" / "other.pth", tmp_path / "b" / "folder", tmp_path):
+        with pytest.raises(WeightsError) as missing:
+            file.find(explicit)
+        target = Path(shlex.split(str(missing.value).partition("get them with: ")[2])[4])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(b"as if curl had put it there")
+        assert file.find(explicit) == target
