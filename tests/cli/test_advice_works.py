@@ -404,3 +404,29 @@ def test_weights_are_looked_for_where_the_message_puts_them(tmp_path: Path) -> N
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(b"as if curl had put it there")
         assert file.find(explicit) == target
+
+
+def test_a_loss_that_is_no_number(line: Line, command: Command, tmp_path: Path) -> None:
+    """A run keeps its recipe, so that the way on is another run, whose option the message holds."""
+    words = ["train", line.pairs, "--config", "nano", "--device", "cpu", "--stage", "fusion", *set_options()]
+    key = "training.fusion.learning_rate"
+    message = told(command, [*words, "--set", f"{key}=1e30", "--out", tmp_path / "a"])
+    advice = re.search(r"another --out and (--set) (\S+=)(\S+),", message)
+    assert advice is not None
+    assert (advice[2], float(advice[3])) == (f"{key}=", 1e29)
+    command.works(*words, advice[1], f"{advice[2]}1e-05", "--out", tmp_path / "b")
+
+
+def test_transparent_references_lie_over_the_colour_that_is_named(line: Line, tmp_path: Path) -> None:
+    """The note on them names --background, which was not passed on."""
+    from types import SimpleNamespace
+    from typing import Any
+
+    from signgen.rendering.references import ReferenceRequest, _clip
+
+    (tmp_path / "f").mkdir()
+    for number in range(16):
+        cv2.imwrite(str(tmp_path / "f" / f"{number:02d}.png"), np.zeros((64, 64, 4), np.uint8))
+    card: Any = SimpleNamespace(skeleton="coco-wholebody-133")
+    found = _clip(ReferenceRequest(str(tmp_path / "f"), line.poses, None, (255, 128, 0)), card, False)
+    assert found.frames.read(0, 1)[0, 0, 0].tolist() == [255, 128, 0]

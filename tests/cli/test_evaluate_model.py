@@ -243,7 +243,7 @@ def test_wrong_input_is_one_line(command: Command, line: Line, tmp_path: Path) -
 def test_what_evaluate_was_asked_before_names_the_new_command(command: Command, options: list[str], now: str) -> None:
     assert command.refuses("evaluate", *options, "--out", "r") == (
         f"signgen: error: signgen evaluate has no {next(o for o in options if o.startswith('--'))} any more; "
-        f"use signgen {now}\n"
+        f"use signgen {now} --out REPORT\n"
     )
 
 
