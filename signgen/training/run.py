@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from accelerate import Accelerator, DataLoaderConfiguration
 
 from signgen.config import Augmentation, Recipe, StageSettings, load_recipe
 from signgen.errors import ModelError, PairSetError, RecipeError
-from signgen.files import disk_full_is_oserror, make_folder, write_json, write_text
+from signgen.files import disk_full_is_oserror, make_folder, read_json, write_json, write_text
 from signgen.models.build import build_fusion, build_pipeline
 from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard, damaged_file, palette_of, save_model
@@ -273,9 +272,14 @@ def _trained_fusion(folder: Path) -> FusionModel:
 def _read_settings(path: Path) -> dict[str, Any]:
     """What a run was begun with. Raises ModelError."""
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_json(path)
         if not isinstance(kept, dict) or not {"fingerprint", "max_minutes"} <= kept.keys():
             raise ValueError("no fingerprint or max_minutes in it")
+        minutes, init = kept["max_minutes"], kept.get("init")
+        if not (minutes is None or (isinstance(minutes, (int, float)) and minutes > 0)):
+            raise ValueError(f"max_minutes is {minutes!r}")
+        if not (init is None or isinstance(init, str)):
+            raise ValueError(f"init is {init!r}")
     except (OSError, ValueError) as error:
         found = f"{path}: cannot be read ({error})"
         raise ModelError(found, expected="what signgen train wrote", fix="begin again with another --out") from error
