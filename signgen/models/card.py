@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import ModelMixin
 from safetensors import safe_open
 
 from signgen import __version__
@@ -227,21 +228,22 @@ def damaged_file(folder: Path) -> Path | None:
 
 
 def check_weights(network: torch.nn.Module, part: Path) -> None:
-    """Refuse a part whose files hold fewer numbers than the network: the libraries would make them up and only warn.
+    """Refuse a part whose files hold other weights than the network: the libraries would make them up and only warn.
 
-    Numbers are counted, not names compared, since transformers renames weights when it loads and saves them.
+    Of transformers' networks the numbers are counted, not names compared: it renames weights when it loads and saves.
     """
-    saved = 0
+    saved: dict[str, int] = {}
     for path in part.glob("*.safetensors"):
         with safe_open(path, "pt") as file:
-            saved += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
-    wanted = sum(tensor.numel() for tensor in network.state_dict().values())
-    if saved != wanted:
-        raise ModelError(
-            f"{part}: holds {saved} weights",
-            expected=f"{wanted}",
-            fix="the model was written by another version of signgen: train again, or install that version",
-        )
+            saved |= {key: math.prod(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    wanted = {name: tensor.numel() for name, tensor in network.state_dict().items()}
+    fix = "the model was written by another version of signgen: train again, or install that version"
+    if (count := sum(saved.values())) != (needed := sum(wanted.values())):
+        raise ModelError(f"{part}: holds {count} weights", expected=f"{needed}", fix=fix)
+    if any(tensor.is_meta for tensor in network.state_dict().values()):
+        raise ModelError(f"{part}: some of its weights have other names than the network's", fix=fix)
+    if isinstance(network, ModelMixin) and (others := sorted(saved.keys() ^ wanted.keys())):
+        raise ModelError(f"{part}: its weights or the network's lack {others[0]}", expected="the same names", fix=fix)
 
 
 def _whole(part: Path) -> bool:

@@ -15,11 +15,12 @@ from signgen.errors import ModelError, PairSetError, RecipeError
 from signgen.files import disk_full_is_oserror, make_folder, read_json, write_json, write_text
 from signgen.models.build import build_fusion, build_pipeline
 from signgen.models.canvas import Canvas
-from signgen.models.card import ModelCard, damaged_file, palette_of, save_model
+from signgen.models.card import ModelCard, check_weights, damaged_file, palette_of, save_model
 from signgen.models.device import precision_note, prepare_device, usable_precision
 from signgen.models.fusion import FusionModel
 from signgen.models.pipeline import SignerPipeline
 from signgen.models.quiet import quiet_libraries
+from signgen.models.trial import check_fusion
 from signgen.pairs.pairset import PairSet
 from signgen.poses.skeletons import COCO_WHOLEBODY_133
 from signgen.progress import SILENT, Notes, Progress
@@ -262,7 +263,10 @@ class TrainingRun:
 def _trained_fusion(folder: Path) -> FusionModel:
     """What stage 1 left. Raises ModelError naming the folder."""
     try:
-        return FusionModel.from_pretrained(str(folder), local_files_only=True).eval()
+        fusion = FusionModel.from_pretrained(str(folder), local_files_only=True).eval()
+        check_weights(fusion, folder)
+        check_fusion(fusion)
+        return fusion
     except Exception as error:  # a damaged JSON or safetensors file raises anything
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         fix = "delete it, and state/fusion beside it, to train the stage again"

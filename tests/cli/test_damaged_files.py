@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from signgen.errors import VideoError
@@ -234,6 +235,10 @@ def harmed(path: Path, **values: object) -> Iterator[None]:
         ("image_space/config.json", {"factor": 2**62}),
         ("fusion/config.json", {"side": 0.5}),
         ("scheduler/scheduler_config.json", {"timestep_spacing": 0}),
+        ("source_encoder/config.json", {"layer_norm_eps": "x"}),
+        ("unet/config.json", {"layers_per_block": 2**31}),
+        ("unet/config.json", {"time_embedding_act_fn": "nothing"}),
+        ("unet/config.json", {"norm_eps": "x"}),
         ("signgen.json", {"recipe": []}),
         ("signgen.json", {"data": {}}),
     ],
@@ -297,3 +302,28 @@ def test_arrays_of_a_store(header: bytes, line: Line, command: Command, tmp_path
     frames = PairSet.load(pairs).training_frames("clip0")
     with pytest.raises(VideoError, match=r"clip0\.npy"):
         frames.read(0, 1)
+
+
+def test_weights_of_other_names(copy: Line, command: Command, tmp_path: Path) -> None:
+    """As many numbers as there have to be: counting them does not show it."""
+    from safetensors.torch import load_file, save_file
+
+    path = copy.model / "unet" / "diffusion_pytorch_model.safetensors"
+    content = path.read_bytes()
+    tensors = load_file(path)
+    tensors["conv_in.bias_"] = tensors.pop("conv_in.bias")
+    save_file(tensors, path)
+    render = ("render", copy.video, copy.poses, "--model", copy.model, "--out", tmp_path / "o.mp4", "--frames", "0:1")
+    said = command.refuses(*render)
+    path.write_bytes(content)
+    assert "unet" in said
+
+
+def test_a_defect_of_the_renderer_is_not_blamed_on_the_model(copy: Line, command: Command, tmp_path: Path, monkeypatch):
+    """Where the networks run on an empty picture, an error is passed on as it is."""
+
+    wrong = np.zeros((1, 7, 5, 4), np.uint8)
+    monkeypatch.setattr("signgen.rendering.renderer.Renderer.draw_windows", lambda *_: wrong)
+    render = ("render", copy.video, copy.poses, "--model", copy.model, "--out", tmp_path / "o.mp4", "--frames", "0:1")
+    with pytest.raises(RuntimeError):
+        command(*render)
