@@ -37,7 +37,9 @@ Reader = Callable[[Path, Place], str]  # the damaged input -> "read" or "nothing
 @dataclass(frozen=True)
 class Kind:
     """group: for --kinds. share: of all inputs. seeds: sound files, or folders of which the files that fit `pattern`
-    are damaged. writes_in: the reader may change the input's folder: it is the command's --out."""
+    are damaged. writes_in: the reader may change the input's folder: it is the command's --out. caches: what lies below
+    the sound files and may grow: the cache of source banks that training keeps beside its pair set. asks: memory that
+    an input asks for is what a user may ask for; the one line that refuses it is no violation."""
 
     group: str
     share: float
@@ -45,6 +47,8 @@ class Kind:
     read: Reader
     pattern: str = "*"
     writes_in: bool = False
+    caches: str = ""
+    asks: bool = False
 
 
 def signgen(*words: object) -> str:
@@ -293,21 +297,21 @@ def all_kinds(worlds: Path, keypoints: dict[str, list[Path]]) -> dict[str, Kind]
     add("source bank", "pairs", 1.5, "banks/banks/*/*/*.npz", _bank)
     add("model json", "models", 2.0, "model", _model, pattern="*.json")
     add("model weights", "models", 1.5, "model", _model, pattern="*.safetensors")
-    add("run", "runs", 1.5, "run", _resume, writes_in=True)
-    add("run, stage 1", "runs", 1.5, "begun", _resume, writes_in=True)
+    add("run", "runs", 1.5, "run", _resume, writes_in=True, caches="pairs/cache")
+    add("run, stage 1", "runs", 1.5, "begun", _resume, writes_in=True, caches="pairs/cache")
     add("metrics", "metrics", 3.0, "metrics/*", _compare)
     add("study", "studies", 3.0, "studies/study", _study)
     add("study texts", "studies", 1.5, "studies/texts.yaml", _study_texts)
     add("study material", "studies", 1.5, "pictures", _study_material)
     add("recipe", "recipes", 2.0, "recipes/*.yaml", _recipe)
-    add("recipe, train", "recipes", 1.5, "recipes/tiny.yaml", _recipe_command)
+    add("recipe, train", "recipes", 1.5, "recipes/tiny.yaml", _recipe_command, caches="pairs/cache", asks=True)
     add("texts", "lists", 3.0, "texts/*", _texts)
     add("pair list", "lists", 3.0, "lists/*", _pair_list)
     add("pair list, DeepFashion", "lists", 1.5, "deepfashion.*", _corpus, pattern="*_pairs.*")
     add("Market-1501", "lists", 1.5, "market", _corpus, pattern="*.csv")
     add("pairing", "lists", 1.5, "pairing.csv", _pairing)
     add("Phoenix CSV", "lists", 1.5, "phoenix/*", _verify, pattern="*.csv")
-    add("metric weights", "networks", 1.5, "networks/*.pth", _weights)
+    add("metric weights", "networks", 1.5, "networks/*.pth", _weights, asks=True)
     add("onnx", "networks", 1.5, "networks/*.onnx", _onnx)
     add("demo settings", "networks", 1.5, "demo.json", _demo)
     return kinds

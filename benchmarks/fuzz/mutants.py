@@ -231,10 +231,10 @@ def _within_parquet(data: bytes, other: bytes, rng: random.Random) -> bytes:
             at = table.column_names.index(name)
             wanted = rng.choice((pa.string(), pa.float64(), pa.int8(), pa.large_string(), pa.binary()))
             table = table.set_column(at, name, table.column(name).cast(wanted))
+        out = io.BytesIO()
+        pq.write_table(table, out)
     except pa.ArrowException as error:
         raise ValueError(str(error)) from error
-    out = io.BytesIO()
-    pq.write_table(table, out)
     return out.getvalue()
 
 
