@@ -19,7 +19,7 @@ from signgen.files import parse_yaml, read_yaml
 from signgen.registry import PROVIDERS
 from signgen.solvers import SOLVERS
 
-_MOST_LAYERS, _WIDEST = 1000, 1 << 20
+_MOST_LAYERS, _WIDEST, _WIDEST_WINDOW = 1000, 1 << 20, 100
 
 
 def _one_of(names: Iterable[str], what: str) -> AfterValidator:
@@ -49,6 +49,16 @@ def _of_a_size(config: dict[str, Any]) -> dict[str, Any]:
     if found := too_large(config):
         raise PydanticCustomError("too_large", "{found}", {"found": found})
     return config
+
+
+def _with_a_window(options: dict[str, Any]) -> dict[str, Any]:
+    """The one option that is read beside its provider: how many poses a frame is shown with."""
+    window = options.get("window", 0)
+    if type(window) is not int or not 0 <= window <= _WIDEST_WINDOW:
+        raise PydanticCustomError(
+            "window", "window is {window}, not 0 to {most} frames", {"window": str(window), "most": _WIDEST_WINDOW}
+        )
+    return options
 
 
 class Section(BaseModel):
@@ -115,7 +125,7 @@ class ConditionSettings(Section):
 
     kind: Annotated[str, _one_of(PROVIDERS, "condition")]
     null: Literal["zero", "learned"] = "zero"
-    options: dict[str, Any] = {}
+    options: Annotated[dict[str, Any], AfterValidator(_of_a_size), AfterValidator(_with_a_window)] = {}
 
     @property
     def reads(self) -> tuple[str, ...]:
