@@ -144,24 +144,26 @@ def _pair_set(path: Path, place: Place) -> str:
 
 
 def _trained(*words: object) -> str:
-    """`signgen train`, ended after its second step."""
+    """`signgen train`, ended after its first step, or where there is nothing left to train."""
     from signgen.training.loop import Trainer
+    from signgen.training.run import TrainingRun
 
-    step, done = Trainer._step, []
+    step, save = Trainer._step, TrainingRun._save
 
-    def counted(self: Any, batches: Iterator[Any]) -> dict[str, float]:
-        if done:
-            raise Enough
-        done.append(1)
-        return step(self, batches)
+    def stepped(self: Any, batches: Iterator[Any]) -> None:
+        step(self, batches)
+        raise Enough
 
-    Trainer._step = counted
+    def saved(*_: object) -> None:
+        raise Enough
+
+    Trainer._step, TrainingRun._save = stepped, saved
     try:
         return signgen("train", *words, "--device", "cpu")
     except Enough:
         return "read"
     finally:
-        Trainer._step = step
+        Trainer._step, TrainingRun._save = step, save
 
 
 def _pair_set_command(path: Path, place: Place) -> str:
@@ -277,7 +279,7 @@ def _demo(path: Path, place: Place) -> str:
 
 def all_kinds(worlds: Path, keypoints: dict[str, list[Path]]) -> dict[str, Kind]:
     """By name. worlds: what `write_worlds` wrote. keypoints: sound files by format."""
-    kinds = {name: Kind("keypoints", 3.0, tuple(paths), _keypoints) for name, paths in sorted(keypoints.items())}
+    kinds = {name: Kind("keypoints", 1.8, tuple(paths), _keypoints) for name, paths in sorted(keypoints.items())}
 
     def add(name: str, group: str, share: float, seeds: str, read: Reader, **options: Any) -> None:
         found = tuple(sorted(worlds.glob(seeds)))
@@ -288,9 +290,9 @@ def all_kinds(worlds: Path, keypoints: dict[str, list[Path]]) -> dict[str, Kind]
         add(path.name, "videos", 1.6, f"videos/{path.name}", _video)
     add("video over poses", "videos", 1.5, "videos/*", _video_command)
     for suffix in ("png", "jpg", "webp", "bmp", "tif*"):
-        add(suffix.strip("*"), "images", 2.0, f"images/*.{suffix}", _image)
-    add("frame folder", "images", 2.0, "images/frames", _frames)
-    add("pair set", "pairs", 3.0, "pairs", _pair_set, pattern="*[!z]")
+        add(suffix.strip("*"), "images", 1.8, f"images/*.{suffix}", _image)
+    add("frame folder", "images", 1.8, "images/frames", _frames)
+    add("pair set", "pairs", 2.5, "pairs", _pair_set, pattern="*[!z]")
     add("pair set's poses", "pairs", 1.5, "pairs", _pair_set, pattern="poses/*")
     add("store", "pairs", 2.0, "stored", _pair_set, pattern="store/*")
     add("pair set, train", "pairs", 1.5, "pairs", _pair_set_command, writes_in=True)
@@ -299,18 +301,18 @@ def all_kinds(worlds: Path, keypoints: dict[str, list[Path]]) -> dict[str, Kind]
     add("model weights", "models", 1.5, "model", _model, pattern="*.safetensors")
     add("run", "runs", 1.5, "run", _resume, writes_in=True, caches="pairs/cache")
     add("run, stage 1", "runs", 1.5, "begun", _resume, writes_in=True, caches="pairs/cache")
-    add("metrics", "metrics", 3.0, "metrics/*", _compare)
-    add("study", "studies", 3.0, "studies/study", _study)
+    add("metrics", "metrics", 2.5, "metrics/*", _compare)
+    add("study", "studies", 2.5, "studies/study", _study)
     add("study texts", "studies", 1.5, "studies/texts.yaml", _study_texts)
     add("study material", "studies", 1.5, "pictures", _study_material)
     add("recipe", "recipes", 2.0, "recipes/*.yaml", _recipe)
     add("recipe, train", "recipes", 1.5, "recipes/tiny.yaml", _recipe_command, caches="pairs/cache", asks=True)
-    add("texts", "lists", 3.0, "texts/*", _texts)
-    add("pair list", "lists", 3.0, "lists/*", _pair_list)
+    add("texts", "lists", 2.0, "texts/*", _texts)
+    add("pair list", "lists", 2.0, "lists/*", _pair_list)
     add("pair list, DeepFashion", "lists", 1.5, "deepfashion.*", _corpus, pattern="*_pairs.*")
     add("Market-1501", "lists", 1.5, "market", _corpus, pattern="*.csv")
     add("pairing", "lists", 1.5, "pairing.csv", _pairing)
-    add("Phoenix CSV", "lists", 1.5, "phoenix/*", _verify, pattern="*.csv")
+    add("Phoenix CSV", "lists", 1.6, "phoenix/*", _verify, pattern="*.csv")
     add("metric weights", "networks", 1.5, "networks/*.pth", _weights, asks=True)
     add("onnx", "networks", 1.5, "networks/*.onnx", _onnx)
     add("demo settings", "networks", 1.5, "demo.json", _demo)
