@@ -15,8 +15,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from signgen.errors import RecipeError, nearest
+from signgen.files import parse_yaml, read_yaml
 from signgen.registry import PROVIDERS
 from signgen.solvers import SOLVERS
+
+_MOST_LAYERS, _WIDEST, _WIDEST_WINDOW = 1000, 1 << 20, 100
 
 
 def _one_of(names: Iterable[str], what: str) -> AfterValidator:
@@ -32,6 +35,32 @@ def _one_of(names: Iterable[str], what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def too_large(config: Any, key: str = "") -> str | None:
+    """The first number of a network's configuration that no network has, in words: building it would never end."""
+    if isinstance(config, dict):
+        return next((found for name, value in config.items() if (found := too_large(value, str(name)))), None)
+    if isinstance(config, list):
+        return next((found for value in config if (found := too_large(value, key))), None)
+    most = _MOST_LAYERS if "layers" in key else _WIDEST
+    return f"{key} is {config}, at most {most} can be" if isinstance(config, int) and config > most else None
+
+
+def _of_a_size(config: dict[str, Any]) -> dict[str, Any]:
+    if found := too_large(config):
+        raise PydanticCustomError("too_large", "{found}", {"found": found})
+    return config
+
+
+def _with_a_window(options: dict[str, Any]) -> dict[str, Any]:
+    """The one option that is read beside its provider: how many poses a frame is shown with."""
+    window = options.get("window", 0)
+    if type(window) is not int or not 0 <= window <= _WIDEST_WINDOW:
+        raise PydanticCustomError(
+            "window", "window is {window}, not 0 to {most} frames", {"window": str(window), "most": _WIDEST_WINDOW}
+        )
+    return options
+
+
 class Section(BaseModel):
     """Base of all recipe sections: frozen; an unknown key is an error."""
 
@@ -41,8 +70,8 @@ class Section(BaseModel):
 class CanvasSettings(Section):
     """The size the model works at, and how a native frame is brought to it."""
 
-    width: int = Field(gt=0)
-    height: int = Field(gt=0)
+    width: int = Field(gt=0, le=8192)
+    height: int = Field(gt=0, le=8192)
     fit: Literal["squash", "pad"] = "squash"
 
 
@@ -55,7 +84,7 @@ class Component(Section):
     origin: str | None = None
     revision: str | None = None
     subfolder: str | None = None
-    config: dict[str, Any] = {}
+    config: Annotated[dict[str, Any], AfterValidator(_of_a_size)] = {}
 
 
 class ImageSpaceSettings(Component):
@@ -96,7 +125,7 @@ class ConditionSettings(Section):
 
     kind: Annotated[str, _one_of(PROVIDERS, "condition")]
     null: Literal["zero", "learned"] = "zero"
-    options: dict[str, Any] = {}
+    options: Annotated[dict[str, Any], AfterValidator(_of_a_size), AfterValidator(_with_a_window)] = {}
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -208,7 +237,7 @@ class TrainingSettings(Section):
     """Both stages. precision: autocast of both; weights stay float32. workers: loader processes (0: none)."""
 
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    workers: int = Field(0, ge=0)
+    workers: int = Field(0, ge=0, le=1024)
     fusion: StageSettings
     diffusion: StageSettings
 
@@ -323,8 +352,8 @@ def _recipe_values(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, 
     if path.resolve() in extended_by:
         raise RecipeError(f"{path}: extends itself")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise RecipeError(f"{path}: cannot be read as a recipe ({error})") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: holds a {type(values).__name__}", expected="a YAML mapping, see configs/nano.yaml")
@@ -376,12 +405,12 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         except (ValueError, IndexError, AttributeError):
             raise RecipeError(f"--set {override!r}: there is no {part!r} to set a value in") from None
     try:
-        value = yaml.safe_load(text)
+        value = parse_yaml(text)
         if isinstance(here, list):
             here[int(last)] = value
         else:
             here[last] = value
-    except (yaml.YAMLError, ValueError, IndexError, TypeError) as error:
+    except (ValueError, IndexError, TypeError) as error:
         raise RecipeError(f"--set {override!r}: cannot be applied ({error})") from None
 
 

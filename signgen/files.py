@@ -1,9 +1,12 @@
-"""Atomic writes: a file is either the old one or the whole new one, never half of it. And the order of files' names."""
+"""Files in and out, the same for all. Atomic writes: a file is either the old one or the whole new one, never half of
+it. JSON and YAML are read here alone, so that one place knows what a damaged file makes their libraries raise."""
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
+import math
 import os
 import re
 import shutil
@@ -13,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_LONGEST_NAME = 200  # bytes; file systems take 255
 
 
 def make_folder(folder: Path) -> Path:
@@ -95,10 +100,16 @@ def _fsync(path: Path) -> None:
 
 
 def stays_inside(name: str) -> bool:
-    """Whether `name`, as a path relative to a folder, lies in that folder, whatever system reads it."""
+    """Whether `name`, as a path relative to a folder, lies in that folder, whatever system reads it; every part of it
+    leaves a file system room for a suffix."""
     parts = name.replace("\\", "/").split("/")
     return (
-        "\0" not in name and parts[0] != "" and ":" not in parts[0] and ".." not in parts and parts[-1] not in {"", "."}
+        "\0" not in name
+        and parts[0] != ""
+        and ":" not in parts[0]
+        and ".." not in parts
+        and parts[-1] not in {"", "."}
+        and max(len(part.encode("utf-8", "surrogatepass")) for part in parts) <= _LONGEST_NAME
     )
 
 
@@ -111,6 +122,80 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON to `path` atomically; NaN is refused, since JSON has none."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """What a UTF-8 JSON file holds. Raises OSError where it cannot be read; ValueError where it is damaged, nested too
+    deeply, or has a number that no JSON writer of signgen writes: NaN, an infinite one, one of thousands of digits.
+    """
+    return parse_json(path.read_text(encoding="utf-8"))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """As `read_json`, of its content."""
+    try:
+        return json.loads(text, parse_float=_finite, parse_constant=_finite)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:20]}")
+    return value
+
+
+def read_csv(path: Path, **form: Any) -> tuple[list[str], list[dict[str, str]]]:
+    """The columns of a UTF-8 CSV file and its rows, "" where a row lacks one; form: of csv.DictReader.
+
+    Raises OSError where it cannot be read, ValueError where it is damaged.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as handle:
+        reader = csv.DictReader(handle, restkey="", restval="", **form)
+        try:
+            return list(reader.fieldnames or ()), list(reader)
+        except csv.Error as error:
+            raise ValueError(f"line {reader.line_num}: {error}") from error
+
+
+def there_is(path: Path) -> bool:
+    """Whether it exists; a name that no file can have, too long or with a NUL in it, does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def read_yaml(path: Path) -> Any:
+    """What a UTF-8 YAML file holds. Raises OSError where it cannot be read, ValueError where it is damaged."""
+    return parse_yaml(path.read_text(encoding="utf-8"))
+
+
+def parse_yaml(text: str) -> Any:
+    """As `read_yaml`, of its content. PyYAML raises all of these for values that do not fit their tags."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except (yaml.YAMLError, LookupError, AttributeError, TypeError, ArithmeticError) as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
+def read_tensors(path: Path, device: Any = "cpu") -> Any:
+    """What `torch.save` wrote to a file; code in it is not run. Raises OSError where it cannot be read, ValueError
+    where it is damaged: a damaged zip or pickle makes torch raise anything, EOFError, AssertionError and its own among
+    it."""
+    import torch
+
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:
+        raise ValueError(next(iter(str(error).splitlines()), "") or type(error).__name__) from error
 
 
 def in_natural_order(names: Iterable[str]) -> list[str]:

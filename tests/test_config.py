@@ -116,3 +116,19 @@ def test_what_a_recipe_cannot_extend(tmp_path, text, words):
     (tmp_path / "bad.yaml").write_text(text)
     with pytest.raises(RecipeError, match=words):
         load_recipe(str(tmp_path / "bad.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("unet.config.layers_per_block=2147483648", "layers_per_block is 2147483648, at most 1000 can be"),
+        ("unet.config.block_out_channels=[16, 4194304]", "block_out_channels is 4194304, at most 1048576 can be"),
+        ("conditions.1.options.window=x", "window is x, not 0 to 100 frames"),
+        ("conditions.1.options.window=true", "window is True, not 0 to 100 frames"),
+        ("canvas.width=1000000", "less than or equal to 8192"),
+    ],
+)
+def test_numbers_of_which_no_network_can_be_built(override: str, said: str) -> None:
+    """Building from them would go on for hours, or take all memory."""
+    with pytest.raises(RecipeError, match=said):
+        load_recipe("nano", (override,))

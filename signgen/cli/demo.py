@@ -5,7 +5,6 @@ Every step is a `signgen` command that is printed before it runs; a step whose r
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import subprocess
@@ -90,12 +89,12 @@ def demo(
 
 def _settings(out: Path, settings: dict[str, Any]) -> None:
     """Remember what is made here; a folder of another demo is refused."""
-    from signgen.files import write_json
+    from signgen.files import read_json, write_json
 
     path = out / SETTINGS
     try:
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else settings
-    except ValueError as error:
+        kept = read_json(path) if path.exists() else settings
+    except (OSError, ValueError) as error:
         raise SigngenError(f"{path}: damaged ({error})", fix="choose another --out, or delete that folder") from error
     if kept != settings:
         raise SigngenError(f"{path}: a demo with other settings", fix="choose another --out, or delete that folder")
@@ -180,9 +179,9 @@ def _show(out: Path, cases: list[Case], seconds: float) -> None:
     from rich import box
     from rich.table import Table
 
-    from signgen.files import write_text
+    from signgen.files import read_json, write_text
 
-    rows = [row for case in cases for row in _rows(case, json.loads((_report(out, case)).read_text(encoding="utf-8")))]
+    rows = [row for case in cases for row in _rows(case, read_json(_report(out, case)))]
     head = ("clip", "who", *COLUMNS)
     table = Table(*head, box=box.SIMPLE_HEAD)
     for row in rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import numpy as np
 
 from signgen.corpora.survey import Candidate, Footage
 from signgen.errors import PairSetError, PoseError
-from signgen.files import stays_inside
+from signgen.files import read_csv, stays_inside, there_is
 from signgen.poses import identify
 
 if TYPE_CHECKING:
@@ -41,9 +40,8 @@ class PairingRow:
 def read_pairing(path: Path, root: Path) -> dict[str, PairingRow]:
     """The CSV clip,video,keypoints by clip; paths are relative to `root`, else to the CSV. Raises PairSetError."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            rows = list(csv.DictReader(handle))
-    except (OSError, UnicodeDecodeError) as error:
+        _, rows = read_csv(path)
+    except (OSError, ValueError) as error:
         raise PairSetError(f"{path}: cannot be read ({error})", expected="a CSV with clip,video,keypoints") from error
     pairing: dict[str, PairingRow] = {}
     for line, row in enumerate(rows, start=2):
@@ -52,7 +50,7 @@ def read_pairing(path: Path, root: Path) -> dict[str, PairingRow]:
             raise PairSetError(f"{path}: line {line}: no clip or no keypoints", expected="clip,video,keypoints")
         if not stays_inside(name):
             raise PairSetError(
-                f"{path}: line {line}: clip {name!r}", expected="a name without .. and not beginning with /"
+                f"{path}: line {line}: clip {name[:80]!r}", expected="a short name without .., not beginning with /"
             )
         if name in pairing:
             raise PairSetError(f"{path}: line {line}: clip {name} occurs twice", expected="one line a clip")
@@ -65,9 +63,9 @@ def read_pairing(path: Path, root: Path) -> dict[str, PairingRow]:
 
 def _existing(text: str, root: Path, beside: Path, where: str) -> Path:
     for folder in (root, beside):
-        if (folder / text).exists():
+        if there_is(folder / text):
             return folder / text
-    raise PairSetError(f"{where}: {text} does not exist", expected=f"a path relative to {root} or to the CSV")
+    raise PairSetError(f"{where}: {text[:200]} does not exist", expected=f"a path relative to {root} or to the CSV")
 
 
 def settle(row: PairingRow, name: str, source: Footage) -> Candidate:

@@ -17,6 +17,7 @@ from signgen.metrics.retrieval import BINS, RECALLS, Histogram, ranks_within, re
 from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard, load_model
 from signgen.models.device import prepare_device
+from signgen.models.trial import check_fusion
 from signgen.pairs.pairset import ClipRecord, PairSet, frame_name, pair_name
 from signgen.progress import SILENT, Progress
 from signgen.rendering.pairs import check_pairs
@@ -83,6 +84,7 @@ def evaluate_fusion(request: FusionRequest, progress: Progress = SILENT) -> dict
             expected="a model with fusion",
             fix="train one without fusion.enabled=false",
         )
+    check_fusion(pipeline.fusion)
     fusion = pipeline.fusion.to(prepare_device(request.device, request.threads))
     dataset = triples_for(pair_set, card, request.split)
     with progress.bar("embedding", len(dataset)) as bar:

@@ -4,19 +4,20 @@ beats doing nothing."""
 from __future__ import annotations
 
 import csv
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from signgen.errors import MetricsError
-from signgen.files import atomic_path, write_json
+from signgen.files import atomic_path, read_json, write_json
+from signgen.metrics.directions import DIRECTIONS
 
 MODEL = "model"  # how the one that is judged is called beside its baselines
 METRICS_FILE = "metrics.json"
 PER_FRAME_FILE = "per_frame.csv"
 PARQUET_FILE = "per_frame.parquet"
 _KEYS = {"protocol", "definitions", "frames", "mean", "baselines", "not_computed", "notes", "per_frame"}
+_MOST = 1e15  # no score is that large; sums of squares stay finite below it
 _DIGITS = {
     "psnr": 2,
     "hand_psnr": 2,
@@ -42,7 +43,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
     """The result that `write_metrics` wrote, from the file or its folder. Raises MetricsError for anything else."""
     path = path / METRICS_FILE if path.is_dir() else path
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = read_json(path)
     except OSError as error:
         raise MetricsError(f"{path}: cannot be read ({error.strerror})", expected="a metrics.json") from error
     except ValueError as error:
@@ -51,7 +52,53 @@ def read_metrics(path: Path) -> dict[str, Any]:
     if missing or not result["per_frame"]:
         lack = f"no {min(missing)!r}" if missing else "no frames"
         raise MetricsError(f"{path}: {lack} in it", expected="a metrics.json of signgen evaluate or render")
+    if wrong := _wrong_in(result):
+        raise MetricsError(f"{path}: {wrong}", expected="a metrics.json as signgen wrote it")
     return result
+
+
+def _wrong_in(result: dict[str, Any]) -> str | None:
+    """What `write_metrics` cannot have written, of keys that are all there: the first, in words."""
+    kinds = {"protocol": str, "definitions": dict, "mean": dict, "baselines": dict, "not_computed": dict, "notes": list}
+    for key, kind in {**kinds, "per_frame": list}.items():
+        if not isinstance(result[key], kind):
+            return f"{key} is no {kind.__name__}"
+    for key in ("definitions", "not_computed"):
+        if not all(isinstance(text, str) for text in result[key].values()):
+            return f"{key} holds something else than texts"
+    if not all(isinstance(note, str) for note in result["notes"]):
+        return "notes hold something else than texts"
+    for means in (result["mean"], *result["baselines"].values()):
+        if not isinstance(means, dict) or not all(map(_is_score, means.values())):
+            return "a mean is no number"
+    return _wrong_in_rows(result["per_frame"], {*result["definitions"], *DIRECTIONS}) or _wrong_in_files(result)
+
+
+def _wrong_in_rows(rows: list[Any], metrics: set[str]) -> str | None:
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict) or type(row.get("frame")) is not int or not 0 <= row["frame"] < _MOST:
+            return f"row {number} of per_frame is none of a frame"
+        if not all(_is_score(value) for name, value in row.items() if name in metrics):
+            return f"a score of frame {row['frame']} is no number"
+        if not all(isinstance(row.get(name, ""), str) for name in ("truth", "generated")):
+            return f"the files of frame {row['frame']} have no names"
+    if len({("truth" in row, "generated" in row) for row in rows}) > 1:
+        return "some of its frames name files, others do not"
+    return None
+
+
+def _wrong_in_files(result: dict[str, Any]) -> str | None:
+    provenance = result.get("provenance", {})
+    files = provenance.get("files", []) if isinstance(provenance, dict) else None
+    if not isinstance(files, list) or not all(
+        isinstance(f, dict) and {"role", "path", "bytes"} <= f.keys() for f in files
+    ):
+        return "its provenance is damaged"
+    return None if all(isinstance(file["path"], str) for file in files) else "its provenance is damaged"
+
+
+def _is_score(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and abs(value) < _MOST)
 
 
 def number_text(metric: str, value: float | None) -> str:

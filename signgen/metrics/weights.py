@@ -7,12 +7,12 @@ is ever downloaded.
 from __future__ import annotations
 
 import os
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from signgen.errors import WeightsError
+from signgen.files import read_tensors
 
 WEIGHTS_VARIABLE = "SIGNGEN_WEIGHTS"
 
@@ -44,11 +44,9 @@ class WeightsFile:
 
     def read(self, path: Path) -> dict[str, Any]:
         """The state dictionary in `path`; code in the file is not run. Raises WeightsError."""
-        import torch
-
         try:
-            return dict(torch.load(path, map_location="cpu", weights_only=True))
-        except (OSError, RuntimeError, ValueError, TypeError, EOFError, pickle.UnpicklingError) as error:
+            return dict(read_tensors(path))
+        except (OSError, ValueError, TypeError) as error:
             raise self.refusal(path, error) from error
 
     def refusal(self, path: Path, error: Exception) -> WeightsError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -17,6 +18,8 @@ from signgen.models.fusion import FusionModel
 from signgen.models.image_space import PixelUnshuffleSpace, as_image_space
 from signgen.models.pipeline import SignerPipeline
 from signgen.models.weights import load_pretrained
+
+Made = TypeVar("Made")
 
 
 def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerPipeline:
@@ -50,7 +53,7 @@ def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerP
             "latent_channels": space.channels,
             "factor": space.factor,
         }
-        conditions = ConditionSet(entries, sizes)
+        conditions = _made("conditions", lambda: ConditionSet(entries, sizes))
         widen_conv_in(unet, conditions.spatial_channels)
         # Zero weights: a single copy starts as the source itself. Several with equal weights would stay equal.
         widen_conv_out(unet, channels_of(copies), std=0.02 if copies.layers > 1 else 0.0)
@@ -77,7 +80,10 @@ def build_fusion(recipe: Recipe) -> FusionModel:
     """Stage 1's network: the tower from its origin or its configuration, the combiner always from scratch."""
     settings = recipe.fusion
     if settings.tower.origin is None:
-        return FusionModel(settings.tower.config, settings.side, settings.dropout)
+        fusion = _made("fusion", lambda: FusionModel(settings.tower.config, settings.side, settings.dropout))
+        if settings.side != (side := fusion.tower.config.image_size):
+            raise RecipeError(f"fusion.side is {settings.side}", expected=f"{side}, the tower's image_size")
+        return fusion
     tower = load_pretrained(CLIPVisionModelWithProjection, settings.tower)
     fusion = FusionModel(tower.config.to_diff_dict(), settings.side, settings.dropout)
     fusion.tower.load_state_dict(tower.state_dict())
@@ -87,21 +93,21 @@ def build_fusion(recipe: Recipe) -> FusionModel:
 def _build_image_space(recipe: Recipe) -> Any:
     settings = recipe.image_space
     if settings.kind == "pixel-unshuffle":
-        return PixelUnshuffleSpace(settings.factor)
-    return _build(AutoencoderKL, settings)
+        return _made("image_space", lambda: PixelUnshuffleSpace(settings.factor))
+    return _build(AutoencoderKL, settings, "image_space")
 
 
 def _build_source_encoder(recipe: Recipe) -> Dinov2Model:
     settings = recipe.source_encoder
     if settings.origin is not None:
         return load_pretrained(Dinov2Model, settings)
-    return Dinov2Model(Dinov2Config(**settings.config))
+    return _made("source_encoder", lambda: Dinov2Model(Dinov2Config(**settings.config)))
 
 
 def _build_scheduler(component: Component) -> DDIMScheduler:
     if component.origin is not None:
         return load_pretrained(DDIMScheduler, component)
-    return DDIMScheduler(**component.config)
+    return _made("diffusion.scheduler", lambda: DDIMScheduler(**component.config))
 
 
 def _build_unet(component: Component, latent_channels: int, has_vector: bool) -> UNet2DConditionModel:
@@ -110,8 +116,22 @@ def _build_unet(component: Component, latent_channels: int, has_vector: bool) ->
     if component.origin is not None:
         return load_pretrained(UNet2DConditionModel, component, **vector)
     channels = {"in_channels": latent_channels, "out_channels": latent_channels}
-    return UNet2DConditionModel(**{**component.config, **channels, **vector})
+    return _made("unet", lambda: UNet2DConditionModel(**{**component.config, **channels, **vector}))
 
 
-def _build(model_class: Any, component: Component) -> Any:
-    return load_pretrained(model_class, component) if component.origin else model_class(**component.config)
+def _build(model_class: Any, component: Component, section: str) -> Any:
+    if component.origin:
+        return load_pretrained(model_class, component)
+    return _made(section, lambda: model_class(**component.config))
+
+
+def _made(section: str, make: Callable[[], Made]) -> Made:
+    """`make()`, which builds what a section of the recipe says. Raises RecipeError where no such network can be: the
+    libraries raise anything for sizes of other types or that do not fit each other."""
+    try:
+        return make()
+    except RecipeError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise RecipeError(f"{section}: cannot be built ({reason})", expected="sizes that fit each other") from error

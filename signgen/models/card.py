@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import ModelMixin
 from safetensors import safe_open
 
 from signgen import __version__
-from signgen.config import Recipe, SamplingSettings, parse_recipe
+from signgen.config import Recipe, SamplingSettings, parse_recipe, too_large
 from signgen.errors import ModelError
-from signgen.files import disk_full_is_oserror, make_folder, write_json
+from signgen.files import disk_full_is_oserror, make_folder, read_json, write_json
 from signgen.models.pipeline import SignerPipeline
 from signgen.models.quiet import quiet_libraries
 from signgen.poses.draw import PALETTES, Palette
+from signgen.solvers import SOLVERS, solver_class
 
 CARD = "signgen.json"
+# What a model folder may name: classes of other modules would be imported, and their code run.
+_PARTS = {
+    "image_space": (["signgen.models.image_space", "PixelUnshuffleSpace"], ["diffusers", "AutoencoderKL"]),
+    "source_encoder": (["transformers", "Dinov2Model"],),
+    "conditions": (["signgen.models.conditions", "ConditionSet"],),
+    "unet": (["diffusers", "UNet2DConditionModel"],),
+    "scheduler": tuple(["diffusers", name] for name in SOLVERS.values()),
+    "fusion": (["signgen.models.fusion", "FusionModel"],),
+}
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,9 @@ def load_model(folder: Path) -> tuple[SignerPipeline, ModelCard]:
     for name, network in pipeline.networks().items():
         check_weights(network, folder / name)
         network.eval()
+    recipe = card.parsed_recipe()
+    check_settings(pipeline, recipe, folder)
+    check_scheduler(pipeline, recipe, folder)
     return pipeline, card
 
 
@@ -111,7 +124,12 @@ def read_card(folder: Path) -> ModelCard:
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such model folder", expected=advice)
     try:
-        return ModelCard(**json.loads((folder / CARD).read_text(encoding="utf-8")))
+        card = ModelCard(**read_json(folder / CARD))
+        if not isinstance(card.recipe, dict) or not isinstance(card.data, dict):
+            raise ValueError("no recipe, or nothing of its data")
+        if not isinstance(card.data.get("fingerprint"), str):
+            raise ValueError("its data have no fingerprint")
+        return card
     except FileNotFoundError:
         raise ModelError(f"{folder}: lacks {CARD}", expected=advice) from None
     except (ValueError, TypeError, OSError) as error:
@@ -121,12 +139,18 @@ def read_card(folder: Path) -> ModelCard:
 def check_parts(folder: Path) -> None:
     """Name every part that model_index.json lists and the folder lacks."""
     try:
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        index = read_json(folder / "model_index.json")
         if not isinstance(index, dict):
             raise ValueError(f"holds a {type(index).__name__}")
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: lacks a readable model_index.json ({error})") from error
-    parts = [name for name, value in index.items() if isinstance(value, list) and value[0] is not None]
+    parts = [name for name, value in index.items() if isinstance(value, list) and value != [None, None]]
+    foreign = [name for name in parts if index[name] not in _PARTS.get(name, ())]
+    if foreign or index.get("_class_name") != SignerPipeline.__name__:
+        found = f"{folder / 'model_index.json'}: names {_named(index, foreign)}"
+        raise ModelError(found, expected="the classes of signgen's own parts", fix="copy the whole folder again")
+    for name in parts:
+        check_config(folder / name / "config.json")
     missing = [name for name in parts if not _whole(folder / name)]
     if missing:
         raise ModelError(
@@ -136,11 +160,64 @@ def check_parts(folder: Path) -> None:
         )
 
 
+def check_config(path: Path) -> None:
+    """Refuse a part's configuration that is no JSON, or of a network that is too large to be built."""
+    if not path.is_file():
+        return
+    try:
+        found = too_large(read_json(path))
+    except (OSError, ValueError) as error:
+        found = f"damaged ({error})"
+    if found:
+        raise ModelError(f"{path}: {found}", fix="copy the whole folder again")
+
+
+def check_scheduler(pipeline: SignerPipeline, recipe: Recipe, folder: Path) -> None:
+    """Refuse a scheduler whose settings the recipe's solver cannot be made from."""
+    try:
+        solver_class(recipe.sampling.solver).from_config(pipeline.scheduler.config).set_timesteps(2)
+    except Exception as error:  # diffusers raises anything for settings that it does not know
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise ModelError(f"{folder / 'scheduler'}: damaged ({reason})", fix="copy the whole folder again") from error
+
+
+def _named(index: dict[str, Any], foreign: list[str]) -> str:
+    """What a model_index.json wants to be loaded that signgen did not write there."""
+    return f"{index[foreign[0]]!r} as {foreign[0]}" if foreign else f"{index.get('_class_name')!r} as pipeline"
+
+
+def check_settings(pipeline: SignerPipeline, recipe: Recipe, folder: Path) -> None:
+    """Refuse a model whose parts that have no weights were made by other settings than its recipe's."""
+    copies = recipe.diffusion.copies
+    wanted = {
+        "source_side": recipe.source_encoder.side,
+        "base": recipe.diffusion.base,
+        "copies": copies.layers,
+        "reach": copies.reach,
+        "warp_copy": copies.warp,
+        "solver": recipe.sampling.solver,
+    }
+    found = {name: pipeline.config[name] for name in wanted}
+    if recipe.image_space.kind == "pixel-unshuffle":
+        wanted["factor"], found["factor"] = recipe.image_space.factor, getattr(pipeline.image_space, "factor", None)
+    if pipeline.fusion is not None:
+        wanted["side"], found["side"] = recipe.fusion.side, pipeline.fusion.side
+    differing = [name for name in wanted if type(found[name]) is not type(wanted[name]) or found[name] != wanted[name]]
+    scale = pipeline.config.base_scale
+    if not isinstance(scale, (int, float)) or not scale > 0:
+        differing, found["base_scale"], wanted["base_scale"] = ["base_scale"], scale, "a number above 0"
+    if differing:
+        name = differing[0]
+        raise ModelError(
+            f"{folder}: {name} is {found[name]!r}", expected=f"{wanted[name]}", fix="copy the whole folder again"
+        )
+
+
 def damaged_file(folder: Path) -> Path | None:
     """The first file below that is no JSON or safetensors though its name says so; None where all are."""
     for path in sorted(folder.rglob("*")):
         try:
-            if path.suffix == ".json" and not isinstance(json.loads(path.read_text(encoding="utf-8")), dict):
+            if path.suffix == ".json" and not isinstance(read_json(path), dict):
                 return path
             if path.suffix == ".safetensors":
                 with safe_open(path, "pt"):
@@ -151,21 +228,22 @@ def damaged_file(folder: Path) -> Path | None:
 
 
 def check_weights(network: torch.nn.Module, part: Path) -> None:
-    """Refuse a part whose files hold fewer numbers than the network: the libraries would make them up and only warn.
+    """Refuse a part whose files hold other weights than the network: the libraries would make them up and only warn.
 
-    Numbers are counted, not names compared, since transformers renames weights when it loads and saves them.
+    Of transformers' networks the numbers are counted, not names compared: it renames weights when it loads and saves.
     """
-    saved = 0
+    saved: dict[str, int] = {}
     for path in part.glob("*.safetensors"):
         with safe_open(path, "pt") as file:
-            saved += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
-    wanted = sum(tensor.numel() for tensor in network.state_dict().values())
-    if saved != wanted:
-        raise ModelError(
-            f"{part}: holds {saved} weights",
-            expected=f"{wanted}",
-            fix="the model was written by another version of signgen: train again, or install that version",
-        )
+            saved |= {key: math.prod(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    wanted = {name: tensor.numel() for name, tensor in network.state_dict().items()}
+    fix = "the model was written by another version of signgen: train again, or install that version"
+    if (count := sum(saved.values())) != (needed := sum(wanted.values())):
+        raise ModelError(f"{part}: holds {count} weights", expected=f"{needed}", fix=fix)
+    if any(tensor.is_meta for tensor in network.state_dict().values()):
+        raise ModelError(f"{part}: some of its weights have other names than the network's", fix=fix)
+    if isinstance(network, ModelMixin) and (others := sorted(saved.keys() ^ wanted.keys())):
+        raise ModelError(f"{part}: its weights or the network's lack {others[0]}", expected="the same names", fix=fix)
 
 
 def _whole(part: Path) -> bool:

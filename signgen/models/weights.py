@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 from signgen.config import Component
@@ -26,7 +26,7 @@ def load_pretrained(model_class: Any, component: Component, **overrides: Any) ->
         raise WeightsError(
             f"{model_class.__name__} weights not found in {origin}{_in_subfolder(component)} ({reason[:120]})",
             expected="a local folder in Hub layout, or a model in the Hub cache",
-            fix=None if Path(origin).is_dir() else f"get it with: {download_command(component)}",
+            fix=None if os.path.isdir(origin) else f"get it with: {download_command(component)}",
         ) from error
 
 

@@ -12,12 +12,13 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 
 from signgen.errors import PairSetError, VideoError
-from signgen.files import atomic_path, make_folder
+from signgen.files import atomic_path, make_folder, parse_json
 from signgen.progress import SILENT, Progress
 from signgen.video.reader import FrameSource
 
@@ -47,7 +48,7 @@ class FrameStore:
             raise PairSetError(f"{folder}: incomplete: {_INDEX} is missing", fix=_FIX)
         try:
             table = pq.read_table(folder / _INDEX)
-            of = json.loads((table.schema.metadata or {}).get(b"fingerprint", b"null"))
+            of = parse_json((table.schema.metadata or {}).get(b"fingerprint", b"null"))
             clips, frames = table.column("clip").to_numpy(zero_copy_only=False), table.column("frame").to_numpy()
         except Exception as error:  # a damaged Parquet file raises anything
             raise PairSetError(f"{folder / _INDEX}: cannot be read ({error})", fix=_FIX) from error
@@ -81,9 +82,13 @@ class StoredFrames(FrameSource):
         if not np.array_equal(self.rows[np.minimum(places, len(self.rows) - 1)], wanted):
             raise VideoError(f"{self.array}: frames {frames[0]}:{frames[-1] + 1} are not all stored", fix=_FIX)
         try:
-            return np.array(np.load(self.array, mmap_mode="r")[places])
-        except (OSError, ValueError, EOFError, IndexError, SyntaxError) as error:
+            stored = np.load(self.array, mmap_mode="r")
+        except (OSError, ValueError, EOFError, SyntaxError, TokenError, TypeError) as error:  # its header is Python
             raise VideoError(f"{self.array}: cannot be read ({error})", fix=_FIX) from error
+        shape = (len(self.rows), self.height, self.width, 3)
+        if stored.shape != shape or stored.dtype != np.uint8:
+            raise VideoError(f"{self.array}: {stored.dtype} {stored.shape}", expected=f"uint8 {shape}", fix=_FIX)
+        return np.array(stored[places])
 
 
 def write_store(

@@ -6,7 +6,6 @@ optionally PAIRS/store (signgen.pairs.frame_store) and, from training, PAIRS/cac
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -17,6 +16,7 @@ import numpy as np
 
 from signgen.corpora.person.images import image_key
 from signgen.errors import OptionError, PairSetError
+from signgen.files import parse_json, read_json, stays_inside
 from signgen.pairs.frame_store import FrameStore
 from signgen.pairs.triples import TRIPLE
 from signgen.poses.sequence import FILE_SUFFIX, PoseSequence
@@ -196,13 +196,13 @@ def _unchanged(source: FrameSource, record: ClipRecord, frames: int) -> FrameSou
 
 def _load_meta(path: Path) -> dict[str, Any]:
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
+        meta = read_json(path)
     except FileNotFoundError:
         raise PairSetError(f"{path.parent}: incomplete: meta.json is missing", fix=REBUILD) from None
     except (OSError, ValueError) as error:
         raise PairSetError(f"{path.parent}: incomplete: meta.json cannot be read ({error})", fix=REBUILD) from error
     whole = isinstance(meta, dict) and all(isinstance(meta.get(key), str) for key in ("root", "fingerprint"))
-    if not whole or meta.get("format") != FORMAT:
+    if not whole or meta.get("format") != FORMAT or not isinstance(meta.get("rule", {}), dict):
         raise PairSetError(f"{path}: not of format {FORMAT}", expected="a pair set of this version", fix=REBUILD)
     return meta
 
@@ -220,7 +220,7 @@ def _read_table(path: Path) -> Any:
 def _load_clips(path: Path, root: Path) -> list[ClipRecord]:
     try:
         return [_clip_record(row, root) for row in _read_table(path).to_pylist()]
-    except (TypeError, KeyError, ValueError, ZeroDivisionError, OptionError) as error:
+    except (TypeError, KeyError, ValueError, AttributeError, ArithmeticError, OptionError) as error:
         raise PairSetError(f"{path}: other columns than expected ({error})", fix=REBUILD) from error
 
 
@@ -236,13 +236,20 @@ def _clip_record(row: dict[str, Any], root: Path) -> ClipRecord:
         "times": tuple(times) if times else None,
         "background": parse_background(row.get("background")),
     }
-    return ClipRecord(**values)
+    record = ClipRecord(**values)
+    counts = (record.num_frames, record.width, record.height, record.holdout_start)
+    texts = (record.name, record.split, record.signer, record.keypoints, *record.images)
+    if not all(type(count) is int and 0 <= count < 1 << 31 for count in counts):
+        raise ValueError(f"counts and sizes {counts}")
+    if not all(isinstance(text, str) for text in texts) or not stays_inside(record.name):
+        raise ValueError(f"a clip called {record.name!r}")
+    return record
 
 
 def _load_triples(path: Path, clips: list[ClipRecord], fingerprint: str) -> dict[str, np.ndarray]:
     table = _read_table(path)
     try:
-        of = json.loads((table.schema.metadata or {}).get(b"fingerprint", b"null"))
+        of = parse_json((table.schema.metadata or {}).get(b"fingerprint", b"null"))
         if of == fingerprint:
             return _rows_by_split(table, clips)
     except Exception as error:  # columns that are missing or of other types raise anything

@@ -5,7 +5,6 @@ Everything that can be wrong with the input is found here, before a model is loa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ import numpy as np
 from signgen.config import SamplingSettings
 from signgen.corpora.beside import poses_beside
 from signgen.errors import PairSetError, PoseError, VideoError
+from signgen.files import read_json
 from signgen.models.card import ModelCard, read_card
 from signgen.pairs.pairset import PairSet
 from signgen.poses.clean import clean_poses
@@ -388,9 +388,9 @@ def _poses_of_source(path: Path, frame: np.ndarray, notes: Notes) -> PoseSequenc
 def trained_on(model: Path, card: ModelCard, notes: Notes) -> Path | None:
     """The pair set of the run that the model folder lies in, if it is still the one the model was trained on."""
     try:
-        folder = Path(json.loads((model / ".." / "run.json").read_text(encoding="utf-8"))["pairs"])
+        folder = Path(read_json(model / ".." / "run.json")["pairs"])
         pair_set = PairSet.load(folder)
-    except (OSError, ValueError, KeyError, PairSetError):
+    except (OSError, ValueError, KeyError, TypeError, PairSetError):
         return None
     if pair_set.fingerprint != card.data["fingerprint"]:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
@@ -14,6 +15,7 @@ from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard
 from signgen.models.device import usable_precision
 from signgen.models.pipeline import SignerPipeline, clip_noise
+from signgen.models.trial import running
 from signgen.poses.draw import draw_pose
 from signgen.poses.sequence import PoseSequence, window_frames
 from signgen.rendering.source import ReferenceClip, Source
@@ -41,7 +43,7 @@ class Renderer:
         seed: int = 0,
         device: torch.device | None = None,
     ) -> None:
-        recipe = card.parsed_recipe()
+        recipe = self._recipe = card.parsed_recipe()
         self.pipeline, self.card, self.seed = pipeline, card, seed
         self.device = device or torch.device("cpu")
         self.sampling = _computed(sampling or recipe.sampling, self.device)
@@ -112,7 +114,7 @@ class Renderer:
         image = self._tensor(self.canvas.fit_frame(source.frame)[None]) * 2 - 1
         source_pose = self._tensor(self.draw(source.pose)) if source.pose is not None else None
         sampling = self.sampling
-        with self._autocast():
+        with self._running():
             clip = self.pipeline.encode_clip(image, source_pose)
         noise = clip_noise(self.seed, source.name, clip.latent.shape[1:], sampling.noise_scale).to(self.device)
         # micro-batches of one fixed size
@@ -121,7 +123,7 @@ class Renderer:
         for start in range(part.start, part.stop, sampling.micro_batch):
             batch = range(start, min(start + sampling.micro_batch, part.stop))
             drawn = self._tensor(self.draw_windows(poses, batch))
-            with self._autocast():
+            with self._running():
                 warps = None if warped is None else self._tensor(warped(batch))
                 batches = self.pipeline.render_batches(clip, drawn, warps, noise, sampling)
                 images = torch.cat(list(batches))
@@ -132,9 +134,15 @@ class Renderer:
         """uint8 (B, H, W, C) -> float32 (B, C, H, W) in [0, 1] on the device."""
         return torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
 
-    def _autocast(self) -> torch.autocast:
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """In the precision that is asked for. Raises ModelError for a model whose networks do not run."""
         dtype = AUTOCAST[self.sampling.precision]
-        return torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+        with (
+            running(self.pipeline, self._recipe),
+            torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None),
+        ):
+            yield
 
 
 def _computed(sampling: SamplingSettings, device: torch.device) -> SamplingSettings:

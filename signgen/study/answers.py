@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from signgen.errors import StudyError
-from signgen.study.design import BEST, GENERATED, REAL
+from signgen.files import read_json
+from signgen.study.design import BEST, CHECK, GENERATED, REAL, REALISM, TRUTH
 
 KEY_FORMAT, ANSWERS_FORMAT, VERSION = "signgen-study", "signgen-study-answers", 1
 KEY_FILE = "key.json"
@@ -47,7 +47,40 @@ def load_key(study: Path) -> dict[str, Any]:
     key = _read(path, "the key that signgen study build wrote")
     if key.get("format") != KEY_FORMAT or key.get("version") != VERSION:
         raise StudyError(f"{path}: not the key of a study", expected=f"the {KEY_FILE} that signgen study build wrote")
+    if wrong := _wrong_in(key):
+        raise StudyError(f"{path}: damaged: {wrong}", expected=f"the {KEY_FILE} that signgen study build wrote")
     return key
+
+
+def _wrong_in(key: Mapping[str, Any]) -> str | None:
+    """What `signgen study build` cannot have written of what scores are made from: the first, in words."""
+    runs, targets, plans = key.get("runs"), key.get("targets"), key.get("plans")
+    if not isinstance(key.get("study"), str):
+        return "no study is named"
+    if not isinstance(runs, list) or not runs or not all(isinstance(run, str) for run in runs):
+        return "its runs have no names"
+    if not isinstance(targets, list) or not isinstance(plans, list):
+        return "it has no targets or no plans"
+    for plan in plans:
+        if not isinstance(plan, dict) or type(plan.get("rater")) is not int or not isinstance(plan.get("trials"), list):
+            return "a plan is of no rater"
+        if not all(_is_trial(trial, runs, len(targets)) for trial in plan["trials"]):
+            return f"a question to rater {plan['rater']}"
+    return None
+
+
+def _is_trial(trial: Any, runs: Sequence[str], targets: int) -> bool:
+    """Whether it is a question as signgen.study.design.Trial has them."""
+    if not isinstance(trial, dict) or not isinstance(trial.get("practice"), bool):
+        return False
+    kind, shown, target = trial.get("kind"), trial.get("shown"), trial.get("target")
+    if not isinstance(shown, list) or not shown:
+        return False
+    if kind == CHECK:
+        return shown[0] in (REAL, GENERATED)
+    if type(target) is not int or not 0 <= target < targets:
+        return False
+    return (kind == REALISM and shown[0] in (TRUTH, *runs)) or (kind == BEST and all(run in runs for run in shown))
 
 
 def study_of(answers: Sequence[Path]) -> Path:
@@ -133,7 +166,7 @@ def checksum(data: Mapping[str, Any]) -> str:
 
 def _read(path: Path, what: str) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except (OSError, ValueError) as error:
         raise StudyError(f"{path}: cannot be read as JSON ({error})", expected=what) from error
     if not isinstance(data, dict):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-import yaml
-
 from signgen.errors import StudyError, nearest
+from signgen.files import parse_yaml, read_yaml
 
 _OWN = resources.files("signgen.study") / "texts.yaml"
 
@@ -19,12 +18,12 @@ def own_texts() -> str:
 
 def load_texts(path: Path | None = None) -> dict[str, str]:
     """All texts, by their keys. Raises StudyError for a file that is none, or a key that is unknown."""
-    texts: dict[str, str] = yaml.safe_load(own_texts())
+    texts: dict[str, str] = parse_yaml(own_texts())
     if path is None:
         return texts
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        given = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise StudyError(f"{path}: cannot be read as YAML ({error})", expected="texts like STUDY/texts.yaml") from error
     if not isinstance(given, dict):
         raise StudyError(f"{path}: holds no texts", expected="KEY: TEXT lines like STUDY/texts.yaml")

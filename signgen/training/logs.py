@@ -7,7 +7,8 @@ from pathlib import Path
 
 import cv2
 
-from signgen.files import make_folder
+from signgen.errors import ModelError
+from signgen.files import atomic_path, make_folder
 
 
 class RunLog:
@@ -17,16 +18,16 @@ class RunLog:
         from torch.utils.tensorboard import SummaryWriter
 
         self.stage = stage
-        self.board = SummaryWriter(str(run / "logs" / "tensorboard" / stage), purge_step=from_step)
         self._paths = {kind: run / "logs" / f"{stage}-{kind}.csv" for kind in ("train", "validation")}
         for path in self._paths.values():
             _drop_rows_from(path, from_step)
+        self.board = SummaryWriter(str(run / "logs" / "tensorboard" / stage), purge_step=from_step)
 
     def scalars(self, kind: str, step: int, values: dict[str, float]) -> None:
         """Append a row to `logs/<stage>-<kind>.csv` and the scalars to TensorBoard."""
         path = self._paths[kind]
         new = not path.exists()
-        with path.open("a", newline="") as handle:
+        with path.open("a", newline="", encoding="utf-8") as handle:
             writer = csv.writer(handle)
             if new:
                 writer.writerow(["step", *values])
@@ -46,12 +47,16 @@ class RunLog:
 
 
 def _drop_rows_from(path: Path, step: int) -> None:
-    """Remove rows at or after `step`, which a resumed run will write again."""
+    """Remove rows at or after `step`, which a resumed run will write again. Raises ModelError for a damaged log."""
     if not path.exists():
         make_folder(path.parent)
         return
-    with path.open(newline="") as handle:
-        header, *rows = list(csv.reader(handle))
-    kept = [row for row in rows if int(row[0]) < step]
-    with path.open("w", newline="") as handle:
+    try:
+        with path.open(newline="", encoding="utf-8") as handle:
+            header, *rows = list(csv.reader(handle))
+        kept = [row for row in rows if int(row[0]) < step]
+    except (OSError, ValueError, IndexError, csv.Error) as error:
+        found, fix = f"{path}: not the log of a stage ({error})", "move it away; the run goes on without its old rows"
+        raise ModelError(found, fix=fix) from error
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
         csv.writer(handle).writerows([header, *kept])

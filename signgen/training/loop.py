@@ -6,7 +6,6 @@ that was not interrupted; the number of steps may be decided by time; the state 
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import threading
@@ -27,7 +26,7 @@ from torch.utils.data import DataLoader
 
 from signgen.config import StageSettings
 from signgen.errors import Interrupted, ModelError, RecipeError
-from signgen.files import disk_full_is_oserror, make_folder, write_json
+from signgen.files import disk_full_is_oserror, make_folder, read_json, read_tensors, write_json
 from signgen.interrupts import deferred_interrupt
 from signgen.progress import Bar
 from signgen.training.data.batches import StepBatches
@@ -36,6 +35,7 @@ from signgen.training.logs import RunLog
 from signgen.training.stages import MAIN, Batch, Stage, trainable
 
 TIMED_STEPS = 20
+_MOST_STEPS = 1 << 40
 SAVE_EVERY_SECONDS = 300.0
 
 
@@ -294,8 +294,8 @@ class Trainer:
         """Give what lies in a file of the state to `load`. Raises ModelError naming it."""
         path = self.state_folder / name
         try:
-            load(torch.load(path, map_location=self.accelerator.device, weights_only=True))
-        except Exception as error:  # a damaged zip or pickle raises anything, EOFError among it
+            load(read_tensors(path, self.accelerator.device))
+        except Exception as error:  # tensors that do not fit raise anything
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             fix = f"delete the folder {self.state_folder} to train the stage again"
             raise ModelError(f"{path}: cannot resume ({reason[:160]})", fix=fix) from error
@@ -330,7 +330,10 @@ def read_progress(run: Path, stage: str) -> Progressed | None:
     if not path.exists():
         return None
     try:
-        return Progressed(**json.loads(path.read_text(encoding="utf-8")))
+        found = Progressed(**read_json(path))
+        if not all(type(n) is int and 0 <= n < _MOST_STEPS for n in (found.step, found.steps or 0)):
+            raise ValueError(f"step {found.step} of {found.steps}")
+        return found
     except (OSError, ValueError, TypeError) as error:
         fix = f"delete the folder {folder} to train the stage again"
         raise ModelError(f"{path}: cannot resume ({error})", fix=fix) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,14 +13,15 @@ from accelerate.state import AcceleratorState
 
 from signgen.config import Augmentation, Recipe, StageSettings, load_recipe
 from signgen.errors import ModelError, PairSetError, RecipeError
-from signgen.files import disk_full_is_oserror, make_folder, write_json, write_text
+from signgen.files import disk_full_is_oserror, make_folder, read_json, write_json, write_text
 from signgen.models.build import build_fusion, build_pipeline
 from signgen.models.canvas import Canvas
-from signgen.models.card import ModelCard, damaged_file, palette_of, save_model
+from signgen.models.card import ModelCard, check_weights, damaged_file, palette_of, save_model
 from signgen.models.device import precision_note, prepare_device, usable_precision
 from signgen.models.fusion import FusionModel
 from signgen.models.pipeline import SignerPipeline
 from signgen.models.quiet import quiet_libraries
+from signgen.models.trial import check_fusion
 from signgen.pairs.pairset import PairSet
 from signgen.poses.skeletons import COCO_WHOLEBODY_133
 from signgen.progress import SILENT, Notes, Progress
@@ -263,7 +263,10 @@ class TrainingRun:
 def _trained_fusion(folder: Path) -> FusionModel:
     """What stage 1 left. Raises ModelError naming the folder."""
     try:
-        return FusionModel.from_pretrained(str(folder), local_files_only=True).eval()
+        fusion = FusionModel.from_pretrained(str(folder), local_files_only=True).eval()
+        check_weights(fusion, folder)
+        check_fusion(fusion)
+        return fusion
     except Exception as error:  # a damaged JSON or safetensors file raises anything
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         fix = "delete it, and state/fusion beside it, to train the stage again"
@@ -273,9 +276,14 @@ def _trained_fusion(folder: Path) -> FusionModel:
 def _read_settings(path: Path) -> dict[str, Any]:
     """What a run was begun with. Raises ModelError."""
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_json(path)
         if not isinstance(kept, dict) or not {"fingerprint", "max_minutes"} <= kept.keys():
             raise ValueError("no fingerprint or max_minutes in it")
+        minutes, init = kept["max_minutes"], kept.get("init")
+        if not (minutes is None or (isinstance(minutes, (int, float)) and minutes > 0)):
+            raise ValueError(f"max_minutes is {minutes!r}")
+        if not (init is None or isinstance(init, str)):
+            raise ValueError(f"init is {init!r}")
     except (OSError, ValueError) as error:
         found = f"{path}: cannot be read ({error})"
         raise ModelError(found, expected="what signgen train wrote", fix="begin again with another --out") from error

@@ -7,8 +7,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from signgen.errors import VideoError
-
 _NUMBERED = re.compile(r"images(\d{4,})\.png")
 
 
@@ -46,14 +44,3 @@ def look_into(folder: Path) -> FrameFolder:
     present = sorted(numbers)
     missing = sorted(set(range(1, present[-1] + 1)) - numbers.keys()) if present else []
     return FrameFolder(folder, tuple(numbers[n] for n in present), tuple(missing), tuple(sorted(stray)))
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """(width, height) by the header alone. Raises VideoError when it is none of an image."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, ValueError, SyntaxError) as error:
-        raise VideoError(f"{path}: not a readable image ({error})", expected="a whole PNG or JPEG") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import cv2
@@ -11,6 +10,7 @@ import numpy as np
 from signgen.errors import VideoError
 from signgen.files import atomic_path
 from signgen.video.background import RGB, chosen_colour, is_transparent, laid_over
+from signgen.video.headers import WHOLE, opened
 
 _PNG, _OTHERS_WITH_ALPHA = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*", b"GIF8")
 
@@ -45,10 +45,20 @@ def read_picture(path: Path) -> np.ndarray:
     if data.size and _may_be_transparent(data):
         picture = _rgba(path, data)
         return picture if is_transparent(picture) else np.ascontiguousarray(picture[..., :3])
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    image = _decoded(path, data) if data.size else None
     if image is None:
-        raise VideoError(f"{path}: not a readable image ({data.size} bytes)", expected="a whole PNG or JPEG")
+        raise VideoError(f"{path}: not a readable image ({data.size} bytes)", expected=WHOLE)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _decoded(path: Path, data: np.ndarray) -> np.ndarray | None:
+    """uint8 (H, W, 3) BGR, None where it cannot be. The size is looked at first: OpenCV would take gigabytes."""
+    with opened(path, data.tobytes()):
+        pass
+    try:
+        return cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
 
 
 def _may_be_transparent(data: np.ndarray) -> bool:
@@ -66,14 +76,10 @@ def _may_be_transparent(data: np.ndarray) -> bool:
 
 def _rgba(path: Path, data: np.ndarray) -> np.ndarray:
     """uint8 (H, W, 4). OpenCV drops the transparency of palettes; Pillow knows all kinds."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    try:
-        with Image.open(io.BytesIO(data.tobytes())) as image:
-            upright = ImageOps.exif_transpose(image)
-            return np.array(upright.convert("RGBA"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise VideoError(f"{path}: not a readable image ({error})", expected="a whole PNG or JPEG") from error
+    with opened(path, data.tobytes()) as image:
+        return np.array(ImageOps.exif_transpose(image).convert("RGBA"))
 
 
 def write_png(path: Path, frame: np.ndarray) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from signgen.errors import VideoError
@@ -16,6 +17,7 @@ from signgen.video.display import Orientation, true_size
 from signgen.video.timing import uneven
 
 AGAIN = "copy the file again, or re-encode it"
+MOST_PIXELS = 1 << 26  # of a frame, 8192x8192: a damaged header may say anything, and memory is taken by what it says
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,24 @@ class Probe:
     def is_plain(self) -> bool:
         """Frames are as decoded: upright, whole, of 8 bits, opaque."""
         return self.orientation.is_upright and self.true_size is None and self.colour.is_plain
+
+
+def video_stream(container: Any, path: Path | str) -> Any:
+    """The first video stream, which will decode no frame of more than MOST_PIXELS. Raises VideoError."""
+    stream = next(iter(container.streams.video), None)
+    context = None if stream is None else stream.codec_context
+    if stream is None or context is None:
+        what = "no pictures in it" if stream is None else "FFmpeg does not know its codec"
+        raise VideoError(f"{path}: not a video that can be decoded ({what})", fix=AGAIN)
+    check_pixels(path, context.width, context.height)
+    context.options = {**context.options, "max_pixels": str(MOST_PIXELS)}
+    return stream
+
+
+def check_pixels(path: Path | str, width: int, height: int) -> None:
+    """Raise VideoError for a picture that is too large to be one."""
+    if width * height > MOST_PIXELS:
+        raise VideoError(f"{path}: {width}x{height}", expected=f"at most {MOST_PIXELS} pixels", fix=AGAIN)
 
 
 def described(container: Any, stream: Any, first: Any, num_frames: int) -> Probe:
@@ -70,7 +90,9 @@ def decoder_of(stream: Any) -> Any:
     if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1":
         name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
         if name is not None:
-            return av.CodecContext.create(name, "r")
+            context = av.CodecContext.create(name, "r")
+            context.options = {"max_pixels": str(MOST_PIXELS)}
+            return context
     return stream
 
 
@@ -126,10 +148,14 @@ class _Look:
 
         try:
             with av.open(self.path) as container, logged_errors(every_thread=threads) as logs:
-                stream = container.streams.video[0]
+                stream = video_stream(container, self.path)
                 stream.thread_type = "AUTO" if threads else "NONE"
                 self.claimed, self.trail = stream.frames, Trail.empty(stream.codec_context.name)
-                self._all(container, stream, logs)
+                try:
+                    self._all(container, stream, logs)
+                finally:
+                    # A thread that logs wants Python's lock, which closing holds while it waits for the thread.
+                    stream.codec_context.flush_buffers()
         except (av.FFmpegError, IndexError, ValueError) as error:
             what = f"breaks off after frame {self._decoded}" if self._decoded else "not a video that can be decoded"
             raise VideoError(f"{self.path}: {what} ({error})", fix=AGAIN) from error

@@ -22,7 +22,7 @@ from signgen.video.colour import Converter
 from signgen.video.damage import Damage, damage_text, damage_within
 from signgen.video.frame_folder import look_into
 from signgen.video.images import read_image, read_opaque, read_picture, write_png
-from signgen.video.probe import AGAIN, Probe, decoded, described
+from signgen.video.probe import AGAIN, Probe, decoded, described, video_stream
 from signgen.video.probe import probe as _probe
 
 __all__ = [
@@ -287,7 +287,7 @@ class _PyAV:
 
         try:
             self._container = av.open(str(self.path))
-            self.stream = self._container.streams.video[0]
+            self.stream = video_stream(self._container, self.path)
             self.stream.thread_type = "NONE"  # threads would be waited for, forever, in a forked loader process
             frames = decoded(self._container, self.stream)
             first = next(frames)
@@ -321,6 +321,10 @@ class _PyAV:
                 raise VideoError(f"{self.path}: ends before frame {self.next}", expected=f"frame {number} too")
             self.next += 1
         picture = self._shown(frame)
+        if picture.shape != self.first.shape:
+            (height, width), (tall, wide) = picture.shape[:2], self.first.shape[:2]
+            found = f"{self.path}: frame {number} is {width}x{height}"
+            raise VideoError(found, expected=f"{wide}x{tall} like the first", fix=AGAIN)
         if picture.shape[-1] == 3:
             return picture
         assert self.background is not None  # since the first frame has alpha, too

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from signgen.files import atomic_path
-from signgen.warp.anatomy import SIDES, anatomy
+from signgen.warp.anatomy import SIDES, Anatomy, anatomy
 from signgen.warp.bank import VERSION, Layer, SourceBank
 
 
@@ -52,10 +52,19 @@ def read_bank(path: Path, key: str, keypoints: np.ndarray) -> SourceBank | None:
     body = anatomy(keypoints)
     if body is None or str(stored.get("key")) != key:
         return None
-    background = stored["background"]
+    try:
+        return _bank(stored, body)
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError):  # arrays that are missing, or of other shapes
+        return None
+
+
+def _bank(stored: Mapping[str, np.ndarray], body: Anatomy) -> SourceBank:
+    """Raises one of the errors above for arrays that no bank has."""
+    background, person = _pixels(stored["background"], 3), _pixels(stored["person"], 2)
     size = background.shape[:2]
     trunk = _layer(stored, "trunk", size)
-    assert trunk is not None  # every bank has one
+    if trunk is None or background.shape[2] != 3 or person.shape != size:
+        raise ValueError("no bank")
     return SourceBank(
         body=body,
         background=background,
@@ -63,8 +72,15 @@ def read_bank(path: Path, key: str, keypoints: np.ndarray) -> SourceBank | None:
         arms={side: _layer(stored, f"{side}_arm", size) for side in SIDES},
         hands={side: _layer(stored, f"{side}_hand", size) for side in SIDES},
         filled=np.unpackbits(stored["filled"], count=size[0] * size[1]).reshape(size) * np.uint8(255),
-        person=stored["person"],
+        person=person,
     )
+
+
+def _pixels(array: np.ndarray, axes: int) -> np.ndarray:
+    """uint8 of so many axes, or ValueError."""
+    if array.dtype != np.uint8 or array.ndim != axes:
+        raise ValueError("no pixels")
+    return array
 
 
 def _layer(stored: Mapping[str, np.ndarray], name: str, size: tuple[int, ...]) -> Layer | None:
@@ -72,5 +88,8 @@ def _layer(stored: Mapping[str, np.ndarray], name: str, size: tuple[int, ...]) -
         return None
     x0, y0, x1, y1 = stored[f"{name}_box"].tolist()
     rgba = np.zeros((*size, 4), np.uint8)
+    inside = 0 <= x0 <= x1 <= size[1] and 0 <= y0 <= y1 <= size[0]
+    if not inside or _pixels(stored[name], 3).shape != (y1 - y0, x1 - x0, 4):
+        raise ValueError("no layer")
     rgba[y0:y1, x0:x1] = stored[name]
     return Layer(rgba, (x0, y0, x1, y1))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from signgen.errors import VideoError
+from signgen.pairs.pairset import PairSet
 from signgen.poses.readers import read_poses
 from tests.line import Command, Line
 from tests.study.worlds import answers_of, key_of, save, write_images
@@ -206,3 +210,120 @@ def test_an_end_of_file_is_no_ctrl_c(command: Command, line: Line, tmp_path: Pat
     assert called.code == 2
     assert "ends too early" in called.err
     assert "Ctrl-C" not in called.err
+
+
+def harmed(path: Path, **values: object) -> Iterator[None]:
+    """A JSON file with other values for one turn of a loop."""
+    content = path.read_text()
+    path.write_text(json.dumps({**json.loads(content), **values}))
+    try:
+        yield
+    finally:
+        path.write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("model_index.json", {"unet": ["os", "system"]}),
+        ("model_index.json", {"scheduler": ["subprocess", "Popen"]}),
+        ("model_index.json", {"other": ["shutil", "rmtree"]}),
+        ("model_index.json", {"unet": []}),
+        ("model_index.json", {"_class_name": "StableDiffusionPipeline"}),
+        ("model_index.json", {"source_side": 33}),
+        ("model_index.json", {"base_scale": "x"}),
+        ("image_space/config.json", {"factor": 2**62}),
+        ("fusion/config.json", {"side": 0.5}),
+        ("scheduler/scheduler_config.json", {"timestep_spacing": 0}),
+        ("source_encoder/config.json", {"layer_norm_eps": "x"}),
+        ("unet/config.json", {"layers_per_block": 2**31}),
+        ("unet/config.json", {"time_embedding_act_fn": "nothing"}),
+        ("unet/config.json", {"norm_eps": "x"}),
+        ("signgen.json", {"recipe": []}),
+        ("signgen.json", {"data": {}}),
+    ],
+)
+def test_what_a_model_folder_cannot_say(name: str, values: dict, copy: Line, command: Command, tmp_path: Path) -> None:
+    """Whole JSON whose values would import other code, or make a network that does not run."""
+    render = ("render", copy.video, copy.poses, "--model", copy.model, "--out", tmp_path / "o.mp4", "--frames", "0:1")
+    for _ in harmed(copy.model / name, **values):
+        assert name.split("/")[0].split(".")[0] in command.refuses(*render) or "model" in command.refuses(*render)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("settings.json", {"max_minutes": [1]}),
+        ("settings.json", {"init": 3}),
+        ("state/diffusion/progress.json", {"step": "1"}),
+        ("state/diffusion/progress.json", {"step": -1}),
+        ("state/diffusion/progress.json", {"steps": 1.5}),
+    ],
+)
+def test_what_a_run_cannot_say(name: str, values: dict, copy: Line, command: Command) -> None:
+    for _ in harmed(copy.run / name, **values):
+        said = command.refuses("train", copy.pairs, "--out", copy.run, "--resume", "--device", "cpu")
+        assert Path(name).name in said
+
+
+@pytest.mark.parametrize("content", [b"step,loss\nten,1\n", b"\xff\xfe", b"", b"step\n\n"])
+def test_the_log_of_a_run(content: bytes, copy: Line, command: Command, tmp_path: Path) -> None:
+    """Rows of the log are dropped on resuming; of a damaged one nothing is changed."""
+    run = tmp_path / "run"
+    shutil.copytree(copy.run, run)
+    log = run / "logs" / "diffusion-train.csv"
+    log.write_bytes(content)
+    said = command.refuses("train", copy.pairs, "--out", run, "--resume", "--device", "cpu")
+    assert "diffusion-train.csv: not the log of a stage" in said
+    assert log.read_bytes() == content
+
+
+@pytest.mark.parametrize("values", [{"num_frames": 7.5}, {"name": "../../x"}, {"width": "64"}, {"images": [3]}])
+def test_clips_of_a_pair_set(values: dict, copy: Line, command: Command, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pairs = tmp_path / "pairs"
+    shutil.copytree(copy.pairs, pairs)
+    table = pq.read_table(pairs / "clips.parquet")
+    rows = [{**row, **values} for row in table.to_pylist()]
+    pq.write_table(pa.Table.from_pylist(rows, metadata=table.schema.metadata), pairs / "clips.parquet")
+    train = ("train", pairs, "--config", "nano", "--out", tmp_path / "run", "--device", "cpu")
+    assert "clips.parquet: other columns than expected" in command.refuses(*train)
+
+
+@pytest.mark.parametrize("header", [b"{'descr': (", b"{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2)}"])
+def test_arrays_of_a_store(header: bytes, line: Line, command: Command, tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs"
+    command.works("build-pairs", line.videos, "--out", pairs, "--store")
+    path = pairs / "store" / "clip0.npy"
+    content = path.read_bytes()
+    path.write_bytes(content[:10] + header.ljust(118) + content[128:])
+    frames = PairSet.load(pairs).training_frames("clip0")
+    with pytest.raises(VideoError, match=r"clip0\.npy"):
+        frames.read(0, 1)
+
+
+def test_weights_of_other_names(copy: Line, command: Command, tmp_path: Path) -> None:
+    """As many numbers as there have to be: counting them does not show it."""
+    from safetensors.torch import load_file, save_file
+
+    path = copy.model / "unet" / "diffusion_pytorch_model.safetensors"
+    content = path.read_bytes()
+    tensors = load_file(path)
+    tensors["conv_in.bias_"] = tensors.pop("conv_in.bias")
+    save_file(tensors, path)
+    render = ("render", copy.video, copy.poses, "--model", copy.model, "--out", tmp_path / "o.mp4", "--frames", "0:1")
+    said = command.refuses(*render)
+    path.write_bytes(content)
+    assert "unet" in said
+
+
+def test_a_defect_of_the_renderer_is_not_blamed_on_the_model(copy: Line, command: Command, tmp_path: Path, monkeypatch):
+    """Where the networks run on an empty picture, an error is passed on as it is."""
+
+    wrong = np.zeros((1, 7, 5, 4), np.uint8)
+    monkeypatch.setattr("signgen.rendering.renderer.Renderer.draw_windows", lambda *_: wrong)
+    render = ("render", copy.video, copy.poses, "--model", copy.model, "--out", tmp_path / "o.mp4", "--frames", "0:1")
+    with pytest.raises(RuntimeError):
+        command(*render)

@@ -312,3 +312,13 @@ def test_named_clips_alone_are_looked_at(corpus: Path, command: Command, tmp_pat
     assert "stray" not in out
     verified = PairSet.load(tmp_path / "pairs").meta["verified"]
     assert (verified["counts"]["train"]["listed"], verified["complete"], verified["findings"]) == (1, None, [])
+
+
+@pytest.mark.parametrize("harm", [b"\xff\xfe", b"x/y|", b"a\x00b|", b"n" * 400 + b"|"])
+def test_a_list_of_another_kind(corpus: Path, command: Command, harm: bytes) -> None:
+    """Not UTF-8, a folder within a folder, a name that no file can have: one line, or a clip that is not there."""
+    path = next(corpus.rglob("*.dev.corpus.csv"))
+    path.write_bytes(path.read_bytes().replace(b"\nthree|", b"\n" + harm))
+    called = command("verify", corpus)
+    assert called.code in (1, 2)
+    assert called.err.count("\n") == called.code - 1

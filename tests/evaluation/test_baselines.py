@@ -55,7 +55,7 @@ def pairs(tmp_path: Path) -> PairSet:
     with PairSetWriter(tmp_path / "pairs") as writer:
         for clip in clips:
             writer.add(clip.name, poses[clip.name], [(clip.path / "000.png").read_bytes()])
-        writer.finish(clips, triples, {"seed": 0, "rule": "test", "root": str(tmp_path), "fingerprint": "0" * 16})
+        writer.finish(clips, triples, {"seed": 0, "rule": {}, "root": str(tmp_path), "fingerprint": "0" * 16})
     return PairSet.load(tmp_path / "pairs")
 
 

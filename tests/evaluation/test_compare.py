@@ -141,3 +141,29 @@ def test_the_command_prints_and_writes(tmp_path: Path, command: Command) -> None
     assert '<h1 class="lines">b is better than a in ssim' in page
     command.works("compare", a, b, "--out", tmp_path / "two.html")
     assert json.loads((tmp_path / "two.json").read_text())["frames"] == 60
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda result: result.update(definitions=["ssim"]),
+        lambda result: result["definitions"].update(ssim=3),
+        lambda result: result.update(baselines={"copy-source": 3}),
+        lambda result: result["mean"].update(ssim="high"),
+        lambda result: result.update(notes={"a": 1}, per_frame=[]),
+        lambda result: result["per_frame"].append(7),
+        lambda result: result["per_frame"][0].pop("frame"),
+        lambda result: result["per_frame"][0].update(frame="0"),
+        lambda result: result["per_frame"][0].update(ssim=[0.5]),
+        lambda result: result["per_frame"][0].update(psnr=1e300),
+        lambda result: result["per_frame"][0].update(truth="a.png", generated="a.png"),
+        lambda result: result.update(provenance=[]),
+        lambda result: result.update(provenance={"files": [{"role": "truth", "path": 3, "bytes": 1}]}),
+    ],
+)
+def test_what_signgen_cannot_have_written_is_one_line(harm: Any, tmp_path: Path, command: Command) -> None:
+    result = clip_result(range(4))
+    sound = written(tmp_path / "b" / "metrics.json", result)
+    harm(result)
+    said = command.refuses("compare", written(tmp_path / "a" / "metrics.json", result), sound)
+    assert "a/metrics.json" in said

@@ -155,3 +155,18 @@ def test_a_local_folder_without_the_weights_is_named(hub):
     (hub / "dino" / "model.safetensors").unlink()
     with pytest.raises(WeightsError, match="dino"):
         build_pipeline(from_hub(hub))
+
+
+@pytest.mark.parametrize(
+    ("override", "section"),
+    [
+        ("unet.config.norm_num_groups=7", "unet"),
+        ("unet.config.down_block_types=[Nothing]", "unet"),
+        ("source_encoder.config.patch_size=test", "source_encoder"),
+        ("fusion.tower.config.num_attention_heads=0", "fusion"),
+        ("conditions.0.options.hidden=1.5", "conditions"),
+    ],
+)
+def test_sizes_of_which_no_network_can_be_made_are_one_line(override, section):
+    with pytest.raises(RecipeError, match=rf"^{section}: cannot be built \(.*\); expected sizes that fit each other$"):
+        build_pipeline(tiny_recipe(override))

@@ -157,3 +157,28 @@ def test_where_the_key_is_not_found_the_option_is_named(command: Command, study:
     assert "r2g" in command.works("study", "score", path, "--study", study)
     assert "without answers" in command.refuses("study", "score", study / "answers")
     assert CHECK in {trial["kind"] for trial in key_of(study)["plans"][0]["trials"]}
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda key: key.update(study=3),
+        lambda key: key.update(runs="good"),
+        lambda key: key.update(targets=None),
+        lambda key: key["plans"].append("x"),
+        lambda key: key["plans"][0].update(rater=None),
+        lambda key: key["plans"][0].update(trials={}),
+        lambda key: key["plans"][0]["trials"][0].pop("kind"),
+        lambda key: key["plans"][0]["trials"][0].pop("practice"),
+        lambda key: key["plans"][0]["trials"][0].update(shown=[]),
+        lambda key: key["plans"][0]["trials"][0].update(shown=[{}]),
+        lambda key: key["plans"][0]["trials"][0].update(target=99),
+        lambda key: key["plans"][0]["trials"][0].update(target=None, kind="best"),
+    ],
+)
+def test_a_key_that_no_study_has_is_refused(command: Command, study: Path, harm) -> None:
+    key = key_of(study)
+    save(answers_of(key, 1), study / "answers")
+    harm(key)
+    (study / "key.json").write_text(json.dumps(key))
+    assert "key.json: damaged" in command.refuses("study", "score", study / "answers")

@@ -119,6 +119,13 @@ def _pickled(path: Path) -> None:
         np.savez(handle, key=np.array([{}], object), allow_pickle=True)
 
 
+def _changed(path: Path, **arrays: np.ndarray) -> None:
+    """Other arrays under the right key."""
+    with np.load(path) as stored:
+        kept = dict(stored)
+    np.savez(path, **{**kept, **arrays})
+
+
 @pytest.mark.parametrize(
     "harm",
     [
@@ -128,8 +135,13 @@ def _pickled(path: Path) -> None:
         lambda path: np.save(path.open("wb"), np.zeros(3)),
         lambda path: np.savez(path, other=np.zeros(3)),
         _pickled,
+        lambda path: _changed(path, trunk_box=np.array(3)),
+        lambda path: _changed(path, trunk_box=np.array([0, 0, 999, 999])),
+        lambda path: _changed(path, background=np.zeros((4, 4), np.float32)),
+        lambda path: _changed(path, person=np.zeros((3, 3), np.uint8)),
+        lambda path: _changed(path, filled=np.zeros((2, 2), np.float64)),
     ],
-    ids=["empty", "cut", "one byte", "npy", "foreign", "pickle"],
+    ids=["empty", "cut", "one byte", "npy", "foreign", "pickle", "box", "large", "pixels", "person", "filled"],
 )
 def test_a_damaged_or_foreign_file_is_replaced(cache, built, harm, caplog):
     frame, points = first()

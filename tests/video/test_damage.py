@@ -133,3 +133,20 @@ class TestTrail:
         assert damage_text(found) == "frame 3 (the decoder logs errors), frames 7-11 (marked corrupt)"
         assert damage_within(found, 4, 7) == ()
         assert damage_within(found, 0, 8) == found
+
+
+def test_closing_waits_for_no_thread_that_logs(tmp_path: Path) -> None:
+    """A decoder's thread that logs wants Python's lock; closing must not hold it and wait for the thread."""
+    path = write(tmp_path / "a.mkv", textured(8, 64, 48), "ffv1")
+    for number in range(60):
+        damaged = flipped(path, tmp_path / f"{number}.mkv", 40, number)
+        assert open_frames(damaged).num_frames <= 8
+
+
+def test_no_video_and_no_decoder(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.avi", textured(2, 64, 48), "mpeg4")
+    data = path.read_bytes()
+    for old, new, said in ((b"vids", b"auds", "no pictures in it"), (b"FMP4", b"QQQQ", "does not know")):
+        path.write_bytes(data.replace(old, new))
+        with pytest.raises(VideoError, match=said):
+            open_frames(path)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import struct
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from signgen.errors import OptionError, VideoError
 from signgen.video.background import border_colour, parse_background
 from signgen.video.colour import HLG, PQ, TO_BT709, Colour, to_bt709
 from signgen.video.display import Orientation, sample_aspect, true_size
+from signgen.video.headers import image_size
 from signgen.video.reader import open_frames, read_image, read_opaque, write_png
 from signgen.video.writer import VideoWriter
 from tests.video.making import ramp, turn, write
@@ -278,3 +282,80 @@ def test_scores_and_ratings_take_no_transparent_images(tmp_path: Path) -> None:
     Image.fromarray(picture).save(tmp_path / "a.png")
     with pytest.raises(VideoError, match=r"a\.png: transparent, .* expected opaque"):
         read_opaque(tmp_path / "a.png")
+
+
+def declared(width: int, height: int) -> bytes:
+    """A PNG of a few bytes that says it is so large."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    )
+
+
+class TestGiantSizes:
+    """A header may say anything; memory is taken by what it says."""
+
+    @pytest.mark.parametrize("size", [(60_000, 60_000), (2**31 - 1, 2**31 - 1), (9000, 9000)])
+    def test_images(self, size: tuple[int, int], tmp_path: Path) -> None:
+        path = tmp_path / "a.png"
+        path.write_bytes(declared(*size))
+        for read in (read_image, read_opaque, image_size, open_frames):
+            with pytest.raises(VideoError, match=r"a\.png: "):
+                read(path)
+
+    def test_bmp_that_opencv_asserts_on(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.bmp"
+        Image.new("RGB", (8, 8)).save(path)
+        data = bytearray(path.read_bytes())
+        struct.pack_into("<ii", data, 18, 8, 2**30)
+        path.write_bytes(data)
+        with pytest.raises(VideoError, match=r"a\.bmp"):
+            read_image(path)
+
+    def test_videos(self, tmp_path: Path) -> None:
+        """A GIF whose screen is so large that its first frame alone would take 1.6 GB."""
+        path = tmp_path / "a.gif"
+        Image.new("P", (32, 16)).save(path)
+        data = bytearray(path.read_bytes())
+        struct.pack_into("<HH", data, 6, 20_000, 20_000)
+        path.write_bytes(data)
+        for open_ in (open_frames, lambda path: open_frames(path, 1)):
+            with pytest.raises(VideoError, match=r"a\.gif: not a video that can be decoded"):
+                open_(path)
+
+    def test_a_frame_of_another_size(self, tmp_path: Path) -> None:
+        """Every frame of MJPEG says its own size."""
+        small, large = (
+            write(tmp_path / f"{side}.avi", ramp(1, side, 16), "mjpeg", pix_fmt="yuvj420p") for side in (32, 48)
+        )
+        one, other = (path.read_bytes() for path in (small, large))
+        joined = tmp_path / "a.mjpeg.avi"
+        joined.write_bytes(frame_of(one) + frame_of(other))
+        source = open_frames(joined)
+        assert (source.num_frames, source.width) == (2, 32)
+        with pytest.raises(VideoError, match="frame 1 is 48x16; expected 32x16 like the first"):
+            source.read()
+
+
+def frame_of(avi: bytes) -> bytes:
+    """The JPEG in it; several in a row are raw MJPEG."""
+    return avi[avi.index(b"\xff\xd8\xff") : avi.rindex(b"\xff\xd9") + 2]
+
+
+def test_metadata_that_pillow_fails_on(tmp_path: Path) -> None:
+    """An orientation tag that holds no number."""
+    path = tmp_path / "a.tif"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGBA", (8, 8), (1, 2, 3, 4)).save(path, exif=exif)
+    for at in range(0, path.stat().st_size, 3):
+        data = bytearray(path.read_bytes())
+        data[at] ^= 0xFF
+        damaged = tmp_path / "b.tif"
+        damaged.write_bytes(data)
+        with contextlib.suppress(VideoError):
+            read_image(damaged)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from signgen.errors import PairSetError
+from signgen.files import parse_json
 
 SPLITS = ("train", "val", "test")
 _SPLIT_WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
@@ -80,8 +80,8 @@ def split_of(path: Path) -> str:
 
 def _json_rows(path: Path, text: str) -> list[tuple[str, str]]:
     try:
-        records: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        records: Any = parse_json(text)
+    except ValueError as error:
         raise PairSetError(f"{path}: damaged JSON ({error})", expected=_EXPECTED) from error
     rows = []
     for number, record in enumerate(records):

@@ -15,7 +15,7 @@ from signgen.corpora.person.pair_lists import SPLITS, PairList, is_pair_list, re
 from signgen.corpora.survey import LeftOut
 from signgen.errors import PairSetError, PoseError, VideoError
 from signgen.progress import SILENT, Progress
-from signgen.video.frame_folder import image_size
+from signgen.video.headers import image_size
 
 Pair = tuple[str, str]  # keys of source and target
 

@@ -13,7 +13,7 @@ from signgen.corpora.person.pair_lists import read_pair_list
 from signgen.corpora.person.resolve import Resolved, completeness, drop_leaks, find_lists, resolve
 from signgen.errors import PairSetError, PoseError, VideoError
 from signgen.progress import SILENT, Progress
-from signgen.video.frame_folder import image_size
+from signgen.video.headers import image_size
 
 _OF_A_LIST = ("self-pair", "duplicate-pair", "across", "leak")
 

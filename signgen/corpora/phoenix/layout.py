@@ -8,7 +8,7 @@ from pathlib import Path
 
 from signgen.corpora.survey import Candidate
 from signgen.errors import PairSetError
-from signgen.files import stays_inside
+from signgen.files import read_csv, stays_inside, there_is
 from signgen.poses import PoseFile
 
 SPLITS = ("train", "dev", "test")
@@ -16,6 +16,7 @@ SPLITS = ("train", "dev", "test")
 PUBLISHED = {"train": (7_096, 827_354), "dev": (519, 55_775), "test": (642, 64_627)}
 FPS = 25.0
 FRAMES = Path("features/fullFrame-210x260px")
+_COLUMNS = "name|video|start|end|speaker|orth|translation"
 _INNER = "PHOENIX-2014-T"
 
 
@@ -61,16 +62,17 @@ def listed_clips(folder: Path) -> list[Listed]:
         path = corpus_csv(folder, split)
         if not path.is_file():
             continue
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle, delimiter="|", quoting=csv.QUOTE_NONE)
-            if not {"name", "speaker"} <= set(reader.fieldnames or ()):
-                found = f"{path}: columns {reader.fieldnames}"
-                raise PairSetError(found, expected="name|video|start|end|speaker|orth|translation")
-            rows = [Listed(row["name"] or "", split, row["speaker"] or "") for row in reader]
+        try:
+            columns, read = read_csv(path, delimiter="|", quoting=csv.QUOTE_NONE)
+        except (OSError, ValueError) as error:
+            raise PairSetError(f"{path}: cannot be read ({error})", expected=_COLUMNS, fix="copy it again") from error
+        if not {"name", "speaker"} <= set(columns):
+            raise PairSetError(f"{path}: columns {columns}", expected=_COLUMNS)
+        rows = [Listed(row["name"], split, row["speaker"]) for row in read]
         for line, clip in enumerate(rows, start=2):
-            if not stays_inside(clip.name):
+            if not stays_inside(clip.name) or "/" in clip.name:
                 raise PairSetError(
-                    f"{path}: line {line}: clip {clip.name!r}", expected="the name of a folder beside others"
+                    f"{path}: line {line}: clip {clip.name[:80]!r}", expected="the name of a folder beside others"
                 )
         clips += rows
     return clips
@@ -104,4 +106,4 @@ def place_of(clip: Listed, folder: Path) -> Path | None:
     """The clip's frame folder, or a video of its name; None when neither is there."""
     place = folder / FRAMES / clip.split / clip.name
     places = (place, *(place.with_name(f"{clip.name}{suffix}") for suffix in (".mp4", ".avi")))
-    return next((path for path in places if path.exists()), None)
+    return next((path for path in places if there_is(path)), None)

@@ -31,7 +31,8 @@ from signgen.poses import PoseFile
 from signgen.progress import SILENT, Progress
 from signgen.video.background import RGB
 from signgen.video.damage import Damage
-from signgen.video.frame_folder import image_size, look_into
+from signgen.video.frame_folder import look_into
+from signgen.video.headers import image_size
 from signgen.video.reader import is_video, open_frames
 
 FRAME_SIZE = (210, 260)
