@@ -92,12 +92,13 @@ class ImageSetScorer:
         for name, image in zip(names, (generated, truth), strict=True):
             self._protocol.check(image, name)
         size = self._size or (truth.shape[1], truth.shape[0])
-        ours, theirs = (self._protocol.pixels.apply(image, size) for image in (generated, truth))
+        view = self._protocol.pixels
+        ours, theirs = view.apply(generated, size), view.apply(truth, size, real=True)
         if ours.shape != theirs.shape:
             raise VideoError(f"{names[0]}: {size_text(ours)}, {names[1]}: {size_text(theirs)}", expected="equal sizes")
         scores = self._pixel_scores(ours, theirs)
         view = self._protocol.features
-        ours, theirs = (view.apply(image, size) for image in (generated, truth))
+        ours, theirs = view.apply(generated, size), view.apply(truth, size, real=True)
         scores |= self._lpips_scores(index, ours, theirs)
         self._gather(track, index, ours)
         return scores
@@ -110,7 +111,7 @@ class ImageSetScorer:
     def add_real(self, name: str, index: int, image: np.ndarray, label: object = "image") -> None:
         """Take in image `index` of a real set, "train" or "test", uint8 (H, W, 3)."""
         self._protocol.check(image, label)
-        self._gather(name, index, self._protocol.features.apply(image, self._size))
+        self._gather(name, index, self._protocol.features.apply(image, self._size, real=True))
 
     def merge(self, other: ImageSetScorer) -> None:
         """Take in what another process scored of the same set. Raises SigngenError for what both have scored."""
