@@ -75,7 +75,8 @@ def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
         worst.add({**row, "frame": pair.row}, pair.generated, pair.truth)
 
     def finish(scorer: FrameScorer, job: PairJob) -> None:
-        scored.append(ClipScores(scorer.result(), job.rows, [work.names(job, target) for target in job.targets]))
+        names = [work.names(job, target) for target in job.targets]
+        scored.append(ClipScores(scorer.result(), job.rows, names, work.pair_set.clips[job.clip_index].name))
         poses.finish(job)
 
     # render, job by job

@@ -14,11 +14,13 @@ from signgen.metrics.definitions import BASELINE_DEFINITIONS, DEFINITIONS
 
 @dataclass(frozen=True)
 class ClipScores:
-    """result: of `FrameScorer`. rows: number of each of its frames in the set; names: generated, truth, likewise."""
+    """result: of `FrameScorer`. rows: number of each of its frames in the set; names: generated, truth, likewise.
+    clip: its name."""
 
     result: dict[str, Any]
     rows: Sequence[int]
     names: Sequence[tuple[str, str]]
+    clip: str
 
 
 class SetMetric(Protocol):
@@ -92,7 +94,10 @@ def _rows(clips: Sequence[ClipScores], track: str) -> list[dict[str, Any]]:
     for clip in clips:
         if track == MODEL:
             table = zip(clip.rows, clip.names, clip.result["per_frame"], strict=True)
-            found += [{**row, "frame": n, "generated": generated, "truth": true} for n, (generated, true), row in table]
+            found += [
+                {**row, "frame": n, "clip": clip.clip, "generated": generated, "truth": true}
+                for n, (generated, true), row in table
+            ]
         elif track in clip.result["per_frame_baselines"]:
             scored = zip(clip.rows, clip.result["per_frame_baselines"][track], strict=True)
             found += [{**row, "frame": number} for number, row in scored]

@@ -71,13 +71,15 @@ class ImageSetScorer:
         truth: np.ndarray,
         names: tuple[str, str] = ("generated", "truth"),
         baselines: Mapping[str, np.ndarray | None] | None = None,
+        clip: str | None = None,
     ) -> dict[str, Any]:
         """Score the pair `index` of the set, both uint8 (H, W, 3), and return its row, which holds their `names`.
 
-        baselines: name -> what it shows instead; None where it has no answer. Raises VideoError for sizes that the
-        protocol does not take.
+        baselines: name -> what it shows instead; None where it has no answer. clip: the one that both are of, where
+        that is known. Raises VideoError for sizes that the protocol does not take.
         """
-        row = {"frame": index, "generated": names[0], "truth": names[1]}
+        of_clip = {} if clip is None else {"clip": clip}
+        row = {"frame": index, **of_clip, "generated": names[0], "truth": names[1]}
         self._rows[GENERATED][index] = row | self._scores(GENERATED, index, generated, truth, names)
         for name, image in (baselines or {}).items():
             if image is not None:
