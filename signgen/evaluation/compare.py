@@ -201,11 +201,11 @@ def _difference(first: Run, run: Run, metric: str, common: list[Key]) -> dict[st
     return {**asdict(interval), "of": direction.compared if direction else "", "better": better}
 
 
-def _interval(values: np.ndarray, clips: list[str | None], of_set: bool) -> Interval:
+def _interval(values: np.ndarray, clips: list[str | None], images: bool) -> Interval:
     """By clips where the rows name them, else of images or of one clip's frames."""
     if all(clip is not None for clip in clips):
         return clips_interval(values, [str(clip) for clip in clips])
-    return set_interval(values) if of_set else series_interval(values)
+    return set_interval(values) if images else series_interval(values)
 
 
 def _notes(runs: Sequence[Run], common: list[Key]) -> list[str]:
