@@ -108,6 +108,7 @@ def evaluate_clip(request: ClipRequest, progress: Progress = SILENT) -> ClipResu
         metrics=extra.metrics,
         clip_metrics=extra.clip_metrics,
         not_computed=extra.not_computed,
+        own=0 if pair.own_source else None,
     )
     _score(scorer, pair, progress)
     # the numbers, and where they come from

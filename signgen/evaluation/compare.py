@@ -21,6 +21,7 @@ from signgen.metrics.intervals import (
     series_interval,
     set_interval,
 )
+from signgen.metrics.means import metric_mean
 from signgen.metrics.results import is_set, number_text, read_metrics
 
 Key = int | str
@@ -175,8 +176,8 @@ def _is_of_whole_set(run: Run, metric: str) -> bool:
 def _mean(run: Run, metric: str, common: list[Key]) -> float | None:
     if _is_of_whole_set(run, metric):
         return float(run.result["mean"][metric])
-    values = [value for key in common if (value := run.rows[key].get(metric)) is not None]
-    return float(np.mean(values)) if values else None
+    rows = [run.rows[key] for key in common]
+    return metric_mean(metric, [{metric: None, **row} for row in rows])
 
 
 def _difference(first: Run, run: Run, metric: str, common: list[Key]) -> dict[str, Any] | None:

@@ -57,8 +57,9 @@ def images_part(shard: Shard, tick: Tick) -> tuple[ImageSetScorer, WorstPictures
     # what is done with each pair, in the worker
     def score(clip: str, baselines: Mapping[str, Baseline], poses: PoseSequence, pair: Rendered) -> None:
         points = poses.keypoints[pair.target]
+        own = [name for name, baseline in baselines.items() if getattr(baseline, "own", None) == pair.target]
         copies = {name: baseline(pair.target, points) for name, baseline in baselines.items()}
-        row = scorer.update(pair.row, pair.generated, pair.truth, pair.names, copies, clip)
+        row = scorer.update(pair.row, pair.generated, pair.truth, pair.names, copies, clip, own)
         worst.add(row, pair.generated, pair.truth)
 
     # render, job by job

@@ -35,9 +35,10 @@ DEFINITIONS = {
     "psnr": f"Whole frame, in dB: {_PSNR}; the mean is over the frames' dB values.",
     "hand_ssim": f"Mean of the whole frame's SSIM map ({_SSIM}) over {_HANDS}; {_HAND_MEAN}.",
     "hand_psnr": f"In dB: {_PSNR}, the error taken over {_HANDS}; {_HAND_MEAN}.",
-    "hand_sharpness": "Gradient energy (squared central differences of luma, dx^2 + dy^2) of the generated frame "
-    f"divided by the truth's, each summed over {_HANDS}; 1 is as sharp as the truth, less is blurred, noise raises it; "
-    f"{_HAND_MEAN}.",
+    "hand_sharpness": "Gradient energy (squared central differences of luma, dx^2 + dy^2) of the generated frames "
+    f"divided by the truth's, each summed over {_HANDS}; of several frames the ratio of the sums over all of them (a "
+    "frame whose hand is a blur in the truth counts little); 1 is as sharp as the truth, less is blurred, noise raises "
+    "it.",
     "face_ssim": f"Mean of the whole frame's SSIM map ({_SSIM}) over the face box ({_BOX}); "
     "the mean is over the frames in which the face has a box.",
     "face_psnr": f"In dB: {_PSNR}, the error taken over the face box ({_BOX}); "
@@ -100,6 +101,8 @@ DISTRIBUTION_METRICS = ("fid", "fvd", "fvd_r3d")
 LPIPS_METRICS = ("lpips", "hand_lpips", "face_lpips")
 HAND_METRICS = ("hand_ssim", "hand_psnr", "hand_sharpness")
 FACE_METRICS = ("face_ssim", "face_psnr")
+# A metric of several frames that is a ratio of sums: the columns of the per-frame table that are summed.
+RATIOS = {"hand_sharpness": ("hand_gradient", "hand_gradient_truth")}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from signgen.errors import MetricsError
 from signgen.files import atomic_path, write_json
+from signgen.metrics.means import OWN_TRUTH, metric_mean
 
 MODEL = "model"  # how the one that is judged is called beside its baselines
 METRICS_FILE = "metrics.json"
@@ -110,9 +111,10 @@ def verdict(result: dict[str, Any]) -> str:
     """
     if "verdict" in result:
         return str(result["verdict"])
-    mean, copied = result["mean"], result["baselines"].get("copy-source")
+    copied = result["baselines"].get("copy-source")
     if copied is None:
         return "Not compared with copy-source: no source frame."
+    mean = _on_frames_of("copy-source", result)
     where, prefix = "on hands", "hand_"
     if mean.get("hand_ssim") is None or copied.get("hand_ssim") is None:
         where, prefix = (
@@ -130,6 +132,15 @@ def verdict(result: dict[str, Any]) -> str:
         better = "SSIM" if wins[0] else "PSNR"
         return f"The model does NOT beat copy-source {where} except in {better}: {numbers}."
     return f"The model does NOT beat copy-source {where}: {numbers}."
+
+
+def _on_frames_of(baseline: str, result: dict[str, Any]) -> dict[str, Any]:
+    """The model's means, where the baseline's leave out frames that it is given, without these."""
+    own = {row["frame"] for row in result["per_frame_baselines"].get(baseline, []) if row.get(OWN_TRUTH)}
+    rows = [row for row in result["per_frame"] if row["frame"] not in own]
+    if not own or not rows:
+        return result["mean"]
+    return {name: metric_mean(name, rows) if name in rows[0] else value for name, value in result["mean"].items()}
 
 
 def _first_ssim(mean: dict[str, Any], copied: dict[str, Any]) -> str | None:

@@ -259,4 +259,4 @@ def test_four_panel_clip_end_to_end(command: Command, testdata: Path, tmp_path: 
     assert copied["flicker"] == 0 < result["mean"]["flicker_truth"]
     assert copied["hand_ssim"] < result["mean"]["hand_ssim"] < result["mean"]["ssim"]  # the grey background flatters
     assert result["mean"]["flicker"] > 2 * result["mean"]["flicker_truth"]  # frames were generated one by one
-    assert result["mean"]["hand_sharpness"] == pytest.approx(1.15, abs=0.05)  # the GIF's dither, in output and truth
+    assert result["mean"]["hand_sharpness"] == pytest.approx(1.09, abs=0.02)  # the GIF's dither, in output and truth

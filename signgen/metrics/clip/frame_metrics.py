@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from signgen.metrics.clip.frame_pair import FramePair, TruthFrame
-from signgen.metrics.definitions import FACE_METRICS, HAND_METRICS, LPIPS_METRICS, WHOLE_METRICS
+from signgen.metrics.definitions import FACE_METRICS, HAND_METRICS, LPIPS_METRICS, RATIOS, WHOLE_METRICS
 from signgen.metrics.image import pixels as image
 from signgen.metrics.image import ssim as similarity
 from signgen.metrics.image.lpips import SMALLEST_SIDE, Lpips
@@ -45,9 +45,10 @@ class Hands:
         if mask is None:
             return {}
         scores = _box_scores("hand", pair, mask)
-        energy = image.masked_mean(image.gradient_energy(pair.truth.frame), mask)
-        if energy > 0:
-            scores["hand_sharpness"] = image.masked_mean(image.gradient_energy(pair.frame), mask) / energy
+        energies = [float(image.gradient_energy(frame)[mask].sum()) for frame in (pair.frame, pair.truth.frame)]
+        if energies[1] > 0:
+            scores["hand_sharpness"] = energies[0] / energies[1]
+            scores |= dict(zip(RATIOS["hand_sharpness"], energies, strict=True))
         return scores
 
     def why_missing(self, name: str, frames: int, truth: np.ndarray) -> str:

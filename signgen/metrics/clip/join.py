@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from signgen.errors import VideoError
 from signgen.metrics.clip.frame_pair import MODEL
-from signgen.metrics.clip.scorer import baseline_notes, coverage_notes, mean_row, pose_coverage_notes
+from signgen.metrics.clip.scorer import baseline_notes, coverage_notes, pose_coverage_notes
 from signgen.metrics.definitions import BASELINE_DEFINITIONS, DEFINITIONS
+from signgen.metrics.means import mean_row
 
 
 @dataclass(frozen=True)

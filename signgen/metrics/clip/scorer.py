@@ -23,9 +23,9 @@ from signgen.metrics.definitions import (
 )
 from signgen.metrics.image import pixels as image
 from signgen.metrics.image.lpips import Lpips
+from signgen.metrics.means import OWN_TRUTH, Row, columns_of, counted, mean_row, with_own_truth
 
 SLOW_METRICS = (*MultiScale.names, *SuccessiveSsim.names, *WarpingError.names)
-Row = dict[str, float | int | None]
 # (frame index, keypoints (K, 3) of that frame or None) -> uint8 (H, W, 3), or None where there is no answer.
 Baseline = Callable[[int, np.ndarray | None], np.ndarray | None]
 
@@ -99,7 +99,8 @@ class FrameScorer:
             if frame is not None:
                 image.check_pair(frame, truth, name or "generated")
             pair = None if frame is None else FramePair(real, frame, track.previous, name)
-            track.rows.append({"frame": frame_index} | self._scores(pair))
+            own = {OWN_TRUTH: 1} if getattr(self._baselines.get(name), "own", None) == frame_index else {}
+            track.rows.append({"frame": frame_index, **own} | self._scores(pair))
             # A reader may fill the same buffer again.
             track.previous = None if frame is None else frame.copy()
         self._truth, self._last_index = truth.copy(), frame_index
@@ -119,7 +120,7 @@ class FrameScorer:
 
     def _scores(self, pair: FramePair | None) -> Row:
         """A number for every name, None where this frame lacks it; clip metrics take the frame in."""
-        row: Row = dict.fromkeys(self._names())
+        row: Row = dict.fromkeys(column for metric in self._metrics for column in columns_of(metric.names))
         if pair is not None:
             for metric in self._metrics:
                 row |= metric(pair)
@@ -140,7 +141,9 @@ class FrameScorer:
         if not rows or self._truth is None:
             raise VideoError("no frames were scored", expected="at least one pair of frames")
         names = [*self._names(), *(name for metric in self._clip_metrics for name in metric.names)]
-        answered = [name for name in self._baselines if any(row["psnr"] is not None for row in self._tracks[name].rows)]
+        answered = [
+            name for name in self._baselines if any(row["psnr"] is not None for row in counted(self._tracks[name].rows))
+        ]
         mean, missing = self._means(MODEL)
         missing |= {name: "it has no frame for any of the poses" for name in self._baselines if name not in answered}
         height, width = self._truth.shape[:2]
@@ -199,15 +202,6 @@ def _unavailable(points: int, lpips: Lpips | None, reason: str) -> dict[str, str
     return networks | ({} if points else dict.fromkeys(boxed, "no keypoints of the truth (--poses)"))
 
 
-def mean_row(rows: Sequence[Row], metrics: Iterable[str]) -> dict[str, float | None]:
-    """Mean of each metric over the rows that have it; None where none has."""
-    means: dict[str, float | None] = {}
-    for metric in metrics:
-        values = [value for row in rows if (value := row[metric]) is not None]
-        means[metric] = float(np.mean(values)) if values else None
-    return means
-
-
 def coverage_notes(rows: Sequence[Row]) -> list[str]:
     """A sentence for each part that some frames lack, so that a mean over few frames is not taken for all."""
     notes = []
@@ -247,6 +241,9 @@ def baseline_notes(tracks: Mapping[str, Sequence[Row]]) -> list[str]:
         exact = sum(row["psnr"] == image.PSNR_CAP for row in rows)
         if 0 < silent < len(rows):
             notes.append(f"{name} has no frame for {silent} of {len(rows)} frames; its means are over the others")
-        if exact:
+        own = [row for row in rows if row.get(OWN_TRUTH)]
+        if own and len(own) < len(rows):
+            notes.append(with_own_truth(name, own, rows, ("ssim", "psnr", "hand_ssim", "hand_psnr"), "frame"))
+        elif exact:
             notes.append(f"{name} is the truth itself in {exact} of {len(rows)} frames")
     return notes

@@ -162,7 +162,8 @@ class Protocol:
             texts["ms_ssim"] = (
                 f"Multi-scale SSIM, image {pixels}: product over {len(MS_WEIGHTS)} scales of the mean terms to the "
                 f"powers {', '.join(map(str, MS_WEIGHTS))}, Gaussian window 11x11, sigma 1.5, data range 255; the "
-                "terms are averaged over R, G, B, and a negative one counts as 0."
+                "terms are averaged over R, G, B and the pixels whose window lies inside (at the coarsest scale all, "
+                "with mirrored borders), and a negative one counts as 0; torchmetrics' with normalize=relu."
             )
         texts["psnr"] = (
             f"In dB, image {pixels}: 10 log10(255^2 / mean squared error over R, G and B), capped at {PSNR_CAP:g} dB; "
