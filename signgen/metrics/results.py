@@ -25,6 +25,8 @@ _DIGITS = {
     "l1": 4,
     "rank": 0,
     "clip_rank": 0,
+    "near_rank": 0,
+    "near_median_rank": 1,
     "median_rank": 1,
     "clip_median_rank": 1,
 }
