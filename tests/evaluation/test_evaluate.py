@@ -14,7 +14,7 @@ import typer
 
 from signgen.cli.common import run
 from signgen.cli.evaluate import evaluate
-from signgen.metrics.definitions import DISTRIBUTION_METRICS, POSE_METRICS, SEQUENCE_METRICS
+from signgen.metrics.definitions import DISTRIBUTION_METRICS, FINGER_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.poses import PoseSequence
 from signgen.video.reader import open_frames, write_png
 
@@ -106,6 +106,7 @@ def test_report_files_and_table(command: Command, clips: tuple[Path, Path], tmp_
         "ms_ssim",
         *networks,
         *POSE_METRICS,
+        *FINGER_METRICS,
         *SEQUENCE_METRICS,
         *DISTRIBUTION_METRICS,
     }

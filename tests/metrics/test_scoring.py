@@ -69,6 +69,8 @@ def test_a_perfect_video() -> None:
             "hand_sharpness": 1.0,
             "face_ssim": 1.0,
             "face_psnr": 100.0,
+            **{f"{part}_ssim": pytest.approx(1.0) for part in ("mouth", "eyes", "brows")},
+            **{f"{part}_sharpness": pytest.approx(1.0) for part in ("mouth", "eyes", "brows")},
             "flicker": 0.0,
             "flicker_truth": 0.0,
             "flicker_excess": 0.0,
@@ -304,7 +306,7 @@ def test_the_result_has_the_documented_shape_and_is_json_without_nan() -> None:
     assert back["frames"] == FRAMES == len(back["per_frame"])
     metrics = list(back["mean"])
     assert list(back["definitions"]) == metrics == list(back["baselines"]["copy-source"])
-    sums = list(RATIOS["hand_sharpness"])
+    sums = [column for name in metrics for column in RATIOS.get(name, ())]
     assert all([c for c in row if c not in sums] == ["frame", *metrics] for row in back["per_frame"])
     assert all(set(sums) <= row.keys() for row in back["per_frame"])
     assert [row["frame"] for row in back["per_frame"]] == list(range(FRAMES))

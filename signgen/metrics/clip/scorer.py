@@ -10,7 +10,7 @@ import numpy as np
 
 from signgen.errors import PoseError, VideoError
 from signgen.metrics.clip.flicker import Flicker, SuccessiveSsim, WarpingError
-from signgen.metrics.clip.frame_metrics import Face, Hands, MultiScale, Perceptual, WholeFrame
+from signgen.metrics.clip.frame_metrics import Face, Hands, MultiScale, NonManualBoxes, Perceptual, WholeFrame
 from signgen.metrics.clip.frame_pair import MODEL, ClipMetric, FrameMetric, FramePair, TruthFrame
 from signgen.metrics.definitions import (
     BASELINE_DEFINITIONS,
@@ -25,7 +25,7 @@ from signgen.metrics.image import pixels as image
 from signgen.metrics.image.lpips import Lpips
 from signgen.metrics.means import OWN_TRUTH, Row, columns_of, counted, mean_row, with_own_truth
 
-SLOW_METRICS = (*MultiScale.names, *SuccessiveSsim.names, *WarpingError.names)
+SLOW_METRICS = (*NonManualBoxes.names, *MultiScale.names, *SuccessiveSsim.names, *WarpingError.names)
 # (frame index, keypoints (K, 3) of that frame or None) -> uint8 (H, W, 3), or None where there is no answer.
 Baseline = Callable[[int, np.ndarray | None], np.ndarray | None]
 
@@ -73,7 +73,7 @@ class FrameScorer:
         reasons = dict(not_computed or {})
         self._not_computed = _unavailable(points, lpips, reasons.get("lpips", "not asked for")) | reasons
         if quick:
-            self._not_computed |= dict.fromkeys(SLOW_METRICS, "left out as slow; signgen evaluate computes it")
+            self._not_computed |= dict.fromkeys(SLOW_METRICS, "left out by render; signgen evaluate computes it")
         self._notes = list(notes)
         self._tracks = {name: _Track() for name in (MODEL, *self._baselines)}
         self._truth: np.ndarray | None = None
@@ -188,7 +188,7 @@ def frame_metrics(points: int, lpips: Lpips | None, *, quick: bool = False) -> l
     """What is taken of every frame: of poses of `points` keypoints (0: none are known), in the report's order."""
     metrics: list[FrameMetric] = [WholeFrame(), MultiScale()]
     if points:
-        metrics += [Hands(points), Face()]
+        metrics += [Hands(points), Face(), NonManualBoxes()]
     if lpips is not None:
         metrics.append(Perceptual(lpips, points))
     metrics += [Flicker(), SuccessiveSsim(), WarpingError()]
@@ -197,7 +197,7 @@ def frame_metrics(points: int, lpips: Lpips | None, *, quick: bool = False) -> l
 
 def _unavailable(points: int, lpips: Lpips | None, reason: str) -> dict[str, str]:
     """Name -> why there is no such number, without keypoints and, for `reason`, without the network."""
-    boxed = (*HAND_METRICS, *FACE_METRICS, *LPIPS_METRICS[1:])
+    boxed = (*HAND_METRICS, *FACE_METRICS, *NonManualBoxes.names, *LPIPS_METRICS[1:])
     networks = dict.fromkeys(LPIPS_METRICS, reason) if lpips is None else {}
     return networks | ({} if points else dict.fromkeys(boxed, "no keypoints of the truth (--poses)"))
 
