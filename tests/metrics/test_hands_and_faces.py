@@ -170,6 +170,14 @@ def test_blinks_are_short_and_matched_one_to_one() -> None:
     assert blink_f1([(1, 2)], []) is None
 
 
+def test_a_face_in_one_point_has_no_angles() -> None:
+    point = face(12)
+    point[..., :2] = 50
+    assert np.isnan(courses(point, SIZE)["head_yaw"]).all()
+    _, reasons = non_manual(point, point, SIZE, 25)
+    assert "head_yaw_error" in reasons
+
+
 def test_missing_faces_have_reasons_and_no_numbers() -> None:
     unseen = face(20)
     unseen[..., 2] = 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from signgen.errors import VideoError
+from signgen.metrics.clip.flicker import flicker_note
 from signgen.metrics.clip.frame_pair import MODEL
 from signgen.metrics.clip.scorer import baseline_notes, coverage_notes, pose_coverage_notes
 from signgen.metrics.definitions import BASELINE_DEFINITIONS, DEFINITIONS
@@ -81,6 +82,7 @@ def join_clips(
         "not_computed": single | {name: reason for name, reason in not_computed.items() if name not in names},
         "notes": [
             *(*notes, *kinds, *coverage_notes(rows), *baseline_notes(tracks), *_partial(tracks, len(rows))),
+            *(note for note in [flicker_note(mean)] if note),
             *(note for metric in set_metrics for note in metric.notes()),
             *pose_coverage_notes(rows, tracks),
         ],

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import PoseError, VideoError
-from signgen.metrics.clip.flicker import Flicker, SuccessiveSsim, WarpingError
+from signgen.metrics.clip.flicker import Flicker, SuccessiveSsim, WarpingError, flicker_note
 from signgen.metrics.clip.frame_metrics import Face, Hands, MultiScale, NonManualBoxes, Perceptual, WholeFrame
 from signgen.metrics.clip.frame_pair import MODEL, ClipMetric, FrameMetric, FramePair, TruthFrame
 from signgen.metrics.definitions import (
@@ -154,7 +154,7 @@ class FrameScorer:
             "mean": mean,
             "baselines": {name: self._means(name)[0] for name in answered},
             "not_computed": missing | self._not_computed,
-            "notes": [*self._notes, *self._metric_notes(answered)],
+            "notes": [*self._notes, *self._metric_notes(answered, mean)],
             "per_frame": rows,
             "per_frame_baselines": {name: self._tracks[name].rows for name in answered},
         }
@@ -176,12 +176,20 @@ class FrameScorer:
             missing |= reasons
         return means, missing
 
-    def _metric_notes(self, answered: list[str]) -> list[str]:
+    def _metric_notes(self, answered: list[str], mean: Mapping[str, float | None]) -> list[str]:
         texts = [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in answered if name in BASELINE_DEFINITIONS]
         clip = [note for metric in self._clip_metrics for note in metric.notes()]
         tracks = {name: self._tracks[name].rows for name in self._baselines}
         rows = self._tracks[MODEL].rows
-        return [*texts, *coverage_notes(rows), *clip, *pose_coverage_notes(rows, tracks), *baseline_notes(tracks)]
+        flicker = [note for note in [flicker_note(mean)] if note]
+        return [
+            *texts,
+            *coverage_notes(rows),
+            *flicker,
+            *clip,
+            *pose_coverage_notes(rows, tracks),
+            *baseline_notes(tracks),
+        ]
 
 
 def frame_metrics(points: int, lpips: Lpips | None, *, quick: bool = False) -> list[FrameMetric]:

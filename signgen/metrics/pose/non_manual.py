@@ -132,7 +132,10 @@ def _head(points: np.ndarray, size: tuple[int, int]) -> tuple[float, float, floa
         return (np.nan, np.nan, np.nan)
     width, height = size
     camera = np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]], np.float64)
-    solved, turn, _ = cv2.solvePnP(_RIGID_3D, points, camera, None, flags=cv2.SOLVEPNP_SQPNP)
+    try:
+        solved, turn, _ = cv2.solvePnP(_RIGID_3D, points, camera, None, flags=cv2.SOLVEPNP_SQPNP)
+    except cv2.error:  # points that lie on each other
+        solved = False
     if not solved:
         return (np.nan, np.nan, np.nan)
     pitch, yaw, roll = cv2.RQDecomp3x3(cv2.Rodrigues(turn)[0])[0]
