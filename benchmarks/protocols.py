@@ -44,14 +44,22 @@ def copied(folder: Path) -> list[Pair]:
     return [(a, b) for a, b in pairs if psnr_of(resize(a, SMALL, "pil-bicubic"), resize(b, SMALL, "pil-bicubic")) < 40]
 
 
+def small(image: np.ndarray) -> np.ndarray:
+    """176x256, as DPTN's crop leaves it."""
+    return resize(image, SMALL, "pil-bicubic")
+
+
 def padded(image: np.ndarray) -> np.ndarray:
-    """176x256 between 40 white columns, as the data set of GFLA and DPTN has it."""
-    return np.pad(resize(image, SMALL, "pil-bicubic"), ((0, 0), (40, 40), (0, 0)), constant_values=255)
+    """176x256 between 40 white columns, as DPTN's SSIM sees it."""
+    return np.pad(small(image), ((0, 0), (40, 40), (0, 0)), constant_values=255)
 
 
 def squashed(image: np.ndarray) -> np.ndarray:
-    """256x256, as PIDM prepares its data."""
+    """256x256, as PIDM and GFLA prepare their data."""
     return resize(image, (256, 256), "pil-bicubic")
+
+
+PREPARED: dict[str, Callable[[np.ndarray], np.ndarray]] = {"gfla": squashed, "dptn": small, "pidm": squashed}
 
 
 def as_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
@@ -65,7 +73,7 @@ def as_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
 def under(name: str, pairs: list[Pair], alexnet: Lpips | None, size: Size | None = None) -> dict[str, float | None]:
     """Means of the whole set under a protocol, as `signgen evaluate-images` gives them."""
     protocol = PROTOCOLS[name]
-    prepare: Callable[[np.ndarray], np.ndarray] = {"gfla": padded, "dptn": padded, "pidm": squashed}.get(name, np.array)
+    prepare = PREPARED.get(name, np.array)
     uses = {metric: use for metric, use in protocol.lpips.items() if use.net == "alex"}
     networks = Networks({m: alexnet.fed(signed=use.signed) for m, use in uses.items()} if alexnet else {})
     with tempfile.TemporaryDirectory() as folder:
@@ -79,7 +87,7 @@ def print_protocols(pairs: list[Pair], alexnet: Lpips | None) -> None:
     """One row a protocol; the SSIM that is usually published is the column ssim."""
     print("| protocol | size | ssim | ssim_uniform51 | psnr | l1 | lpips |\n|---|---|---|---|---|---|---|")
     rows: list[tuple[str, Size | None]] = [("strict", None), ("strict", SMALL), ("strict", LARGE)]
-    rows += [(name, None) for name in ("gfla", "pidm")]
+    rows += [(name, None) for name in ("gfla", "dptn", "pidm")]
     rows += [(name, size) for name in ("pcdms", "cfld", "fpdm") for size in (SMALL, LARGE)]
     for name, size in rows:
         mean = under(name, pairs, alexnet, size)
@@ -90,7 +98,7 @@ def print_protocols(pairs: list[Pair], alexnet: Lpips | None) -> None:
             (mean["l1"], 4),
             (mean.get("lpips", mean.get("lpips_alex")), 3),
         ]
-        label = {"gfla": "gfla, dptn"}.get(name, name)
+        label = name
         place = f"{size[0]}x{size[1]}" if size else {"strict": "native"}.get(name, "256x256")
         print(f"| {label} | {place} | {' | '.join('-' if v is None else f'{v:.{d}f}' for v, d in values)} |")
 

@@ -126,7 +126,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """What a UTF-8 JSON file holds. Raises OSError where it cannot be read; ValueError where it is damaged, nested too
-    deeply, or has a number that no JSON writer of signgen writes: NaN, an infinite one, one of thousands of digits.
+    deeply, or has a number that is never written: NaN, an infinite one, one of thousands of digits.
     """
     return parse_json(path.read_text(encoding="utf-8"))
 

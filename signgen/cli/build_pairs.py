@@ -19,7 +19,8 @@ Keypoints = Annotated[
 Pairing = Annotated[
     Path | None,
     typer.Option(
-        help="CSV clip,video,keypoints (and person, camera) that settles ambiguous pairs.", rich_help_panel=_DATA
+        help="CSV clip,video,keypoints (person, camera, signer) that settles ambiguous pairs.",
+        rich_help_panel=_DATA,
     ),
 ]
 Segments = Annotated[
@@ -55,6 +56,23 @@ HoldoutTail = Annotated[
     ),
 ]
 
+Clean = Annotated[
+    bool,
+    typer.Option(
+        "--clean",
+        rich_help_panel=_TRIPLES,
+        help="Fill short gaps of the keypoints and smooth them, as signgen poses clean; then render with --clean.",
+    ),
+]
+LeaveSignerOut = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="Clips of this signer, by name or number, are the test split; everybody else is trained on.",
+        rich_help_panel=_TRIPLES,
+    ),
+]
+
 
 def build_pairs(
     root: Annotated[
@@ -79,6 +97,7 @@ def build_pairs(
         typer.Option(metavar="NAME...", help="Only these clips; several names may follow.", rich_help_panel=_DATA),
     ] = None,
     holdout_tail: HoldoutTail = None,
+    leave_signer_out: LeaveSignerOut = None,
     count: Annotated[
         int | None,
         typer.Option(
@@ -106,14 +125,7 @@ def build_pairs(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.", rich_help_panel=_TRIPLES)] = 0,
-    clean: Annotated[
-        bool,
-        typer.Option(
-            "--clean",
-            rich_help_panel=_TRIPLES,
-            help="Fill short gaps of the keypoints and smooth them, as signgen poses clean; then render with --clean.",
-        ),
-    ] = False,
+    clean: Clean = False,
     damaged: Annotated[
         Literal["aside", "skip"],
         typer.Option(help="Clips with damaged frames: put aside, or only skip those frames.", rich_help_panel=_DATA),
@@ -170,6 +182,7 @@ def build_pairs(
             person=person,
             segments=segments,
             tier=tier,
+            leave_signer_out=leave_signer_out,
         ),
         Bars(),
     )

@@ -29,12 +29,13 @@ class Unpaired(PairSetError):
 
 @dataclass(frozen=True)
 class PairingRow:
-    """One line of --pairing; video, person and camera are None where the column is empty or not there."""
+    """One line of --pairing; video, person and camera are None, signer "", where the column is empty or not there."""
 
     video: Path | None
     keypoints: Path
     person: str | None = None
     camera: str | None = None
+    signer: str = ""
 
 
 def read_pairing(path: Path, root: Path) -> dict[str, PairingRow]:
@@ -57,7 +58,8 @@ def read_pairing(path: Path, root: Path) -> dict[str, PairingRow]:
         where = f"{path}: line {line}"
         found = _existing(video, root, path.parent, where) if video else None
         person, camera = (str(row.get(column) or "").strip() or None for column in ("person", "camera"))
-        pairing[name] = PairingRow(found, _existing(keypoints, root, path.parent, where), person, camera)
+        signer = str(row.get("signer") or "").strip()
+        pairing[name] = PairingRow(found, _existing(keypoints, root, path.parent, where), person, camera, signer)
     return pairing
 
 

@@ -144,7 +144,7 @@ def _clip(
         raise Unpaired(f"its keypoints cannot be read: {', '.join(d.name for d in damaged)}")
     source = open_frames(paths[0], background=background)
     chosen = settle(row, name, source) if row else choose(name, candidates, source)
-    return Clip.of(name, "train", "", source, chosen)
+    return Clip.of(name, "train", row.signer if row else "", source, chosen)
 
 
 def _belonging(name: str, videos: dict[str, list[Path]], entries: list[Path]) -> list[Path]:

@@ -18,10 +18,10 @@ _AT_ONCE = 10_000  # poses compared in one go: 133 points of them take some 20 M
 
 
 class CopySource:
-    """The source frame, uint8 (H, W, 3), whatever the pose."""
+    """The source frame, uint8 (H, W, 3), whatever the pose. own: the number of the truth's frame that it is, if any."""
 
-    def __init__(self, frame: np.ndarray) -> None:
-        self._frame = frame
+    def __init__(self, frame: np.ndarray, own: int | None = None) -> None:
+        self._frame, self.own = frame, own
 
     def __call__(self, frame_index: int, keypoints: np.ndarray | None) -> np.ndarray:
         return self._frame

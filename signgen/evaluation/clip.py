@@ -12,12 +12,12 @@ from typing import Any
 
 from signgen.errors import PairSetError
 from signgen.evaluation.clip_pair import ClipPair, open_pair
-from signgen.evaluation.clip_poses import NOT_ASKED, PoseRequest, pose_metrics
+from signgen.evaluation.clip_poses import NEEDS_HANDS, NOT_ASKED, PoseRequest, pose_metrics
 from signgen.evaluation.provenance import provenance
 from signgen.evaluation.scorer import distributions, make_scorer
 from signgen.metrics.clip.frame_pair import ClipMetric, FrameMetric
 from signgen.metrics.clip.scorer import FrameScorer
-from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
+from signgen.metrics.definitions import FINGER_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.progress import SILENT, Progress
 from signgen.requests import Request
 from signgen.video.background import parse_background
@@ -108,6 +108,7 @@ def evaluate_clip(request: ClipRequest, progress: Progress = SILENT) -> ClipResu
         metrics=extra.metrics,
         clip_metrics=extra.clip_metrics,
         not_computed=extra.not_computed,
+        own=0 if pair.own_source else None,
     )
     _score(scorer, pair, progress)
     # the numbers, and where they come from
@@ -122,8 +123,12 @@ def extra_metrics(pair: ClipPair, request: ClipRequest, progress: Progress = SIL
     extra = ExtraMetrics()
     if request.seen.wanted:
         extra.metrics, extra.clip_metrics, extra.notes = pose_metrics(request.seen, pair, progress)
+        computed = {name for metric in extra.metrics for name in metric.names}
+        computed |= {name for of_clip in extra.clip_metrics for name in of_clip.names}
+        without = [name for name in (*FINGER_METRICS, *SEQUENCE_METRICS) if name not in computed]
+        extra.not_computed |= dict.fromkeys(without, NEEDS_HANDS)
     else:
-        extra.not_computed |= dict.fromkeys((*POSE_METRICS, *SEQUENCE_METRICS), NOT_ASKED)
+        extra.not_computed |= dict.fromkeys((*POSE_METRICS, *FINGER_METRICS, *SEQUENCE_METRICS), NOT_ASKED)
     gathered, reasons = distributions(request.distribution, request.weights)
     extra.clip_metrics += gathered
     extra.not_computed |= reasons

@@ -62,7 +62,8 @@ def open_pair(
     notes.extend(speed_notes(ours, first, theirs, selection))
     keypoints = None if poses is None else _keypoints(poses, clip, theirs, notes)
     shown = _source_frame(source, theirs, notes, background)
-    return ClipPair(ours, first, theirs, selection, keypoints, shown, own_source=source is None)
+    own = source is None or source.resolve() == truth.resolve()
+    return ClipPair(ours, first, theirs, selection, keypoints, shown, own)
 
 
 def speed_notes(generated: FrameSource, first: int, truth: FrameSource, selection: slice) -> list[str]:

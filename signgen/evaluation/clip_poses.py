@@ -13,13 +13,18 @@ from signgen.errors import OptionError, PoseError
 from signgen.evaluation.clip_pair import ClipPair
 from signgen.metrics.clip.frame_pair import MODEL, ClipMetric, FrameMetric
 from signgen.metrics.pose.accuracy import PoseAccuracy, SequenceAccuracy, placed, repeated
+from signgen.metrics.pose.hands import HandReading, reference_of
+from signgen.metrics.pose.non_manual import NonManual
 from signgen.poses import estimators, read_beside
 from signgen.poses.estimators import Estimator, open_estimator
 from signgen.poses.sequence import PoseSequence
+from signgen.poses.skeletons import COCO_WHOLEBODY_133
 from signgen.progress import SILENT, Progress
 from signgen.requests import Request
 
 NOT_ASKED = "no keypoints of the generated clip; give them with --generated-poses, or an --estimator or --onnx FILE"
+
+NEEDS_HANDS = "it needs an estimator that looks at both clips (--estimator, --onnx), and keypoints with hands and face"
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,13 @@ def pose_metrics(
     With an estimator the truth is estimated by it too: it then errs alike on both, and an identical clip has no error.
     """
     truth, seen, notes = _estimated(request, pair, progress) if request.estimates else _given(request, pair)
-    return [PoseAccuracy(truth, seen)], [SequenceAccuracy(truth, seen)], notes
+    frame_metrics: list[FrameMetric] = [PoseAccuracy(truth, seen)]
+    clip_metrics: list[ClipMetric] = [SequenceAccuracy(truth, seen)]
+    if truth.shape[1] == COCO_WHOLEBODY_133.points:
+        if request.estimates:
+            frame_metrics.append(HandReading(reference_of(pair.keypoints, truth), truth, seen))
+        clip_metrics.append(NonManual(truth, seen, (pair.truth.width, pair.truth.height), pair.truth.fps))
+    return frame_metrics, clip_metrics, notes
 
 
 def _given(request: PoseRequest, pair: ClipPair) -> tuple[np.ndarray, dict[str, np.ndarray], list[str]]:

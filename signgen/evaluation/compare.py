@@ -12,20 +12,28 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import MetricsError
-from signgen.metrics.bootstrap import LEAST_VALUES, RESAMPLES, mean_interval
 from signgen.metrics.directions import direction_of
+from signgen.metrics.intervals import (
+    LEAST_EFFECTIVE,
+    LEAST_VALUES,
+    Interval,
+    clips_interval,
+    series_interval,
+    set_interval,
+)
+from signgen.metrics.means import metric_mean
 from signgen.metrics.results import is_set, number_text, read_metrics
 
 Key = int | str
 METHOD = (
     "Difference: the run's score minus the first run's on the same frame, averaged over the frames that have both; for "
     "a metric that is best near a goal, the distances from the goal are subtracted instead. In brackets its 95 % "
-    f"interval by a circular-block bootstrap ({RESAMPLES} resamples, a fixed seed): blocks of consecutive frames are "
-    "drawn, since neighbouring frames are alike (length by Politis and White 2004, given beside the number; the images "
-    "of a set are drawn one by one), and the percentiles are expanded as Student's t is for as many blocks. An "
-    "interval without 0 says that these frames tell the runs apart; it says nothing of other clips, signers or "
-    "training seeds, and of twenty intervals one is expected to miss. Fewer than "
-    f"{LEAST_VALUES} frames have no interval."
+    "interval. Frames of one clip: neighbours are alike, so the variance of the mean is taken from the series' lowest "
+    "cosine transforms, with Student's t for as many (Mueller 2004; Lazarus et al. 2018). Several clips: each is left "
+    "out in turn (jackknife); of a set of images, each image. An interval without 0 says that these frames tell the "
+    "runs apart; that of one clip says nothing of other clips, none says anything of other training seeds, and of "
+    f"twenty one is expected to miss. There is none for fewer than {LEAST_VALUES} frames or images, for fewer than "
+    f"{LEAST_EFFECTIVE:g} of several clips, and for frames worth fewer than {LEAST_EFFECTIVE:g} independent ones."
 )
 
 
@@ -168,8 +176,8 @@ def _is_of_whole_set(run: Run, metric: str) -> bool:
 def _mean(run: Run, metric: str, common: list[Key]) -> float | None:
     if _is_of_whole_set(run, metric):
         return float(run.result["mean"][metric])
-    values = [value for key in common if (value := run.rows[key].get(metric)) is not None]
-    return float(np.mean(values)) if values else None
+    rows = [run.rows[key] for key in common]
+    return metric_mean(metric, [{metric: None, **row} for row in rows])
 
 
 def _difference(first: Run, run: Run, metric: str, common: list[Key]) -> dict[str, Any] | None:
@@ -177,20 +185,28 @@ def _difference(first: Run, run: Run, metric: str, common: list[Key]) -> dict[st
     direction = direction_of(metric)
     if direction is not None and direction.kind == "truth":
         return None
-    values = []
+    values, clips = [], []
     for key in common:
         pair = [direction.loss(metric, r.rows[key]) if direction else r.rows[key].get(metric) for r in (first, run)]
         if pair[0] is not None and pair[1] is not None:
             values.append(pair[1] - pair[0])
+            clips.append(first.rows[key].get("clip"))
     if not values:
         return None
     # Losses of a metric that is better when higher are the negated scores.
     sign = -1 if direction is not None and direction.kind == "higher" else 1
-    interval = mean_interval(sign * np.array(values), independent=is_set(list(first.rows.values())))
+    interval = _interval(sign * np.array(values), clips, is_set(list(first.rows.values())))
     better = None
     if direction is not None and interval.sign:
         better = run.name if interval.sign * sign < 0 else first.name
     return {**asdict(interval), "of": direction.compared if direction else "", "better": better}
+
+
+def _interval(values: np.ndarray, clips: list[str | None], images: bool) -> Interval:
+    """By clips where the rows name them, else of images or of one clip's frames."""
+    if all(clip is not None for clip in clips):
+        return clips_interval(values, [str(clip) for clip in clips])
+    return set_interval(values) if images else series_interval(values)
 
 
 def _notes(runs: Sequence[Run], common: list[Key]) -> list[str]:
@@ -228,7 +244,7 @@ def judgement(metric: str, found: Mapping[str, Any]) -> str:
         return f"{found['better']} is better"
     if direction_of(metric) is None:
         return "no better or worse known"
-    return "too few frames" if found["low"] is None else "cannot be distinguished"
+    return f"too few: {found['why']}" if found["low"] is None else "cannot be distinguished"
 
 
 def _verdict_on(name: str, first: str, differences: dict[str, dict[str, Any]]) -> str:
@@ -268,5 +284,5 @@ def interval_text(metric: str, found: Mapping[str, Any]) -> str:
     """`+0.032 [+0.021, +0.044]`, or the difference alone where there is no interval."""
     middle = signed_text(metric, found["mean"])
     if found["low"] is None:
-        return f"{middle} (no interval: {found['count']} frames)"
+        return f"{middle} (no interval: {found['why']})"
     return f"{middle} [{signed_text(metric, found['low'])}, {signed_text(metric, found['high'])}]"

@@ -181,7 +181,8 @@ def set_part(shard: Shard, tick: Tick) -> ImageSetScorer:
     for number, pair in shard.pairs.items():
         names = str(pair.generated), str(pair.truth)
         baselines = {} if pair.source is None else {"copy-source": source(pair.source)}
-        scorer.update(number, *pair.read(), names, baselines)
+        own = ("copy-source",) if pair.source == pair.truth else ()
+        scorer.update(number, *pair.read(), names, baselines, own=own)
         tick()
     for name in references(protocol) if scorer.gathers else ():
         for number, picture in shard.real[name].items():

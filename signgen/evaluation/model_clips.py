@@ -16,7 +16,7 @@ from signgen.evaluation.scorer import distributions, find_lpips
 from signgen.evaluation.worst import WorstPictures
 from signgen.metrics.clip.join import ClipScores, join_clips
 from signgen.metrics.clip.scorer import FrameScorer
-from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
+from signgen.metrics.definitions import FINGER_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.metrics.distribution.fvd import Distribution
 from signgen.metrics.pose.estimated import EstimatedClip, EstimatedSet
 from signgen.pairs.pairset import PairSet
@@ -75,7 +75,8 @@ def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
         worst.add({**row, "frame": pair.row}, pair.generated, pair.truth)
 
     def finish(scorer: FrameScorer, job: PairJob) -> None:
-        scored.append(ClipScores(scorer.result(), job.rows, [work.names(job, target) for target in job.targets]))
+        names = [work.names(job, target) for target in job.targets]
+        scored.append(ClipScores(scorer.result(), job.rows, names, work.pair_set.clips[job.clip_index].name))
         poses.finish(job)
 
     # render, job by job
@@ -103,7 +104,9 @@ class _Poses:
         self._work, self._request = work, request
         self.set_metrics = EstimatedSet(request.estimator_name) if request.estimates else None
         reason = NO_SEQUENCES if work.pair_set.listed else _NO_KEYPOINTS
-        self.missing = {} if request.estimates else dict.fromkeys((*POSE_METRICS, *SEQUENCE_METRICS), reason)
+        self.missing = (
+            {} if request.estimates else dict.fromkeys((*POSE_METRICS, *FINGER_METRICS, *SEQUENCE_METRICS), reason)
+        )
         self._waiting: dict[PairJob, EstimatedClip] = {}
 
     def of_job(self, job: PairJob) -> list[EstimatedClip]:
@@ -116,7 +119,8 @@ class _Poses:
             frames = self._work.pair_set.frames(clip.name)
             return (frames.read(target, target + 1)[0] for target in targets)
 
-        self._waiting[job] = EstimatedClip(self._request.open, truth, targets, clip.num_frames)
+        keypoints = self._work.poses(clip.name).resized(clip.width, clip.height).keypoints
+        self._waiting[job] = EstimatedClip(self._request.open, truth, targets, clip.num_frames, keypoints, clip.fps)
         return [self._waiting[job]]
 
     def finish(self, job: PairJob) -> None:

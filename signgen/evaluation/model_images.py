@@ -55,17 +55,18 @@ def images_part(shard: Shard, tick: Tick) -> tuple[ImageSetScorer, WorstPictures
     worst = WorstPictures(next(iter(protocol.ssims)), WORST)
 
     # what is done with each pair, in the worker
-    def score(baselines: Mapping[str, Baseline], poses: PoseSequence, pair: Rendered) -> None:
+    def score(clip: str, baselines: Mapping[str, Baseline], poses: PoseSequence, pair: Rendered) -> None:
         points = poses.keypoints[pair.target]
+        own = [name for name, baseline in baselines.items() if getattr(baseline, "own", None) == pair.target]
         copies = {name: baseline(pair.target, points) for name, baseline in baselines.items()}
-        row = scorer.update(pair.row, pair.generated, pair.truth, pair.names, copies)
+        row = scorer.update(pair.row, pair.generated, pair.truth, pair.names, copies, clip, own)
         worst.add(row, pair.generated, pair.truth)
 
     # render, job by job
     with FrameWorker() as worker:
         for job in shard.jobs:
-            poses = work.poses(work.pair_set.clips[job.clip_index].name)
-            work.render(job, worker, partial(score, work.baselines(job), poses), tick)
+            clip = work.pair_set.clips[job.clip_index].name
+            work.render(job, worker, partial(score, clip, work.baselines(job), work.poses(clip)), tick)
     # real images, for FID and KID
     if scorer.gathers:
         for number, path in shard.train.items() if "train" in references(protocol) else ():

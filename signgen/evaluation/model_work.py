@@ -142,7 +142,7 @@ class Work:
         """copy-source, and nearest-pose where there are training clips."""
         source = self.pair_set.frames(self.pair_set.clips[job.clip_index].name).read(job.source, job.source + 1)[0]
         nearest = self._nearest_pose(job.clip_index)
-        return {"copy-source": CopySource(source)} | ({} if nearest is None else {"nearest-pose": nearest})
+        return {"copy-source": CopySource(source, job.source)} | ({} if nearest is None else {"nearest-pose": nearest})
 
     def _nearest_pose(self, clip: int) -> NearestPose | None:
         """nearest-pose of the clip's signer and size; None of a list of pairs."""

@@ -79,7 +79,10 @@ def scorer_of(job: RenderJob) -> FrameScorer:
     """Copy-source always, and nearest-pose where the training frames are at hand; without the slow metrics."""
     assert job.truth is not None
     keypoints = job.keypoints.resized(job.truth.width, job.truth.height).keypoints
-    return make_scorer(job.truth, keypoints, job.source.frame, job.pairs, job.clip, notes=job.notes, quick=True)
+    own = 0 if job.own_source else None
+    return make_scorer(
+        job.truth, keypoints, job.source.frame, job.pairs, job.clip, notes=job.notes, quick=True, own=own
+    )
 
 
 def _scores(request: RenderRequest, job: RenderJob, truth: Truth, sampling: SamplingSettings) -> dict[str, Any]:

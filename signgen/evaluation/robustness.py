@@ -12,7 +12,7 @@ import numpy as np
 from signgen.errors import OptionError, PoseError
 from signgen.evaluation.baselines import CopySource, nearest_pose
 from signgen.evaluation.provenance import provenance
-from signgen.metrics.clip.scorer import Baseline, FrameScorer, Row, mean_row
+from signgen.metrics.clip.scorer import Baseline, FrameScorer
 from signgen.metrics.definitions import (
     BASELINE_DEFINITIONS,
     DEFINITIONS,
@@ -21,6 +21,7 @@ from signgen.metrics.definitions import (
     WHOLE_METRICS,
     ScoringProtocol,
 )
+from signgen.metrics.means import Row, mean_row
 from signgen.metrics.results import number_text
 from signgen.models.card import ModelCard, load_model, read_card
 from signgen.models.device import prepare_device
@@ -142,7 +143,7 @@ def run_perturbation(
         source = Source(frame, pose if pose.has_person[0] else None, clip.name)
         scorer = FrameScorer(
             keypoints=clip.poses.keypoints,
-            baselines={"copy-source": CopySource(frame), **clip.baselines},
+            baselines={"copy-source": CopySource(frame, number), **clip.baselines},
             quick=True,
         )
         poses = perturbed(clip, perturbation, seed)

@@ -31,17 +31,19 @@ def make_scorer(
     clip_metrics: Sequence[ClipMetric] = (),
     quick: bool = False,
     not_computed: Mapping[str, str] | None = None,
+    own: int | None = None,
 ) -> FrameScorer:
     """A scorer with everything that is at hand; what is not is listed with its reason.
 
-    keypoints: (T, K, 3) in pixels of the truth. source: the frame that copy-source repeats. pairs: pair set whose
+    keypoints: (T, K, 3) in pixels of the truth. source: the frame that copy-source repeats; own: its
+    number, where it is a frame of the truth. pairs: pair set whose
     training frames of `clip`'s signer are nearest-pose. lpips_weights: AlexNet's, which must be there; weights: a
     folder that may hold them, instead of the usual places. metrics, clip_metrics: extra ones. quick: without the slow
     ones. not_computed: name -> why it is not.
     """
     noted, missing = list(notes), dict(not_computed or {})
     # baselines
-    baselines: dict[str, Baseline] = {"copy-source": CopySource(source)}
+    baselines: dict[str, Baseline] = {"copy-source": CopySource(source, own)}
     if pairs is None:
         missing["nearest-pose"] = "the training frames are not known; give their pair set with --pairs"
     elif keypoints is None:

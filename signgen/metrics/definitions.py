@@ -18,6 +18,8 @@ _BOX = (
 )
 _HANDS = f"all pixels in the box of the left or the right hand (a pixel in both counts once; {_BOX})"
 _HAND_MEAN = "the mean is over the frames in which at least one hand has a box"
+FINGER_SHARE = 0.1  # of the hand's size
+NON_MANUAL_PARTS = ("mouth", "eyes", "brows")
 PCK_SHARES = {"pck_10": 0.1, "pck_20": 0.2}  # of the shoulder width
 
 _SEEN = f"points with a score of at least {SCORE_THRESHOLD:g} in both; a point unseen in either does not count"
@@ -35,9 +37,10 @@ DEFINITIONS = {
     "psnr": f"Whole frame, in dB: {_PSNR}; the mean is over the frames' dB values.",
     "hand_ssim": f"Mean of the whole frame's SSIM map ({_SSIM}) over {_HANDS}; {_HAND_MEAN}.",
     "hand_psnr": f"In dB: {_PSNR}, the error taken over {_HANDS}; {_HAND_MEAN}.",
-    "hand_sharpness": "Gradient energy (squared central differences of luma, dx^2 + dy^2) of the generated frame "
-    f"divided by the truth's, each summed over {_HANDS}; 1 is as sharp as the truth, less is blurred, noise raises it; "
-    f"{_HAND_MEAN}.",
+    "hand_sharpness": "Gradient energy (squared central differences of luma, dx^2 + dy^2) of the generated frames "
+    f"divided by the truth's, each summed over {_HANDS}; of several frames the ratio of the sums over all of them (a "
+    "frame whose hand is a blur in the truth counts little); 1 is as sharp as the truth, less is blurred, noise raises "
+    "it.",
     "face_ssim": f"Mean of the whole frame's SSIM map ({_SSIM}) over the face box ({_BOX}); "
     "the mean is over the frames in which the face has a box.",
     "face_psnr": f"In dB: {_PSNR}, the error taken over the face box ({_BOX}); "
@@ -78,6 +81,44 @@ DEFINITIONS = {
     "dtw_mje": "DTW-MJE: mean joint error over body (legs left out) and hands along the path of dynamic time warping "
     f"with the least sum of it, divided by the path's length, in units of {_UNIT}, over {_SEEN}; positions are those "
     "in the frame, not aligned; 0 for the same movement at any speed; of several clips, the mean of theirs.",
+    **{
+        f"finger_pck{suffix}": f"Finger PCK@{FINGER_SHARE:g}{of}: share of the finger points of the truth's keypoints "
+        "(hands of which at least half is seen, without wrists) at which the estimator, looking at the "
+        f"{which} frame, sees that point within {FINGER_SHARE:g} of the hand's size (the longer side of what is seen "
+        f"of it); a point that it does not see is missed{tail}."
+        for suffix, of, which, tail in (
+            ("", "", "generated", "; read it beside finger_pck_truth"),
+            ("_truth", " of the truth itself", "true", ": what can be reached"),
+        )
+    },
+    "finger_pck_share": "Finger points that the estimator places right in the generated frames, divided by those that "
+    "it places right in the true ones, summed over all frames: 1 is as readable as the truth.",
+    "hands_found": "Reads as a hand: share of the hands of the truth's keypoints for which the estimator, looking at "
+    "the generated frame, finds at least half of a hand's points there (its middle within a hand's size).",
+    "hands_found_truth": "The same, looking at the true frame: what can be reached.",
+    **{
+        f"{name}_r": f"Pearson's correlation of the {what} between generated clip and truth, over the frames in which "
+        "both are seen, in units of the face; 1 is best."
+        for name, what in (
+            ("mouth_opening", "opening of the mouth (inner lips)"),
+            ("mouth_width", "width of the mouth"),
+            ("eye_opening", "opening of the eyes (height over width)"),
+            ("brow_height", "height of the brows over the eyes"),
+        )
+    },
+    **{
+        f"head_{name}_error": f"Mean absolute difference of the head's {name} from the truth's, in degrees, by a rigid "
+        "face of average proportions fitted to nose, chin, eyes and mouth."
+        for name in ("yaw", "pitch", "roll")
+    },
+    "blink_f1": "F1 of blinks: eyes closed to under .6 of the clip's median opening for at most half a second, matched "
+    "one to one where they overlap or lie two frames apart.",
+    **{
+        f"{part}_ssim": f"Mean of the whole frame's SSIM map ({_SSIM}) over the box of the {part} ({_BOX}); the mean "
+        "is over the frames that have it."
+        for part in NON_MANUAL_PARTS
+    },
+    **{f"{part}_sharpness": f"As hand_sharpness, in the box of the {part}." for part in NON_MANUAL_PARTS},
     "fid": "Fréchet distance between pytorch-fid's Inception-v3 features of the generated and the true frames, resized "
     "to 299x299, bilinear; 0 is best; blind to the order of frames.",
     "fvd": f"{_FVD}, each frame resized to 224x224, features of the I3D of i3d_torchscript.pt (Kinetics-400).",
@@ -95,11 +136,23 @@ POSE_METRICS = (
     *("body_joint_error", "hand_joint_error", "face_joint_error"),
     *(f"{prefix}{name}" for prefix in ("", "hand_") for name in PCK_SHARES),
 )
-SEQUENCE_METRICS = ("dtw_mje",)
 DISTRIBUTION_METRICS = ("fid", "fvd", "fvd_r3d")
 LPIPS_METRICS = ("lpips", "hand_lpips", "face_lpips")
 HAND_METRICS = ("hand_ssim", "hand_psnr", "hand_sharpness")
 FACE_METRICS = ("face_ssim", "face_psnr")
+FINGER_METRICS = ("finger_pck", "finger_pck_truth", "finger_pck_share", "hands_found", "hands_found_truth")
+NON_MANUAL_METRICS = (
+    *(f"{name}_r" for name in ("mouth_opening", "mouth_width", "eye_opening", "brow_height")),
+    *(f"head_{name}_error" for name in ("yaw", "pitch", "roll")),
+    "blink_f1",
+)
+SEQUENCE_METRICS = ("dtw_mje", *NON_MANUAL_METRICS)
+NON_MANUAL_BOXES = tuple(f"{part}_{kind}" for part in NON_MANUAL_PARTS for kind in ("ssim", "sharpness"))
+# A metric of several frames that is a ratio of sums: the columns of the per-frame table that are summed.
+RATIOS = {
+    **{f"{p}_sharpness": (f"{p}_gradient", f"{p}_gradient_truth") for p in ("hand", *NON_MANUAL_PARTS)},
+    "finger_pck_share": ("finger_hits", "finger_hits_truth"),
+}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from signgen.errors import MetricsError
 from signgen.files import atomic_path, read_json, write_json
 from signgen.metrics.directions import DIRECTIONS
+from signgen.metrics.means import OWN_TRUTH, metric_mean
 
 MODEL = "model"  # how the one that is judged is called beside its baselines
 METRICS_FILE = "metrics.json"
@@ -25,6 +26,8 @@ _DIGITS = {
     "l1": 4,
     "rank": 0,
     "clip_rank": 0,
+    "near_rank": 0,
+    "near_median_rank": 1,
     "median_rank": 1,
     "clip_median_rank": 1,
 }
@@ -134,7 +137,7 @@ def write_per_frame_parquet(result: dict[str, Any], folder_or_path: Path) -> Pat
     path = _target(folder_or_path, ".parquet", PARQUET_FILE)
     rows = result["per_frame"]
     names = list(rows[0])
-    known = {"frame": pa.int64(), "generated": pa.string(), "truth": pa.string()}
+    known = {"frame": pa.int64(), "clip": pa.string(), "generated": pa.string(), "truth": pa.string()}
     schema = pa.schema([(name, known.get(name, pa.float64())) for name in names])
     with atomic_path(path) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
@@ -157,9 +160,10 @@ def verdict(result: dict[str, Any]) -> str:
     """
     if "verdict" in result:
         return str(result["verdict"])
-    mean, copied = result["mean"], result["baselines"].get("copy-source")
+    copied = result["baselines"].get("copy-source")
     if copied is None:
         return "Not compared with copy-source: no source frame."
+    mean = _on_frames_of("copy-source", result)
     where, prefix = "on hands", "hand_"
     if mean.get("hand_ssim") is None or copied.get("hand_ssim") is None:
         where, prefix = (
@@ -177,6 +181,15 @@ def verdict(result: dict[str, Any]) -> str:
         better = "SSIM" if wins[0] else "PSNR"
         return f"The model does NOT beat copy-source {where} except in {better}: {numbers}."
     return f"The model does NOT beat copy-source {where}: {numbers}."
+
+
+def _on_frames_of(baseline: str, result: dict[str, Any]) -> dict[str, Any]:
+    """The model's means, where the baseline's leave out frames that it is given, without these."""
+    own = {row["frame"] for row in result["per_frame_baselines"].get(baseline, []) if row.get(OWN_TRUTH)}
+    rows = [row for row in result["per_frame"] if row["frame"] not in own]
+    if not own or not rows:
+        return result["mean"]
+    return {name: metric_mean(name, rows) if name in rows[0] else value for name, value in result["mean"].items()}
 
 
 def _first_ssim(mean: dict[str, Any], copied: dict[str, Any]) -> str | None:

@@ -6,11 +6,14 @@ would take 33 GB at once.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 RECALLS = (1, 5, 10)
+NEARBY = 2  # frames: what lies so near to the target counts as found
 QUERIES, ENTRIES = 1024, 8192  # sides of a block: 67 MB in float64
 TIE = 1e-6  # float32 embeddings of one and the same image differ by less
 BINS = 200
@@ -88,6 +91,39 @@ def ranks_within(
         own = torch.from_numpy(place[truth.cpu().numpy()[rows]]).to(truth.device)
         found[rows] = true_ranks(queries[torch.from_numpy(rows)], gallery[torch.from_numpy(entries)], own)
     return found
+
+
+def ranks_nearby(
+    queries: torch.Tensor,
+    gallery: torch.Tensor,
+    query_places: np.ndarray,
+    entry_places: np.ndarray,
+    reach: int = NEARBY,
+) -> np.ndarray:
+    """The rank, from 1, of the best entry within `reach` frames of each query's own target in its clip: int64 (N,).
+
+    query_places (N, 2), entry_places (M, 2): clip and frame of the target looked for, and of each entry. Neighbouring
+    frames are near duplicates, so that which of them comes first says little. Ties count against the query.
+    """
+    wanted, there = (torch.from_numpy(np.asarray(p, np.int64)).to(gallery.device) for p in (query_places, entry_places))
+    found = []
+    for start in range(0, len(queries), QUERIES):
+        rows, own = _unit(queries[start : start + QUERIES]), wanted[start : start + QUERIES]
+
+        def blocks(rows: torch.Tensor = rows, own: torch.Tensor = own) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+            for first in range(0, len(gallery), ENTRIES):
+                places = there[first : first + ENTRIES]
+                near = (own[:, None, 0] == places[None, :, 0]) & ((own[:, None, 1] - places[None, :, 1]).abs() <= reach)
+                yield rows @ _unit(gallery[first : first + ENTRIES]).T, near
+
+        best = torch.full((len(rows), 1), _NOWHERE, dtype=torch.float64, device=rows.device)
+        for block, near in blocks():
+            best = torch.maximum(best, torch.where(near, block, _NOWHERE).amax(1, keepdim=True))
+        rank = torch.ones(len(rows), dtype=torch.int64, device=rows.device)
+        for block, near in blocks():
+            rank += ((block >= best - TIE) & ~near).sum(1)
+        found.append(rank.cpu())
+    return torch.cat(found).numpy()
 
 
 def recalls(ranks: np.ndarray, prefix: str = "") -> dict[str, float]:

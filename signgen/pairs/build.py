@@ -26,6 +26,7 @@ from signgen.pairs.build_lists import build_listed
 from signgen.pairs.frame_store import FOLDER, write_store
 from signgen.pairs.pairset import PairSet
 from signgen.pairs.plan_clips import PairPlan, Rule, plan_pairs
+from signgen.pairs.signers import leave_out, shared_signers
 from signgen.pairs.writer import Footage, PairSetWriter
 from signgen.poses.clean import clean_poses
 from signgen.progress import SILENT, Notes, Progress
@@ -54,7 +55,7 @@ class BuildPairsRequest(Request):
     a clip with damaged frames aside, "skip" leaves those frames out of all triples. background: what transparent
     pixels of videos lie over, as the command line takes it. person: who the signer is, in every clip whose line of
     `pairing` does not say it. segments: an .eaf of ELAN, a CSV or a folder of either, whose segments become the clips;
-    tier: the .eaf's.
+    tier: the .eaf's. leave_signer_out: a signer whose clips are the test split.
     """
 
     root: Path
@@ -75,6 +76,7 @@ class BuildPairsRequest(Request):
     person: str | None = None
     segments: Path | None = None
     tier: str | None = None
+    leave_signer_out: str | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ def _from_lists(request: BuildPairsRequest, notes: Notes) -> _Built:
         "--person": request.person,
         "--segments": request.segments,
         "--tier": request.tier,
+        "--leave-signer-out": request.leave_signer_out,
     }
     for option, value in for_clips.items():
         if value:
@@ -161,6 +164,9 @@ def _from_clips(request: BuildPairsRequest, notes: Notes) -> _Built:
     """Phoenix-2014T, and folders of videos."""
     # what is there, and which keypoints belong to which video
     survey = _survey(request, notes.progress)
+    if request.leave_signer_out is not None:
+        survey.clips, without = leave_out(survey.clips, request.leave_signer_out)
+        survey.left_out += without
     with PairSetWriter(request.out) as writer:
         # keypoints, clip by clip
         read = _read_poses(survey, writer, request, notes.progress)
@@ -182,6 +188,7 @@ def _from_clips(request: BuildPairsRequest, notes: Notes) -> _Built:
         )
         plan = plan_pairs(survey, read.usable, rule)
         plan.absent = read.absent
+        plan.notes += shared_signers(plan.clips, plan.triples)
         _tell_plan(plan, read, notes)
         meta = _meta(survey, plan, rule, writer.fingerprint(plan.clips))
         if read.skipped:

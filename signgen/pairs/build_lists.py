@@ -21,6 +21,7 @@ from signgen.corpora.survey import LeftOut
 from signgen.errors import PairSetError
 from signgen.pairs.plan_clips import PairPlan
 from signgen.pairs.plan_lists import plan_listed
+from signgen.pairs.signers import shared_signers
 from signgen.pairs.writer import PairSetWriter, image_list
 from signgen.progress import Notes
 
@@ -52,6 +53,7 @@ def build_listed(
         notes.add(f"{left.name}: {left.reason}", "put aside" if left.error else "left out")
     plan = plan_listed(chosen, frames, size, images, count, seed, where)
     plan.notes[:0] = completeness(chosen, images)
+    plan.notes += shared_signers(plan.clips, plan.triples)
     for note in plan.notes:
         notes.add(note, "note")
     # the pair set

@@ -34,6 +34,19 @@ def part_boxes(keypoints: np.ndarray, width: int, height: int, margin: float = 0
     return {name: _box(_extent(keypoints[list(part)]), width, height, margin) for name, part in parts.items()}
 
 
+_FACE_PARTS = {"brows": range(40, 50), "eyes": range(59, 71), "mouth": range(71, 91)}
+
+
+def face_part_boxes(keypoints: np.ndarray, width: int, height: int, margin: float = 0.15) -> dict[str, Box | None]:
+    """As `part_boxes`, of "brows", "eyes" and "mouth"; empty for a skeleton without a face."""
+    if _layout(len(keypoints)) is not COCO_WHOLEBODY_133:
+        return {}
+    return {
+        name: _box(_extent(keypoints[part.start : part.stop]), width, height, margin)
+        for name, part in _FACE_PARTS.items()
+    }
+
+
 def _layout(points: int) -> Skeleton:
     for skeleton in SKELETONS.values():
         if skeleton.points == points:

@@ -94,6 +94,7 @@ class RenderJob:
     that are rendered. keypoints: the sequence as it was given, for scores. truth: real frames, frame i belongs to pose
     i; None where there are none. pairs: pair set of nearest-pose and of training references, where it is at hand.
     clip: the name that scores and pair sets know the clip by. notes: for the reader of the scores.
+    own_source: whether the source is frame 0 of the truth.
     """
 
     source: Source
@@ -106,6 +107,7 @@ class RenderJob:
     sampling: SamplingSettings
     outputs: Outputs
     notes: tuple[str, ...]
+    own_source: bool = False
 
     @property
     def rendered(self) -> PoseSequence:
@@ -149,8 +151,7 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     # truth
     truth = _truth_frames(request.truth, video, sequence, differences, part, background, notes)
     outputs = replace(outputs, times=_times(video if not differences else truth, sequence, part, request.fps, notes))
-    if part.stop - part.start > 1 and (padded := padding_note(video.width, video.height)):
-        notes.add(padded, "output")
+    _tell_padding(video, part, notes)
     if request.needs_truth and truth is None:
         raise VideoError("--report without the truth", fix="name the real frames with --truth")
     # further frames of the person
@@ -175,6 +176,7 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
         sampling=card.sampling(**request.sampling),
         outputs=outputs,
         notes=tuple(about_references),
+        own_source=truth is not None and truth.path.resolve() == request.source.resolve(),
     )
 
 
@@ -215,6 +217,11 @@ def _fitted(request: RenderRequest, poses: PoseSequence, source: Source, notes: 
         return fitted
     notes.add("they are taken as they are; --retarget auto fits them to the source's person", "poses")
     return poses
+
+
+def _tell_padding(video: FrameSource, part: slice, notes: Notes) -> None:
+    if part.stop - part.start > 1 and (padded := padding_note(video.width, video.height)):
+        notes.add(padded, "output")
 
 
 def _tell(video: FrameSource, about: str, notes: Notes) -> None:

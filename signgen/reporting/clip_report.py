@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from signgen.poses.parts import part_boxes
 from signgen.reporting.content import metric_for_worst, metrics_content
 from signgen.reporting.page import write_page
 from signgen.reporting.pictures import fitted, png_uri, webp_uri, webps
+from signgen.reporting.slices import MOST_FRAMES, shakiest_row, time_slices
 from signgen.video.reader import FrameSource
 
 WORST = 10
@@ -57,7 +59,8 @@ def write_clip_report(result: dict[str, Any], clip: ClipFrames, path: Path, link
     cards = {frame: _card(clip, frame) for frame in sorted({*worst, *strip})}
     pair_bytes = sum(len(cards[frame]["generated"]) + len(cards[frame]["truth"]) for frame in strip) / len(strip)
     shown = shown_frames(numbers, [*worst, *hands], pair_bytes)
-    crops = {frame: hand_crops(clip, frame) for frame in sorted(hands)}
+    drawn = _random_hands(result, hands_metric, set(hands))
+    crops = {frame: hand_crops(clip, frame) for frame in sorted({*hands, *drawn})}
     content = metrics_content(result, links, f"{clip.generated.path.name} against {clip.truth.path.name}")
     content |= {
         "player": _player(result, clip, shown),
@@ -67,6 +70,8 @@ def write_clip_report(result: dict[str, Any], clip: ClipFrames, path: Path, link
         "worst": [{**cards[frame], "score": score} for frame, score in worst.items()],
         "hands_metric": hands_metric,
         "hands": [{"frame": frame, "score": score, "crops": crops[frame]} for frame, score in hands.items()],
+        "random_hands": [{"frame": frame, "score": score, "crops": crops[frame]} for frame, score in drawn.items()],
+        "slices": _slices(clip, numbers),
     }
     return write_page(path, "report.html", content, script="player.js")
 
@@ -106,6 +111,25 @@ def _worst(result: dict[str, Any], metric: str | None) -> dict[int, str]:
     """Frame -> its score, of the WORST worst frames, the worst first."""
     rows = [] if metric is None else worst_rows(metric, result["per_frame"], WORST)
     return {row["frame"]: number_text(str(metric), row[str(metric)]) for row in rows}
+
+
+def _random_hands(result: dict[str, Any], metric: str | None, worst: set[int]) -> dict[int, str]:
+    """Frame -> its score, of as many of the other frames with hands, chosen at random, always the same, in order."""
+    rows = [] if metric is None else [row for row in result["per_frame"] if row.get(metric) is not None]
+    others = [row for row in rows if row["frame"] not in worst]
+    chosen = np.random.default_rng(0).permutation(len(others))[:WORST]
+    return {others[n]["frame"]: number_text(str(metric), others[n][str(metric)]) for n in sorted(chosen)}
+
+
+def _slices(clip: ClipFrames, numbers: list[int]) -> dict[str, Any] | None:
+    """Pictures of the row that shakes most, over the first frames that follow each other; None of a single frame."""
+    end = next((n for n, (a, b) in enumerate(pairwise(numbers), 1) if b != a + 1), len(numbers))
+    frames = numbers[: min(end, MOST_FRAMES)]
+    if len(frames) < 2:
+        return None
+    row = shakiest_row(map(clip.pair, frames))
+    ours, theirs = time_slices(map(clip.pair, frames), row)
+    return {"row": row, "first": frames[0], "last": frames[-1], "generated": png_uri(ours), "truth": png_uri(theirs)}
 
 
 def _evenly(numbers: list[int], count: int) -> list[int]:

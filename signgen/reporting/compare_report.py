@@ -23,7 +23,7 @@ class DifferenceRow:
     text: str
     of: str
     frames: int
-    block: int
+    worth: str
     said: str
     low: float
     middle: float
@@ -76,7 +76,7 @@ def _difference_row(metric: str, run: str, entry: Mapping[str, Any], places: lis
         interval_text(metric, entry),
         entry["of"],
         entry["count"],
-        entry["block"],
+        f"{entry['effective']:.3g} {entry['units']}",
         judgement(metric, entry),
         *places,
     )

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from signgen.config import DiffusionSettings, Recipe
 from signgen.metrics.clip.frame_metrics import score_frame
-from signgen.metrics.clip.scorer import mean_row
+from signgen.metrics.means import mean_row
 from signgen.models.conditions import BRANCHES
 from signgen.models.features import Features
 from signgen.models.pipeline import SignerPipeline

@@ -226,8 +226,8 @@ def test_wrong_input_is_one_line(command: Command, line: Line, tmp_path: Path) -
     strict = command.refuses(*whole, "--split", "val", "--protocol", "strict", "--estimator", "mediapipe")
     assert "--estimator does not go with --protocol" in strict
     assert "--size needs --protocol" in command.refuses(*whole, "--split", "val", "--size", "176x256")
-    gfla = command.refuses(*whole, "--split", "val", "--protocol", "gfla", "--processes", 2)
-    assert "takes and does not resize" in gfla
+    pidm = command.refuses(*whole, "--split", "val", "--protocol", "pidm", "--processes", 2)
+    assert "takes and does not resize" in pidm
     assert not (tmp_path / "x").exists()
 
 

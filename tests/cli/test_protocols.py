@@ -71,7 +71,7 @@ def test_with_weights_everything_is_computed(command: Command, folders: tuple[Pa
     assert result["not_computed"] == {}
     assert result["mean"]["lpips"] > 0
     assert result["mean"]["fid"] > 0
-    assert "RGB in [0, 1], NOT comparable" in result["definitions"]["lpips"]
+    assert "RGB in [-1, 1], a last batch of fewer than 10 dropped" in result["definitions"]["lpips"]
     assert "test targets" in result["definitions"]["fid"]
 
 
@@ -147,7 +147,8 @@ def test_wrong_input_is_one_line(command: Command, folders: tuple[Path, Path], t
     assert "Missing option '--protocol'" in command.refuses(*base, "--size", "176x256")
     assert "No such option: --frames" in command.refuses(*base, "--protocol", "fpdm", "--frames", "0:1")
     assert "expected WIDTHxHEIGHT" in command.refuses(*base, "--protocol", "fpdm", "--size", "large")
-    assert "takes and does not resize" in command.refuses(*base, "--protocol", "gfla")
+    assert "takes and does not resize" in command.refuses(*base, "--protocol", "pidm")
+    assert "no --size" in command.refuses(*base, "--protocol", "gfla", "--size", "176x256")
     write_png(truth / "another.png", picture(9))
     assert "another.png: no generated image" in command.refuses(*base, "--protocol", "fpdm")
     (truth / "another.png").unlink()

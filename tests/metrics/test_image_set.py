@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from skimage.metrics import structural_similarity
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from signgen.errors import SigngenError, VideoError
 from signgen.metrics.distribution.frechet import FeatureFile, FeatureStatistics, frechet_distance, kernel_distance
@@ -50,11 +51,14 @@ def scored(name: str, pairs: list[tuple[np.ndarray, np.ndarray]], folder: Path, 
 def test_every_protocol_scores_and_defines_every_number(name: str, tmp_path: Path, alexnet: Lpips) -> None:
     protocol = PROTOCOLS[name]
     networks = Networks({metric: alexnet.fed(signed=use.signed) for metric, use in protocol.lpips.items()}, thumbnail)
-    scorer = scored(name, [(image(i), image(i + 10)) for i in range(3)], tmp_path, networks)
+    width, height = protocol.natural or (256, 256)
+    scorer = scored(
+        name, [(image(i, height, width), image(i + 10, height, width)) for i in range(3)], tmp_path, networks
+    )
     for real in ("train", "test"):
         for index in range(4):
             if real in {use.reference for use in (protocol.fid | dict(protocol.kid)).values()}:
-                scorer.add_real(real, index, image(20 + index))
+                scorer.add_real(real, index, image(20 + index, height, width))
     result = scorer.result()
     assert list(result) == [
         *(
@@ -76,34 +80,104 @@ def test_every_protocol_scores_and_defines_every_number(name: str, tmp_path: Pat
     assert [row["frame"] for row in result["per_frame"]] == [0, 1, 2]
 
 
-def test_gfla_crops_and_pads_white(tmp_path: Path) -> None:
-    """By hand: 40 columns at either side are not looked at, and count as equal."""
-    truth, generated = image(0), image(1)
-    frame = generated.copy()
-    frame[:, :40], frame[:, 216:] = 0, 7  # not looked at
-    row = scored("gfla", [(frame, truth)], tmp_path, Networks()).result()["per_frame"][0]
-    inner = (generated[:, 40:216].astype(float) - truth[:, 40:216]) ** 2
-    assert row["psnr"] == pytest.approx(10 * np.log10(255**2 / (inner.sum() / (256 * 256 * 3))))
-    white = [np.full((256, 256, 3), 255.0) for _ in range(2)]
-    white[0][:, 40:216], white[1][:, 40:216] = truth[:, 40:216], generated[:, 40:216]
-    expected = structural_similarity(white[0] / 255, white[1] / 255, win_size=51, channel_axis=2, data_range=1)
-    assert row["ssim_uniform51"] == pytest.approx(expected, abs=1e-9)
+def _skimage(generated: np.ndarray, truth: np.ndarray, sigma: float) -> dict[str, float]:
+    """Reconstruction_Metrics of the tools, with today's scikit-image; float images in 0..1."""
+    both = {"channel_axis": 2, "gaussian_weights": True, "sigma": sigma, "use_sample_covariance": False}
+    scaled, own = generated * 255, truth * 255
+    return {
+        "psnr": peak_signal_noise_ratio(truth, generated, data_range=1),
+        "l1": np.abs(truth - generated).mean(),
+        "ssim_uniform51": structural_similarity(truth, generated, data_range=1, win_size=51, channel_axis=2),
+        "ssim_256": structural_similarity(own, scaled, data_range=scaled.max() - scaled.min(), **both),
+    }
 
 
-def test_lpips_and_fid_see_what_the_tool_shows_them(tmp_path: Path) -> None:
-    """Of PIDM: SSIM at 256x256, features of OpenCV's bilinear 176x256; of GFLA: the crop without white."""
+def _batch(*pictures: np.ndarray) -> list[torch.Tensor]:
+    return [torch.tensor(np.ascontiguousarray(p)).permute(2, 0, 1)[None].float() for p in pictures]
+
+
+def _as_dptn(generated: Path, truth: Path, size: tuple[int, int], white: bool) -> tuple[dict, list, np.ndarray]:
+    read = [np.asarray(Image.open(path), np.float32) for path in (generated, truth)]
+    shown = [np.full((256, 256, 3), 255.0) for _ in read] if white else read
+    for canvas, picture in zip(shown, read, strict=True):
+        canvas[:, 40:216] = picture if white else canvas[:, 40:216]
+    return _skimage(shown[0] / 255, shown[1] / 255, 1.5), [p / 127.5 - 1 for p in read], read[0]
+
+
+def _as_gfla(generated: Path, truth: Path, size: tuple[int, int]) -> tuple[dict, list, np.ndarray]:
+    return _as_dptn(generated, truth, size, white=False)
+
+
+def _as_pidm(generated: Path, truth: Path, size: tuple[int, int]) -> tuple[dict, list, np.ndarray]:
+    read = [np.asarray(Image.open(path), np.float32) for path in (generated, truth)]
+    small = [cv2.resize(p, (176, 256)) for p in read]
+    return _skimage(read[0] / 255, read[1] / 255, 1.2), [p / 127.5 - 1 for p in small], small[0]
+
+
+def _as_pcdms(generated: Path, truth: Path, size: tuple[int, int]) -> tuple[dict, list, np.ndarray]:
+    read = [np.asarray(Image.open(path), np.float32) for path in (generated, truth)]
+    read = [cv2.resize(p, size, interpolation=cv2.INTER_CUBIC) for p in read]
+    return _skimage(read[0] / 255, read[1] / 255, 1.2), [p / 255 for p in read], read[0]
+
+
+def _as_cfld(generated: Path, truth: Path, size: tuple[int, int]) -> tuple[dict, list, np.ndarray]:
+    real = np.asarray(Image.open(truth).resize(size, Image.Resampling.BICUBIC)) / 255
+    output = torch.tensor(np.asarray(Image.open(generated))).permute(2, 0, 1)[None].float() / 255
+    output = torch.nn.functional.interpolate(output, size[::-1], mode="bicubic", antialias=True) * 255
+    output = output.clamp(0, 255).to(torch.uint8)[0].permute(1, 2, 0).numpy()
+    return _skimage(output / 255, real, 1.5), [2 * (output / 255) - 1, 2 * real - 1], output
+
+
+def _as_fpdm(generated: Path, truth: Path, size: tuple[int, int]) -> tuple[dict, list, np.ndarray]:
+    read = [
+        np.asarray(Image.open(path).convert("RGB").resize(size, Image.Resampling.BICUBIC))
+        for path in (generated, truth)
+    ]
+    return _skimage(read[0] / 255, read[1] / 255, 1.5), [2 * (p / 255) - 1 for p in read], read[0]
+
+
+CHAINS = {
+    "dptn": (partial(_as_dptn, white=True), (176, 256), (176, 256)),
+    "dptn-market": (partial(_as_dptn, white=False), (64, 128), (64, 128)),
+    "gfla": (_as_gfla, (256, 256), (256, 256)),
+    "pidm": (_as_pidm, (256, 256), (256, 256)),
+    "pcdms": (_as_pcdms, (352, 512), (176, 256)),
+    "cfld": (_as_cfld, (352, 512), (176, 256)),
+    "fpdm": (_as_fpdm, (352, 512), (176, 256)),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_each_tools_chain_from_the_file_to_the_number(name: str, tmp_path: Path, alexnet: Lpips) -> None:
+    """Against a few lines a tool: reading, resizing, white, ranges, windows, what LPIPS and Inception are given."""
+    chain, (width, height), size = CHAINS[name]
+    files = [tmp_path / f"{part}.png" for part in ("generated", "truth")]
+    for seed, file in enumerate(files):
+        noise = np.random.default_rng(seed).integers(-20, 20, (height, width, 3))
+        Image.fromarray((image(seed, height, width) + noise).clip(0, 240).astype(np.uint8)).save(file)
+    expected, for_lpips, for_inception = chain(*files, size)
     shown: list[np.ndarray] = []
 
     def look(picture: np.ndarray) -> np.ndarray:
-        shown.append(picture)
+        shown.append(np.array(picture))
         return thumbnail(picture)
 
-    generated, truth = image(0), image(1)
-    for name in ("pidm", "gfla"):
-        (tmp_path / name).mkdir()
-        scored(name, [(generated, truth)], tmp_path / name, Networks({}, look))
-    np.testing.assert_array_equal(shown[0], cv2.resize(generated.astype(np.float32), (176, 256)))
-    np.testing.assert_array_equal(shown[1], generated[:, 40:216])
+    use = PROTOCOLS[name].lpips["lpips"]
+    network = Networks({"lpips": alexnet.fed(signed=use.signed)}, look)
+    generated, truth = (np.asarray(Image.open(file)) for file in files)
+    scorer = scored(name, [(generated, truth)], tmp_path, network)
+    row = scorer.result()["per_frame"][0]
+    assert PROTOCOLS[name].size(None) in (None, size)
+    for metric, value in expected.items():
+        assert row[metric] == pytest.approx(value, abs=2e-6), metric
+    with torch.no_grad():
+        assert row["lpips"] == pytest.approx(float(alexnet._network(*_batch(*for_lpips))), abs=1e-5)
+    np.testing.assert_allclose(shown[0], for_inception, atol=1e-3)
+    real = next(iter(PROTOCOLS[name].fid.values())).reference
+    scorer.add_real(real, 0, truth)
+    by_rule = {"cfld": (for_lpips[1] + 1) * 127.5}.get(name)
+    if by_rule is not None:  # the real images of CFLD's FID are Pillow's
+        np.testing.assert_allclose(shown[1], by_rule, atol=1e-3)
 
 
 def test_resizing_rules() -> None:
@@ -168,7 +242,7 @@ def test_a_tools_last_batch_is_dropped(tmp_path: Path, alexnet: Lpips) -> None:
     assert [kept(count, 10) for count in (9, 10, 11, 20, 29)] == [9, 10, 10, 20, 20]
     assert kept(11, None) == 11
     pairs = [(image(i, 256, 176), image(i + 50, 256, 176)) for i in range(11)]
-    result = scored("fpdm", pairs, tmp_path, Networks({"lpips": alexnet.fed(signed=False)})).result()
+    result = scored("fpdm", pairs, tmp_path, Networks({"lpips": alexnet})).result()
     values = [row["lpips"] for row in result["per_frame"]]
     assert values[-1] is None
     assert result["mean"]["lpips"] == pytest.approx(np.mean(values[:10]))

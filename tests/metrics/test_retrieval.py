@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from signgen.metrics import retrieval
-from signgen.metrics.retrieval import BINS, Histogram, ranks_within, recalls, similarity, true_ranks
+from signgen.metrics.retrieval import BINS, Histogram, ranks_nearby, ranks_within, recalls, similarity, true_ranks
 
 
 def test_ranks_that_are_known() -> None:
@@ -52,6 +52,32 @@ def test_within_a_group_others_do_not_count() -> None:
     assert ranks_within(queries, gallery, torch.arange(4), groups, entries).tolist() == [1] * 4
     same = torch.ones(4, 3)
     assert ranks_within(same, same, torch.arange(4), groups, entries).tolist() == [2] * 4
+
+
+def test_a_neighbour_of_the_target_counts_as_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three clips of ten frames whose embeddings turn slowly; each query lies a frame beside its target."""
+    angles = np.concatenate([0.05 * np.arange(10) + start for start in (0, 2, 4)])
+    gallery = torch.from_numpy(np.stack([np.cos(angles), np.sin(angles)], 1))
+    places = np.array([(clip, frame) for clip in range(3) for frame in range(10)])
+    truth = torch.arange(30)
+    beside = truth.clone()
+    beside[:] = torch.tensor([10 * c + min(f + 1, 9) for c, f in places])
+    assert (true_ranks(gallery[beside], gallery, truth) > 1).sum() == 27
+    assert ranks_nearby(gallery[beside], gallery, places, places).tolist() == [1] * 30
+    # three frames beside it is one too far, for queries that look exactly there
+    far = torch.tensor([10 * c + min(f + 3, 9) for c, f in places])
+    expected = [2 if f + 3 <= 9 else 1 for _, f in places]
+    assert (np.array(ranks_nearby(gallery[far], gallery, places, places)) > 1).tolist() == [e > 1 for e in expected]
+    # the same frame number of another clip is not near
+    other = torch.tensor([10 * ((c + 1) % 3) + f for c, f in places])
+    assert (ranks_nearby(gallery[other], gallery, places, places) > 5).all()
+    whole = ranks_nearby(gallery[far], gallery, places, places)
+    monkeypatch.setattr(retrieval, "QUERIES", 7)
+    monkeypatch.setattr(retrieval, "ENTRIES", 4)
+    assert ranks_nearby(gallery[far], gallery, places, places).tolist() == whole.tolist()
+    same = torch.ones(30, 2)  # a collapsed embedding: all that is not near comes first
+    near = (places[:, None, 0] == places[None, :, 0]) & (abs(places[:, None, 1] - places[None, :, 1]) <= 2)
+    assert ranks_nearby(same, same, places, places).tolist() == (31 - near.sum(1)).tolist()
 
 
 def test_a_histogram_holds_the_ends_and_may_be_empty() -> None:

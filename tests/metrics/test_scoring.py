@@ -13,8 +13,10 @@ import pytest
 from signgen.errors import PoseError, VideoError
 from signgen.evaluation.baselines import CopySource
 from signgen.metrics.clip.scorer import SLOW_METRICS, FrameScorer
-from signgen.metrics.definitions import ScoringProtocol
+from signgen.metrics.definitions import RATIOS, ScoringProtocol
 from signgen.metrics.image import pixels as image
+from signgen.metrics.means import mean_row
+from signgen.metrics.results import verdict
 
 HEIGHT, WIDTH, FRAMES = 96, 80, 6
 HANDS = {"left": (60, 50), "right": (20, 50)}  # centres, x y
@@ -67,6 +69,8 @@ def test_a_perfect_video() -> None:
             "hand_sharpness": 1.0,
             "face_ssim": 1.0,
             "face_psnr": 100.0,
+            **{f"{part}_ssim": pytest.approx(1.0) for part in ("mouth", "eyes", "brows")},
+            **{f"{part}_sharpness": pytest.approx(1.0) for part in ("mouth", "eyes", "brows")},
             "flicker": 0.0,
             "flicker_truth": 0.0,
             "flicker_excess": 0.0,
@@ -209,6 +213,41 @@ def test_baselines_are_scored_like_the_model() -> None:
     assert any("nearest-pose has no frame for 3 of 6" in note for note in result["notes"])
 
 
+def test_copy_source_is_not_judged_on_the_frame_that_it_is_given() -> None:
+    truth = still_clip()
+    truth[1:, 20:40] += 9
+    result = scored(truth, truth, keypoints(), baselines={"copy-source": CopySource(truth[0], own=0)})
+    rows = result["per_frame_baselines"]["copy-source"]
+    assert [row.get("own_truth") for row in rows] == [1] + [None] * (FRAMES - 1)
+    assert rows[0]["ssim"] == 1
+    copied = result["baselines"]["copy-source"]
+    assert copied["ssim"] == pytest.approx(np.mean([row["ssim"] for row in rows[1:]]))
+    both = np.mean([row["ssim"] for row in rows])
+    told = next(note for note in result["notes"] if "leave out frame 0" in note)
+    assert f"ssim {both:.4g}" in told  # both numbers are shown
+    # a model that copies is level with it, though it shows the first frame, too
+    copies = np.repeat(truth[:1], FRAMES, 0)
+    copying = scored(copies, truth, keypoints(), baselines={"copy-source": CopySource(truth[0], own=0)})
+    assert "does NOT beat" in verdict(copying)
+    alone = scored(truth[:1], truth[:1], baselines={"copy-source": CopySource(truth[0], own=0)})
+    assert alone["baselines"] == {}
+
+
+def test_sharpness_is_a_ratio_of_sums() -> None:
+    """A frame whose hand is nearly a blur in the truth does not decide: its own ratio is large, its energy is not."""
+    truth = still_clip()
+    dull = truth.copy()
+    dull[1:] = (dull[1:].astype(float) * 0.1 + 110).astype(np.uint8)
+    points = keypoints()
+    result = scored(truth, dull, points)
+    rows = result["per_frame"]
+    ratio = sum(r["hand_gradient"] for r in rows) / sum(r["hand_gradient_truth"] for r in rows)
+    assert result["mean"]["hand_sharpness"] == pytest.approx(ratio)
+    assert np.mean([r["hand_sharpness"] for r in rows]) > 2 * ratio
+    joined = mean_row([*rows, *rows], ["hand_sharpness"])
+    assert joined["hand_sharpness"] == pytest.approx(ratio)
+
+
 def test_a_baseline_without_any_answer_is_not_computed() -> None:
     truth = still_clip(2)
     result = scored(truth, truth, baselines={"nearest-pose": lambda index, points: None})
@@ -267,7 +306,9 @@ def test_the_result_has_the_documented_shape_and_is_json_without_nan() -> None:
     assert back["frames"] == FRAMES == len(back["per_frame"])
     metrics = list(back["mean"])
     assert list(back["definitions"]) == metrics == list(back["baselines"]["copy-source"])
-    assert all(list(row) == ["frame", *metrics] for row in back["per_frame"])
+    sums = [column for name in metrics for column in RATIOS.get(name, ())]
+    assert all([c for c in row if c not in sums] == ["frame", *metrics] for row in back["per_frame"])
+    assert all(set(sums) <= row.keys() for row in back["per_frame"])
     assert [row["frame"] for row in back["per_frame"]] == list(range(FRAMES))
     lpips = dict.fromkeys(("lpips", "hand_lpips", "face_lpips"), "weights missing")
     assert back["not_computed"] == {"ms_ssim": "frames are 80x96; MS-SSIM needs 176x176", **lpips}

@@ -14,6 +14,7 @@ import pytest
 from signgen.metrics.definitions import DEFINITIONS
 from signgen.reporting.charts import HEIGHT, WIDTH, curves, histograms, shown_range
 from signgen.reporting.clip_report import PLAYER_BYTES, ClipFrames, hand_crops, shown_frames
+from signgen.reporting.slices import shakiest_row, time_slices
 from signgen.video.reader import open_frames, write_png
 from tests.line import Command, Line
 from tests.worlds import figure_frames, figure_poses
@@ -117,7 +118,14 @@ def test_the_ten_worst_frames_and_hands_are_there(
     page = Page(tmp_path / "r" / "report.html")
     jumps = [int(button["data-frame"] or 0) for button in page.of("button") if button.get("class") == "jump"]
     assert jumps[:10] == [row["frame"] for row in sorted(rows, key=lambda row: row["ssim"])[:10]]
-    assert jumps[10:] == [row["frame"] for row in sorted(rows, key=lambda row: row["hand_ssim"])[:10]]
+    worst_hands = [row["frame"] for row in sorted(rows, key=lambda row: row["hand_ssim"])[:10]]
+    assert jumps[10:20] == worst_hands
+    others = [row["frame"] for row in rows if row["frame"] not in worst_hands]
+    drawn = jumps[20:]
+    assert len(drawn) == min(10, len(others))
+    assert set(drawn) <= set(others)
+    assert drawn == sorted(drawn)
+    assert 'id="slices"' in page.source
 
 
 def test_hand_crops_are_the_scored_boxes(tmp_path: Path, clips: tuple[Path, Path, Path]) -> None:
@@ -138,6 +146,21 @@ def test_hand_crops_are_the_scored_boxes(tmp_path: Path, clips: tuple[Path, Path
     picture = np.array(Image.open(BytesIO(b64decode(crops[1]["truth"].split(",")[1]))))
     x0, y0, x1, y1 = part_boxes(poses.keypoints[3], truth.width, truth.height, BOX_MARGIN)["right_hand"]
     np.testing.assert_array_equal(picture, truth.read(3, 4)[0][y0:y1, x0:x1])
+
+
+def test_a_slice_is_one_row_of_every_frame_where_it_shakes_most() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.repeat(rng.integers(0, 255, (1, 20, 30, 3), dtype=np.uint8), 8, 0)
+    generated = truth.copy()
+    generated[1::2, 13] ^= 40  # row 13 flickers
+    assert shakiest_row(zip(generated, truth, strict=True)) == 13
+    moving = truth.copy()
+    moving[1::2, 5] ^= 80  # row 5 moves, in both
+    assert shakiest_row(zip(np.where(generated != truth, generated, moving), moving, strict=True)) == 13
+    ours, theirs = time_slices(zip(generated, truth, strict=True), 13)
+    np.testing.assert_array_equal(ours, generated[:, 13])
+    np.testing.assert_array_equal(theirs, truth[:, 13])
+    assert shakiest_row([(generated[0], truth[0])]) == 0
 
 
 def test_long_clips_are_thinned_and_the_worst_stay() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import cv2
 import numpy as np
 
@@ -9,6 +11,7 @@ from signgen.metrics.clip.frame_pair import FramePair
 from signgen.metrics.clip.optical_flow import SMALLEST_SIDE
 from signgen.metrics.image import pixels as image
 
+ALLOWED_SHARE, ALLOWED_LEVELS = 0.1, 0.10  # of the truth's flicker, and grey levels
 _ONE_FRAME = "one frame has no frame before it"
 
 
@@ -27,6 +30,33 @@ class Flicker:
 
     def why_missing(self, name: str, frames: int, truth: np.ndarray) -> str:
         return "no two consecutive frames with static pixels" if frames > 1 else "one frame has no flicker"
+
+
+def allowed_excess(truth: float) -> float:
+    """How many grey levels more than the truth a clip may flicker and be called steady."""
+    return max(ALLOWED_SHARE * truth, ALLOWED_LEVELS)
+
+
+def flicker_note(mean: Mapping[str, float | None]) -> str | None:
+    """The verdict on flicker, beside what blur or a still picture would gain by it; None where it was not measured."""
+    excess, truth = mean.get("flicker_excess"), mean.get("flicker_truth")
+    if excess is None or truth is None:
+        return None
+    allowed = allowed_excess(truth)
+    found = "it flickers" if excess > allowed else "steady"
+    beside = [
+        f"{name} {value:.2f}{f' (the truth {own:.2f})' if own is not None else ''}"
+        for name, value, own in (
+            ("hand_sharpness", mean.get("hand_sharpness"), None),
+            ("warping_error", mean.get("warping_error"), mean.get("warping_error_truth")),
+        )
+        if value is not None
+    ]
+    beside_text = f"; beside it: {', '.join(beside)}" if beside else ""
+    return (
+        f"flicker: {found}: {excess:+.2f} grey levels over the truth's {truth:.2f}, {allowed:.2f} allowed (the larger "
+        f"of {ALLOWED_SHARE:.0%} and {ALLOWED_LEVELS:.2f}){beside_text}"
+    )
 
 
 class SuccessiveSsim:

@@ -8,7 +8,15 @@ import cv2
 import numpy as np
 
 from signgen.metrics.clip.frame_pair import FramePair, TruthFrame
-from signgen.metrics.definitions import FACE_METRICS, HAND_METRICS, LPIPS_METRICS, WHOLE_METRICS
+from signgen.metrics.definitions import (
+    FACE_METRICS,
+    HAND_METRICS,
+    LPIPS_METRICS,
+    NON_MANUAL_BOXES,
+    NON_MANUAL_PARTS,
+    RATIOS,
+    WHOLE_METRICS,
+)
 from signgen.metrics.image import pixels as image
 from signgen.metrics.image import ssim as similarity
 from signgen.metrics.image.lpips import SMALLEST_SIDE, Lpips
@@ -45,13 +53,28 @@ class Hands:
         if mask is None:
             return {}
         scores = _box_scores("hand", pair, mask)
-        energy = image.masked_mean(image.gradient_energy(pair.truth.frame), mask)
-        if energy > 0:
-            scores["hand_sharpness"] = image.masked_mean(image.gradient_energy(pair.frame), mask) / energy
-        return scores
+        return scores | _sharpness("hand", pair, mask)
 
     def why_missing(self, name: str, frames: int, truth: np.ndarray) -> str:
         return no_box("hand", self._points)
+
+
+class NonManualBoxes:
+    """SSIM and sharpness in the boxes of mouth, eyes and brows."""
+
+    names = NON_MANUAL_BOXES
+
+    def __call__(self, pair: FramePair) -> dict[str, float]:
+        scores: dict[str, float] = {}
+        for part in NON_MANUAL_PARTS:
+            mask = image.box_mask([pair.truth.face_parts.get(part)], *pair.frame.shape[:2])
+            if mask is not None:
+                scores[f"{part}_ssim"] = image.masked_mean(pair.ssim_map, mask)
+                scores |= _sharpness(part, pair, mask)
+        return scores
+
+    def why_missing(self, name: str, frames: int, truth: np.ndarray) -> str:
+        return f"no frame has keypoints for a box of the {name.split('_')[0]}"
 
 
 class Face:
@@ -136,6 +159,13 @@ def score_frame(frame: np.ndarray, truth: np.ndarray, hands: np.ndarray | None, 
         if mask is not None:
             scores |= _box_scores(part, pair, mask)
     return scores
+
+
+def _sharpness(part: str, pair: FramePair, mask: np.ndarray) -> dict[str, float]:
+    """Gradient energy within the mask over the truth's, and both; nothing where the truth has none."""
+    name = f"{part}_sharpness"
+    ours, theirs = (float(energy[mask].sum()) for energy in (pair.gradient_energy, pair.truth.gradient_energy))
+    return {} if theirs <= 0 else {name: ours / theirs, **dict(zip(RATIOS[name], (ours, theirs), strict=True))}
 
 
 def _box_scores(part: str, pair: FramePair, mask: np.ndarray) -> dict[str, float]:

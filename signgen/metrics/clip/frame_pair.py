@@ -12,7 +12,7 @@ import numpy as np
 from signgen.metrics.clip.optical_flow import Motion, motion_between
 from signgen.metrics.definitions import BOX_MARGIN, STATIC_THRESHOLD
 from signgen.metrics.image import pixels as image
-from signgen.poses.parts import Box, part_boxes
+from signgen.poses.parts import Box, face_part_boxes, part_boxes
 
 MODEL = ""  # the track of the model; baselines are called by their names
 
@@ -37,6 +37,12 @@ class TruthFrame:
         return {} if self.keypoints is None else part_boxes(self.keypoints, width, height, margin=BOX_MARGIN)
 
     @cached_property
+    def face_parts(self) -> dict[str, Box | None]:
+        """Boxes of "brows", "eyes" and "mouth"; empty without keypoints of a face."""
+        height, width = self.frame.shape[:2]
+        return {} if self.keypoints is None else face_part_boxes(self.keypoints, width, height, margin=BOX_MARGIN)
+
+    @cached_property
     def hands(self) -> np.ndarray | None:
         """Bool (H, W), true in the box of either hand; None where there is none."""
         return image.box_mask([self.boxes.get("left_hand"), self.boxes.get("right_hand")], *self.frame.shape[:2])
@@ -45,6 +51,11 @@ class TruthFrame:
     def face(self) -> np.ndarray | None:
         """Bool (H, W), true in the box of the face; None where there is none."""
         return image.box_mask([self.boxes.get("face")], *self.frame.shape[:2])
+
+    @cached_property
+    def gradient_energy(self) -> np.ndarray:
+        """Float32 (H, W): dx^2 + dy^2 of luma."""
+        return image.gradient_energy(self.frame)
 
     @cached_property
     def static(self) -> np.ndarray | None:
@@ -81,6 +92,11 @@ class FramePair:
     def ssim_map(self) -> np.ndarray:
         """Float32 (H, W, 3) in [-1, 1]."""
         return image.ssim_map(self.frame, self.truth.frame)
+
+    @cached_property
+    def gradient_energy(self) -> np.ndarray:
+        """Float32 (H, W): dx^2 + dy^2 of luma."""
+        return image.gradient_energy(self.frame)
 
     @cached_property
     def squared_error(self) -> np.ndarray:

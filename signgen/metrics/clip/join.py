@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from signgen.errors import VideoError
+from signgen.metrics.clip.flicker import flicker_note
 from signgen.metrics.clip.frame_pair import MODEL
-from signgen.metrics.clip.scorer import baseline_notes, coverage_notes, mean_row, pose_coverage_notes
+from signgen.metrics.clip.scorer import baseline_notes, coverage_notes, pose_coverage_notes
 from signgen.metrics.definitions import BASELINE_DEFINITIONS, DEFINITIONS
+from signgen.metrics.means import mean_row
 
 
 @dataclass(frozen=True)
 class ClipScores:
-    """result: of `FrameScorer`. rows: number of each of its frames in the set; names: generated, truth, likewise."""
+    """result: of `FrameScorer`. rows: number of each of its frames in the set; names: generated, truth, likewise.
+    clip: its name."""
 
     result: dict[str, Any]
     rows: Sequence[int]
     names: Sequence[tuple[str, str]]
+    clip: str
 
 
 class SetMetric(Protocol):
@@ -78,6 +82,7 @@ def join_clips(
         "not_computed": single | {name: reason for name, reason in not_computed.items() if name not in names},
         "notes": [
             *(*notes, *kinds, *coverage_notes(rows), *baseline_notes(tracks), *_partial(tracks, len(rows))),
+            *(note for note in [flicker_note(mean)] if note),
             *(note for metric in set_metrics for note in metric.notes()),
             *pose_coverage_notes(rows, tracks),
         ],
@@ -92,7 +97,10 @@ def _rows(clips: Sequence[ClipScores], track: str) -> list[dict[str, Any]]:
     for clip in clips:
         if track == MODEL:
             table = zip(clip.rows, clip.names, clip.result["per_frame"], strict=True)
-            found += [{**row, "frame": n, "generated": generated, "truth": true} for n, (generated, true), row in table]
+            found += [
+                {**row, "frame": n, "clip": clip.clip, "generated": generated, "truth": true}
+                for n, (generated, true), row in table
+            ]
         elif track in clip.result["per_frame_baselines"]:
             scored = zip(clip.rows, clip.result["per_frame_baselines"][track], strict=True)
             found += [{**row, "frame": number} for number, row in scored]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import PoseError, VideoError
-from signgen.metrics.clip.flicker import Flicker, SuccessiveSsim, WarpingError
-from signgen.metrics.clip.frame_metrics import Face, Hands, MultiScale, Perceptual, WholeFrame
+from signgen.metrics.clip.flicker import Flicker, SuccessiveSsim, WarpingError, flicker_note
+from signgen.metrics.clip.frame_metrics import Face, Hands, MultiScale, NonManualBoxes, Perceptual, WholeFrame
 from signgen.metrics.clip.frame_pair import MODEL, ClipMetric, FrameMetric, FramePair, TruthFrame
 from signgen.metrics.definitions import (
     BASELINE_DEFINITIONS,
@@ -23,9 +23,9 @@ from signgen.metrics.definitions import (
 )
 from signgen.metrics.image import pixels as image
 from signgen.metrics.image.lpips import Lpips
+from signgen.metrics.means import OWN_TRUTH, Row, columns_of, counted, mean_row, with_own_truth
 
-SLOW_METRICS = (*MultiScale.names, *SuccessiveSsim.names, *WarpingError.names)
-Row = dict[str, float | int | None]
+SLOW_METRICS = (*NonManualBoxes.names, *MultiScale.names, *SuccessiveSsim.names, *WarpingError.names)
 # (frame index, keypoints (K, 3) of that frame or None) -> uint8 (H, W, 3), or None where there is no answer.
 Baseline = Callable[[int, np.ndarray | None], np.ndarray | None]
 
@@ -73,7 +73,7 @@ class FrameScorer:
         reasons = dict(not_computed or {})
         self._not_computed = _unavailable(points, lpips, reasons.get("lpips", "not asked for")) | reasons
         if quick:
-            self._not_computed |= dict.fromkeys(SLOW_METRICS, "left out as slow; signgen evaluate computes it")
+            self._not_computed |= dict.fromkeys(SLOW_METRICS, "left out by render; signgen evaluate computes it")
         self._notes = list(notes)
         self._tracks = {name: _Track() for name in (MODEL, *self._baselines)}
         self._truth: np.ndarray | None = None
@@ -99,7 +99,8 @@ class FrameScorer:
             if frame is not None:
                 image.check_pair(frame, truth, name or "generated")
             pair = None if frame is None else FramePair(real, frame, track.previous, name)
-            track.rows.append({"frame": frame_index} | self._scores(pair))
+            own = {OWN_TRUTH: 1} if getattr(self._baselines.get(name), "own", None) == frame_index else {}
+            track.rows.append({"frame": frame_index, **own} | self._scores(pair))
             # A reader may fill the same buffer again.
             track.previous = None if frame is None else frame.copy()
         self._truth, self._last_index = truth.copy(), frame_index
@@ -119,7 +120,7 @@ class FrameScorer:
 
     def _scores(self, pair: FramePair | None) -> Row:
         """A number for every name, None where this frame lacks it; clip metrics take the frame in."""
-        row: Row = dict.fromkeys(self._names())
+        row: Row = dict.fromkeys(column for metric in self._metrics for column in columns_of(metric.names))
         if pair is not None:
             for metric in self._metrics:
                 row |= metric(pair)
@@ -140,7 +141,9 @@ class FrameScorer:
         if not rows or self._truth is None:
             raise VideoError("no frames were scored", expected="at least one pair of frames")
         names = [*self._names(), *(name for metric in self._clip_metrics for name in metric.names)]
-        answered = [name for name in self._baselines if any(row["psnr"] is not None for row in self._tracks[name].rows)]
+        answered = [
+            name for name in self._baselines if any(row["psnr"] is not None for row in counted(self._tracks[name].rows))
+        ]
         mean, missing = self._means(MODEL)
         missing |= {name: "it has no frame for any of the poses" for name in self._baselines if name not in answered}
         height, width = self._truth.shape[:2]
@@ -151,7 +154,7 @@ class FrameScorer:
             "mean": mean,
             "baselines": {name: self._means(name)[0] for name in answered},
             "not_computed": missing | self._not_computed,
-            "notes": [*self._notes, *self._metric_notes(answered)],
+            "notes": [*self._notes, *self._metric_notes(answered, mean)],
             "per_frame": rows,
             "per_frame_baselines": {name: self._tracks[name].rows for name in answered},
         }
@@ -173,19 +176,27 @@ class FrameScorer:
             missing |= reasons
         return means, missing
 
-    def _metric_notes(self, answered: list[str]) -> list[str]:
+    def _metric_notes(self, answered: list[str], mean: Mapping[str, float | None]) -> list[str]:
         texts = [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in answered if name in BASELINE_DEFINITIONS]
         clip = [note for metric in self._clip_metrics for note in metric.notes()]
         tracks = {name: self._tracks[name].rows for name in self._baselines}
         rows = self._tracks[MODEL].rows
-        return [*texts, *coverage_notes(rows), *clip, *pose_coverage_notes(rows, tracks), *baseline_notes(tracks)]
+        flicker = [note for note in [flicker_note(mean)] if note]
+        return [
+            *texts,
+            *coverage_notes(rows),
+            *flicker,
+            *clip,
+            *pose_coverage_notes(rows, tracks),
+            *baseline_notes(tracks),
+        ]
 
 
 def frame_metrics(points: int, lpips: Lpips | None, *, quick: bool = False) -> list[FrameMetric]:
     """What is taken of every frame: of poses of `points` keypoints (0: none are known), in the report's order."""
     metrics: list[FrameMetric] = [WholeFrame(), MultiScale()]
     if points:
-        metrics += [Hands(points), Face()]
+        metrics += [Hands(points), Face(), NonManualBoxes()]
     if lpips is not None:
         metrics.append(Perceptual(lpips, points))
     metrics += [Flicker(), SuccessiveSsim(), WarpingError()]
@@ -194,18 +205,9 @@ def frame_metrics(points: int, lpips: Lpips | None, *, quick: bool = False) -> l
 
 def _unavailable(points: int, lpips: Lpips | None, reason: str) -> dict[str, str]:
     """Name -> why there is no such number, without keypoints and, for `reason`, without the network."""
-    boxed = (*HAND_METRICS, *FACE_METRICS, *LPIPS_METRICS[1:])
+    boxed = (*HAND_METRICS, *FACE_METRICS, *NonManualBoxes.names, *LPIPS_METRICS[1:])
     networks = dict.fromkeys(LPIPS_METRICS, reason) if lpips is None else {}
     return networks | ({} if points else dict.fromkeys(boxed, "no keypoints of the truth (--poses)"))
-
-
-def mean_row(rows: Sequence[Row], metrics: Iterable[str]) -> dict[str, float | None]:
-    """Mean of each metric over the rows that have it; None where none has."""
-    means: dict[str, float | None] = {}
-    for metric in metrics:
-        values = [value for row in rows if (value := row[metric]) is not None]
-        means[metric] = float(np.mean(values)) if values else None
-    return means
 
 
 def coverage_notes(rows: Sequence[Row]) -> list[str]:
@@ -247,6 +249,9 @@ def baseline_notes(tracks: Mapping[str, Sequence[Row]]) -> list[str]:
         exact = sum(row["psnr"] == image.PSNR_CAP for row in rows)
         if 0 < silent < len(rows):
             notes.append(f"{name} has no frame for {silent} of {len(rows)} frames; its means are over the others")
-        if exact:
+        own = [row for row in rows if row.get(OWN_TRUTH)]
+        if own and len(own) < len(rows):
+            notes.append(with_own_truth(name, own, rows, ("ssim", "psnr", "hand_ssim", "hand_psnr"), "frame"))
+        elif exact:
             notes.append(f"{name} is the truth itself in {exact} of {len(rows)} frames")
     return notes

@@ -16,6 +16,17 @@ _AT_ONCE = 64  # features between two updates of the D x D scatter matrix
 _BLOCK = 2048  # features a side of one block of the kernel matrix: 33 MB in float64
 
 
+ENOUGH_IMAGES = 2048  # fewer than the features have dimensions: the covariance is singular, and the distance too large
+
+
+def few_images_note(name: str, generated: int, real: int) -> str:
+    """What a distance of few images cannot be compared with."""
+    return (
+        f"{name} was taken from {generated:,} generated and {real:,} real images; under {ENOUGH_IMAGES:,} it depends "
+        "on how many there are: compare it with values of as many only"
+    )
+
+
 class FeatureStatistics:
     """Count, mean (D,) and covariance (D, D) of features, in float64; merged as Chan et al. (1979) do."""
 

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from signgen.metrics.clip.frame_pair import MODEL, ClipMetric, FramePair
-from signgen.metrics.distribution.frechet import FeatureStatistics, frechet_distance
+from signgen.metrics.distribution.frechet import (
+    ENOUGH_IMAGES,
+    FeatureStatistics,
+    few_images_note,
+    frechet_distance,
+)
 
 _TRUTH = "the truth"  # a track beside the model and the baselines
 
@@ -74,12 +79,15 @@ class Distribution:
 
     def notes(self) -> list[str]:
         """How far the number is from that of a whole data set."""
-        truth = self._statistics.get(_TRUTH)
+        truth, generated = self._statistics.get(_TRUTH), self._statistics.get(MODEL)
+        if self._window == 1:
+            counts = [len(seen) for seen in (generated, truth) if seen is not None]
+            few = len(counts) == 2 and 2 <= min(counts) < ENOUGH_IMAGES
+            return [few_images_note(self.names[0], *counts)] if few else []
         if truth is None or not 2 <= len(truth) <= self._dimensions:
             return []
-        what = "windows" if self._window > 1 else "frames"
         return [
-            f"{self.names[0]} is of {len(truth)} {what} in {self._dimensions} dimensions: compare it between clips of "
+            f"{self.names[0]} is of {len(truth)} windows in {self._dimensions} dimensions: compare it between clips of "
             "equal length only"
         ]
 

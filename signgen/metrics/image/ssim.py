@@ -62,18 +62,19 @@ def ssim_variant(generated: np.ndarray, truth: np.ndarray, variant: SsimVariant)
 def ms_ssim(
     generated: np.ndarray, truth: np.ndarray, *, weighted_sum: bool = False, dtype: type[np.floating] = np.float64
 ) -> float:
-    """MS-SSIM over five scales, two (H, W, C) in 0..255: the product of powers, the terms averaged over C as
-    torchmetrics does; a negative term counts as 0.
+    """MS-SSIM over five scales, two (H, W, C) in 0..255: the product of powers, the terms averaged over C, a negative
+    one counts as 0; equal to torchmetrics with normalize="relu", whose coarsest scale is averaged over all pixels, with
+    mirrored borders.
 
-    weighted_sum: sum of terms by weight, as the authors' Matlab code offers. dtype: float32 costs 1e-6 of the result
-    and takes half the time. Raises VideoError below 176 pixels.
+    weighted_sum: sum of terms by weight, as the authors' Matlab code offers, which leaves borders out there too.
+    dtype: float32 costs 1e-6 of the result and takes half the time. Raises VideoError below 176 pixels.
     """
     a, b = generated.astype(dtype), truth.astype(dtype)
     _check(a, b, smallest_side_ms())
     terms = []
     for scale in range(len(MS_WEIGHTS)):
-        luminance, contrast = _terms(a, b, GAUSSIAN_15, 255.0)
         last = scale == len(MS_WEIGHTS) - 1
+        luminance, contrast = _terms(a, b, GAUSSIAN_15, 255.0, mirrored=last and not weighted_sum)
         terms.append(float(np.mean(luminance * contrast if last else contrast, dtype=np.float64)))
         a, b = _halved(a), _halved(b)
     if weighted_sum:
@@ -114,8 +115,15 @@ def _check(a: np.ndarray, b: np.ndarray, smallest: int) -> None:
         raise VideoError(f"images are {size_text(a)}", expected=f"at least {smallest}x{smallest} pixels")
 
 
-def _terms(a: np.ndarray, b: np.ndarray, variant: SsimVariant, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Luminance term and contrast-structure term, each (H', W', C), at the pixels whose window lies inside."""
+def _terms(
+    a: np.ndarray, b: np.ndarray, variant: SsimVariant, scale: float, *, mirrored: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Luminance term and contrast-structure term, each (H', W', C), at the pixels whose window lies inside.
+
+    mirrored: at all pixels, the image being continued by its mirror.
+    """
+    if mirrored:
+        a, b = (_mirrored(image, variant.size // 2) for image in (a, b))
     c1, c2 = (K1 * scale) ** 2, (K2 * scale) ** 2
     mean_a, mean_b = _local_mean(a, variant), _local_mean(b, variant)
     unbias = variant.size**2 / (variant.size**2 - 1) if variant.sample_covariance else 1.0
@@ -123,6 +131,12 @@ def _terms(a: np.ndarray, b: np.ndarray, variant: SsimVariant, scale: float) -> 
     covariance = unbias * (_local_mean(a * b, variant) - mean_a * mean_b)
     luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
     return luminance, (2 * covariance + c2) / (variances + c2)
+
+
+def _mirrored(image: np.ndarray, border: int) -> np.ndarray:
+    """(H, W, C) -> (H + 2 border, W + 2 border, C); the edge pixel is not repeated."""
+    wider = cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_REFLECT_101)
+    return wider.reshape(*wider.shape[:2], image.shape[2])
 
 
 def _local_mean(image: np.ndarray, variant: SsimVariant) -> np.ndarray:
@@ -137,6 +151,7 @@ def _local_mean(image: np.ndarray, variant: SsimVariant) -> np.ndarray:
 
 
 def _halved(image: np.ndarray) -> np.ndarray:
-    """Means of 2x2 pixels, every other one; the edge is mirrored where a side is odd."""
-    means = cv2.blur(image, (2, 2), anchor=(0, 0), borderType=cv2.BORDER_REFLECT).reshape(image.shape)
-    return means[::2, ::2]
+    """Means of 2x2 pixels; the last row or column of an odd side is left out, as torchmetrics and pytorch-msssim do."""
+    height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
+    even = image[:height, :width]
+    return (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4

@@ -26,36 +26,35 @@ SIZES: tuple[Size, ...] = ((176, 256), (352, 512))  # the two DeepFashion is com
 
 @dataclass(frozen=True)
 class View:
-    """Pixels that a metric is given. crop: (x0, y0, x1, y1). pad: width and height of white around the middle.
+    """Pixels that a metric is given. pad: width and height of white around the middle.
 
-    resize: None takes the image at the size it has.
+    resize: None takes the image at the size it has. real: how real images are resized, where that is another rule.
     """
 
     resize: Resize | None = None
     size: Size | None = None
-    crop: tuple[int, int, int, int] | None = None
     pad: Size | None = None
+    real: Resize | None = None
 
-    def apply(self, image: np.ndarray, size: Size | None) -> np.ndarray:
+    def apply(self, image: np.ndarray, size: Size | None, *, real: bool = False) -> np.ndarray:
         """uint8 (H, W, 3) -> (H', W', 3) in 0..255; float where resizing leaves values between whole numbers.
 
-        size: what it is resized to where the protocol does not say.
+        size: what it is resized to where the protocol does not say. real: it is a real image, not a generated one.
         """
-        if self.crop is not None:
-            x0, y0, x1, y1 = self.crop
-            image = image[y0:y1, x0:x1]
         target = self.size or size
-        if self.resize is not None and target is not None:
-            image = resize(image, target, self.resize)
+        rule = (self.real or self.resize) if real else self.resize
+        if rule is not None and target is not None:
+            image = resize(image, target, rule)
         return image if self.pad is None else _padded(image, self.pad)
 
     def text(self, size: Size | None) -> str:
-        """In words, e.g. `cropped to (40, 0, 216, 256), padded white to 256x256`."""
+        """In words, e.g. `as it is, padded white to 256x256`."""
         target = self.size or size
-        steps = [f"cropped to {self.crop}"] if self.crop else []
+        steps = []
         if self.resize is not None:
             place = f"{target[0]}x{target[1]}" if target else "the size of the truth"
-            steps.append(f"resized to {place} ({RESIZE_TEXTS[self.resize]})")
+            real = f"; real images by {RESIZE_TEXTS[self.real]}" if self.real else ""
+            steps.append(f"resized to {place} ({RESIZE_TEXTS[self.resize]}{real})")
         if self.pad:
             steps.append(f"padded white to {self.pad[0]}x{self.pad[1]}")
         return ", ".join(steps) or "as it is"
@@ -127,7 +126,7 @@ class Protocol:
         """What images are resized to; None for the truth's own. Raises VideoError for a size the tool has not."""
         if chosen is None:
             return self.sizes[0] if self.sizes else None
-        if self.natural is not None or (self.sizes and chosen not in self.sizes):
+        if self.pixels.resize is None or (self.sizes and chosen not in self.sizes):
             known = " or ".join(f"{w}x{h}" for w, h in self.sizes) or "no --size: images are taken as they are"
             raise VideoError(f"--size {chosen[0]}x{chosen[1]} with --protocol {self.name}", expected=known)
         return chosen
@@ -163,7 +162,8 @@ class Protocol:
             texts["ms_ssim"] = (
                 f"Multi-scale SSIM, image {pixels}: product over {len(MS_WEIGHTS)} scales of the mean terms to the "
                 f"powers {', '.join(map(str, MS_WEIGHTS))}, Gaussian window 11x11, sigma 1.5, data range 255; the "
-                "terms are averaged over R, G, B, and a negative one counts as 0."
+                "terms are averaged over R, G, B and the pixels whose window lies inside (at the coarsest scale all, "
+                "with mirrored borders), and a negative one counts as 0; torchmetrics' with normalize=relu."
             )
         texts["psnr"] = (
             f"In dB, image {pixels}: 10 log10(255^2 / mean squared error over R, G and B), capped at {PSNR_CAP:g} dB; "
@@ -208,19 +208,20 @@ _PREDICTION_15 = SsimVariant(11, 1.5, None)
 # scikit-image cuts a Gaussian at 3.5 sigma, which for 1.2 leaves a window of 9.
 _PREDICTION_12 = SsimVariant(9, 1.2, None)
 _BATCH = 64
-_CROPPED = (40, 0, 216, 256)
+_TORCHVISION_TRAIN = FidUse("train", "torchvision", signed=False, batch=_BATCH)
 
 
-def _gfla(name: str) -> Protocol:
+def _dptn(name: str, whose: str, natural: Size, pad: Size | None) -> Protocol:
+    """DPTN's metrics.py: white around DeepFashion's images for SSIM, PSNR and L1 alone; LPIPS one image at a time."""
     return Protocol(
         name,
-        "GFLA's metrics.py" if name == "gfla" else "DPTN, with GFLA's metrics.py",
-        pixels=View(crop=_CROPPED, pad=(256, 256)),
-        features=View(crop=_CROPPED),
+        whose,
+        pixels=View(pad=pad),
+        features=View(),
         ssims={"ssim_uniform51": _UNIFORM, "ssim_256": _PREDICTION_15},
-        lpips={"lpips": LpipsUse("alex", batch=_BATCH)},
-        fid={"fid": FidUse("train", "torchvision", signed=False, batch=_BATCH)},
-        natural=(256, 256),
+        lpips={"lpips": LpipsUse("alex")},
+        fid={"fid": _TORCHVISION_TRAIN},
+        natural=natural,
     )
 
 
@@ -237,8 +238,17 @@ PROTOCOLS: dict[str, Protocol] = {
         kid={"kid_train": FidUse("train", "pytorch-fid"), "kid_test": FidUse("test", "pytorch-fid")},
         lossless=True,
     ),
-    "gfla": _gfla("gfla"),
-    "dptn": _gfla("dptn"),
+    "gfla": Protocol(
+        "gfla",
+        "GFLA's script/metrics.py",
+        pixels=View(),
+        features=View(),
+        ssims={"ssim_uniform51": _UNIFORM, "ssim_256": _PREDICTION_15},
+        lpips={"lpips": LpipsUse("alex", batch=_BATCH)},
+        fid={"fid": _TORCHVISION_TRAIN},
+    ),
+    "dptn": _dptn("dptn", "DPTN's metrics.py", (176, 256), (256, 256)),
+    "dptn-market": _dptn("dptn-market", "DPTN's metrics.py, its Market mode", (64, 128), None),
     "pidm": Protocol(
         "pidm",
         "PIDM's metrics.py",
@@ -246,7 +256,7 @@ PROTOCOLS: dict[str, Protocol] = {
         features=View("cv2-bilinear", (176, 256)),
         ssims={"ssim_uniform51": _UNIFORM, "ssim_256": _PREDICTION_12},
         lpips={"lpips": LpipsUse("alex", batch=_BATCH)},
-        fid={"fid": FidUse("train", "torchvision", signed=False, batch=_BATCH)},
+        fid={"fid": _TORCHVISION_TRAIN},
         natural=(256, 256),
     ),
     "pcdms": Protocol(
@@ -254,7 +264,7 @@ PROTOCOLS: dict[str, Protocol] = {
         "PCDMs' metrics.py",
         pixels=View("cv2-bicubic"),
         features=View("cv2-bicubic"),
-        ssims={"ssim_256": _PREDICTION_12},
+        ssims={"ssim_uniform51": _UNIFORM, "ssim_256": _PREDICTION_12},
         lpips={"lpips": LpipsUse("alex", signed=False, batch=_BATCH)},
         fid={"fid": FidUse("train", "torchvision", signed=False, batch=2 * _BATCH)},
         sizes=SIZES,
@@ -262,9 +272,9 @@ PROTOCOLS: dict[str, Protocol] = {
     "cfld": Protocol(
         "cfld",
         "CFLD's metrics.py",
-        pixels=View("torch-bicubic"),
-        features=View("torch-bicubic"),
-        ssims={"ssim_256": _PREDICTION_15},
+        pixels=View("torch-bicubic", real="pil-bicubic"),
+        features=View("torch-bicubic", real="pil-bicubic"),
+        ssims={"ssim_uniform51": _UNIFORM, "ssim_256": _PREDICTION_15},
         lpips={"lpips": LpipsUse("alex")},
         fid={"fid": FidUse("train", "torchvision", signed=False)},
         sizes=SIZES,
@@ -275,7 +285,7 @@ PROTOCOLS: dict[str, Protocol] = {
         pixels=View("pil-bicubic"),
         features=View("pil-bicubic"),
         ssims={"ssim_uniform51": _UNIFORM, "ssim_256": _PREDICTION_15},
-        lpips={"lpips": LpipsUse("alex", signed=False, batch=10)},
+        lpips={"lpips": LpipsUse("alex", batch=10)},
         fid={"fid": FidUse("test", "torchvision", signed=False)},
         sizes=SIZES,
     ),

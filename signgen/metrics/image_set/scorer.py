@@ -6,7 +6,7 @@ result is that of the whole set.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,20 @@ import numpy as np
 
 from signgen.errors import SigngenError, VideoError
 from signgen.metrics.definitions import BASELINE_DEFINITIONS
-from signgen.metrics.distribution.frechet import FeatureFile, FeatureStatistics, frechet_distance, kernel_distance
+from signgen.metrics.distribution.frechet import (
+    ENOUGH_IMAGES,
+    FeatureFile,
+    FeatureStatistics,
+    few_images_note,
+    frechet_distance,
+    kernel_distance,
+)
 from signgen.metrics.distribution.inception import Features
 from signgen.metrics.image import ssim as similarity
 from signgen.metrics.image.lpips import SMALLEST_SIDES, Lpips
 from signgen.metrics.image.pixels import size_text
 from signgen.metrics.image_set.protocols import FidUse, Protocol, Size, kept
+from signgen.metrics.means import OWN_TRUTH, counted, with_own_truth
 
 GENERATED = "generated"  # beside "train", "test" and the baselines, the sets that features are gathered of
 
@@ -71,35 +79,51 @@ class ImageSetScorer:
         truth: np.ndarray,
         names: tuple[str, str] = ("generated", "truth"),
         baselines: Mapping[str, np.ndarray | None] | None = None,
+        clip: str | None = None,
+        own: Container[str] = (),
     ) -> dict[str, Any]:
         """Score the pair `index` of the set, both uint8 (H, W, 3), and return its row, which holds their `names`.
 
-        baselines: name -> what it shows instead; None where it has no answer. Raises VideoError for sizes that the
-        protocol does not take.
+        baselines: name -> what it shows instead; None where it has no answer. clip: the one that both are of, where
+        that is known. Raises VideoError for sizes that the protocol does not take.
         """
-        row = {"frame": index, "generated": names[0], "truth": names[1]}
+        of_clip = {} if clip is None else {"clip": clip}
+        row = {"frame": index, **of_clip, "generated": names[0], "truth": names[1]}
         self._rows[GENERATED][index] = row | self._scores(GENERATED, index, generated, truth, names)
         for name, image in (baselines or {}).items():
             if image is not None:
                 shown = (f"{name} of {names[0]}", names[1])
-                self._rows[name][index] = {"frame": index, **self._scores(name, index, image, truth, shown)}
+                mark = {OWN_TRUTH: 1} if name in own else {}
+                self._rows[name][index] = {
+                    "frame": index,
+                    **mark,
+                    **self._scores(name, index, image, truth, shown, not mark),
+                }
         return self._rows[GENERATED][index]
 
     def _scores(
-        self, track: str, index: int, generated: np.ndarray, truth: np.ndarray, names: tuple[str, str]
+        self,
+        track: str,
+        index: int,
+        generated: np.ndarray,
+        truth: np.ndarray,
+        names: tuple[str, str],
+        gather: bool = True,
     ) -> dict[str, float | None]:
-        """All numbers of a pair; its features go to the set `track`."""
+        """All numbers of a pair; its features go to the set `track`, unless not asked to."""
         for name, image in zip(names, (generated, truth), strict=True):
             self._protocol.check(image, name)
         size = self._size or (truth.shape[1], truth.shape[0])
-        ours, theirs = (self._protocol.pixels.apply(image, size) for image in (generated, truth))
+        view = self._protocol.pixels
+        ours, theirs = view.apply(generated, size), view.apply(truth, size, real=True)
         if ours.shape != theirs.shape:
             raise VideoError(f"{names[0]}: {size_text(ours)}, {names[1]}: {size_text(theirs)}", expected="equal sizes")
         scores = self._pixel_scores(ours, theirs)
         view = self._protocol.features
-        ours, theirs = (view.apply(image, size) for image in (generated, truth))
+        ours, theirs = view.apply(generated, size), view.apply(truth, size, real=True)
         scores |= self._lpips_scores(index, ours, theirs)
-        self._gather(track, index, ours)
+        if gather:
+            self._gather(track, index, ours)
         return scores
 
     @property
@@ -110,7 +134,7 @@ class ImageSetScorer:
     def add_real(self, name: str, index: int, image: np.ndarray, label: object = "image") -> None:
         """Take in image `index` of a real set, "train" or "test", uint8 (H, W, 3)."""
         self._protocol.check(image, label)
-        self._gather(name, index, self._protocol.features.apply(image, self._size))
+        self._gather(name, index, self._protocol.features.apply(image, self._size, real=True))
 
     def merge(self, other: ImageSetScorer) -> None:
         """Take in what another process scored of the same set. Raises SigngenError for what both have scored."""
@@ -186,15 +210,18 @@ class ImageSetScorer:
 
     def _means(self, track: str, missing: dict[str, str], notes: list[str]) -> dict[str, float | None]:
         """Every number of a track; reasons for those that are None go to `missing`, partial ones to `notes`."""
-        rows, total = self._rows[track].values(), self._totals[GENERATED]
+        rows, total = self._ordered(track), self._totals[GENERATED]
         mean: dict[str, float | None] = {}
         if len(rows) < total:
             notes.append(
                 f"{track} has no image for {total - len(rows)} of {total} pairs; its means are over the others"
             )
+        own = [row for row in rows if row.get(OWN_TRUTH)]
+        if 0 < len(own) < len(rows):
+            notes.append(with_own_truth(track, own, rows, (*self._protocol.ssims, "psnr"), "image"))
         for name in self._protocol.definitions(self._size):
-            values = [row[name] for row in self._ordered(track) if row.get(name) is not None]
-            whole = self._whole_set(track, name, missing)
+            values: list[Any] = [row[name] for row in counted(rows) if row.get(name) is not None]
+            whole = self._whole_set(track, name, missing, notes)
             mean[name] = whole if whole is not None else float(np.mean(values)) if values else None
             if mean[name] is None:
                 missing.setdefault(name, self._why_missing(name))
@@ -202,8 +229,8 @@ class ImageSetScorer:
                 notes.append(f"{name} is the mean of {len(values)} of {len(rows)} images ({self._why_missing(name)})")
         return mean
 
-    def _whole_set(self, track: str, name: str, missing: dict[str, str]) -> float | None:
-        """FID or KID, or None with the reason in `missing`."""
+    def _whole_set(self, track: str, name: str, missing: dict[str, str], notes: list[str]) -> float | None:
+        """FID or KID, or None with the reason in `missing`; from how few images goes to `notes`."""
         use = self._protocol.fid.get(name) or self._protocol.kid.get(name)
         if use is None or name in missing or name in self._not_computed:
             return None
@@ -211,6 +238,9 @@ class ImageSetScorer:
         if few < 2:
             missing[name] = f"{few} images in one of the sets; a distribution needs 2"
             return None
+        least = min(len(self._statistics[track]), len(self._statistics[use.reference]))
+        if track == GENERATED and least < ENOUGH_IMAGES and name in self._protocol.fid:
+            notes.append(few_images_note(name, len(self._statistics[track]), len(self._statistics[use.reference])))
         if name in self._protocol.kid:
             return kernel_distance(self._files[track], self._files[use.reference])
         return frechet_distance(self._statistics[track], self._statistics[use.reference])

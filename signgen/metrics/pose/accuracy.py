@@ -11,7 +11,7 @@ import numpy as np
 
 from signgen.errors import PoseError
 from signgen.metrics.clip.frame_pair import MODEL, FramePair
-from signgen.metrics.definitions import PCK_SHARES, POSE_METRICS, SEQUENCE_METRICS
+from signgen.metrics.definitions import PCK_SHARES, POSE_METRICS
 from signgen.poses.parts import joint_parts, shoulder_widths, visible
 
 
@@ -52,7 +52,7 @@ class PoseAccuracy:
 class SequenceAccuracy:
     """DTW-MJE of whole sequences; a ClipMetric. truth, seen: as of PoseAccuracy."""
 
-    names = SEQUENCE_METRICS
+    names = ("dtw_mje",)
 
     def __init__(self, truth: np.ndarray, seen: Mapping[str, np.ndarray]) -> None:
         self._truth, self._seen = truth, seen

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from signgen.metrics.clip.frame_pair import MODEL, FramePair
-from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
+from signgen.metrics.definitions import FINGER_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.metrics.pose.accuracy import (
     PoseAccuracy,
     dtw_mje,
@@ -22,7 +22,10 @@ from signgen.metrics.pose.accuracy import (
     seen_counts,
     seen_note,
 )
+from signgen.metrics.pose.hands import HandReading, reference_of
+from signgen.metrics.pose.non_manual import non_manual
 from signgen.poses.estimators import Estimator, extract
+from signgen.poses.skeletons import COCO_WHOLEBODY_133
 
 OpenEstimator = Callable[[], Estimator]
 _COPIED = "copy-source"  # a baseline of one frame, which is estimated once
@@ -31,13 +34,13 @@ _NO_UNIT = "the estimator sees no two shoulders in the truth, whose distance is 
 
 @dataclass(frozen=True)
 class SeenClip:
-    """What a clip leaves. dtw_mje: track -> value; counts: as of `seen_counts`; notes: the estimator's.
+    """What a clip leaves. values: track -> numbers of its sequence; counts: of `seen_counts`; notes: the estimator's.
 
     unit: whether the truth has one; without it there are no numbers.
     """
 
     name: str
-    dtw_mje: dict[str, float]
+    values: dict[str, dict[str, float]]
     counts: dict[str, tuple[int, int]]
     notes: tuple[str, ...]
     unit: bool = True
@@ -48,13 +51,22 @@ class EstimatedClip:
     unit of distances is that of the whole clip; generated frames one by one, in their order.
 
     truth: its frames at `targets`, uint8 (H, W, 3), in that order, read when called. frames: how many the clip has.
+    keypoints: (T, K, 3) of the clip, for the hands that are to be found; the estimator's where they have none.
     """
 
-    names = POSE_METRICS
+    names = (*POSE_METRICS, *FINGER_METRICS)
 
     def __init__(
-        self, open_new: OpenEstimator, truth: Callable[[], Iterable[np.ndarray]], targets: Sequence[int], frames: int
+        self,
+        open_new: OpenEstimator,
+        truth: Callable[[], Iterable[np.ndarray]],
+        targets: Sequence[int],
+        frames: int,
+        keypoints: np.ndarray | None = None,
+        fps: float | None = None,
     ) -> None:
+        self._keypoints, self._fps, self._size = keypoints, fps, (0, 0)
+        self._hands: HandReading | None = None
         self._open, self._read, self._targets, self._frames = open_new, truth, list(targets), frames
         self._estimator: Estimator | None = None
         self._seen: dict[str, np.ndarray] = {}
@@ -63,12 +75,14 @@ class EstimatedClip:
         self._accuracy: PoseAccuracy | None = None
 
     def __call__(self, pair: FramePair) -> dict[str, float]:
+        self._size = (pair.frame.shape[1], pair.frame.shape[0])
         estimator = self._estimator or self._begin()
         if pair.track == MODEL:
             self._seen[MODEL][pair.truth.index] = extract([pair.frame], estimator).keypoints[0]
         elif pair.track == _COPIED and _COPIED not in self._seen:
             self._seen[_COPIED] = repeated(self._estimated([pair.frame])[0], self._frames)
-        return {} if self._accuracy is None else self._accuracy(pair)
+        scores = {} if self._accuracy is None else self._accuracy(pair)
+        return scores | ({} if self._hands is None else self._hands(pair))
 
     def _begin(self) -> Estimator:
         """Estimate the truth; the estimator for the generated frames."""
@@ -77,6 +91,8 @@ class EstimatedClip:
         self._seen = {MODEL: np.full_like(self._truth, np.nan)}
         if has_shoulders(self._truth):
             self._accuracy = PoseAccuracy(self._truth, self._seen)
+        if self._whole_body:
+            self._hands = HandReading(reference_of(self._keypoints, self._truth), self._truth, self._seen)
         self._estimator = self._open()
         return self._estimator
 
@@ -88,7 +104,13 @@ class EstimatedClip:
         return found.keypoints
 
     def why_missing(self, name: str, frames: int, truth: np.ndarray) -> str:
+        if name in FINGER_METRICS:
+            return "keypoints without hands" if self._hands is None else self._hands.why_missing(name, frames, truth)
         return _NO_UNIT if self._accuracy is None else self._accuracy.why_missing(name, frames, truth)
+
+    @property
+    def _whole_body(self) -> bool:
+        return self._truth.shape[1:2] == (COCO_WHOLEBODY_133.points,)
 
     def close(self) -> None:
         """Give back the estimator; it may be called again."""
@@ -102,13 +124,20 @@ class EstimatedClip:
         if self._accuracy is None:
             return SeenClip(name, {}, {}, self._notes, unit=False)
         truth = self._truth[self._targets]
-        warped = {track: dtw_mje(points[self._targets], truth) for track, points in self._seen.items()}
+        values = {track: self._of_sequence(points[self._targets], truth) for track, points in self._seen.items()}
         counts = seen_counts(self._seen[MODEL][self._targets], truth)
-        return SeenClip(name, {track: v for track, v in warped.items() if v is not None}, counts, self._notes)
+        return SeenClip(name, values, counts, self._notes)
+
+    def _of_sequence(self, points: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+        warped = dtw_mje(points, truth)
+        found = {} if warped is None else {"dtw_mje": warped}
+        if self._whole_body:
+            found |= non_manual(points, truth, self._size, self._fps or 25.0)[0]
+        return found
 
 
 class EstimatedSet:
-    """DTW-MJE of a set of clips: the mean of theirs, whatever order they come in; a SetMetric. It may be pickled.
+    """DTW-MJE and non-manual scores of a set of clips: means of theirs, in any order; a SetMetric. It may be pickled.
 
     estimator: its name, for the notes.
     """
@@ -130,16 +159,16 @@ class EstimatedSet:
     def _ordered(self) -> list[SeenClip]:
         return [clip for _, clip in sorted(self._clips.items())]
 
-    def _values(self, track: str) -> list[float]:
-        return [clip.dtw_mje[track] for clip in self._ordered() if track in clip.dtw_mje]
+    def _values(self, track: str, name: str) -> list[float]:
+        clips = [clip.values.get(track, {}) for clip in self._ordered()]
+        return [values[name] for values in clips if name in values]
 
     def result(self, track: str) -> tuple[dict[str, float], dict[str, str]]:
-        values = self._values(track)
-        if values:
-            return {"dtw_mje": float(np.mean(values))}, {}
+        values = {name: found for name in self.names if (found := self._values(track, name))}
         any_unit = any(clip.unit for clip in self._clips.values())
-        reason = "no clip has a body or hand point in truth or generated clip" if any_unit else _NO_UNIT
-        return {}, {"dtw_mje": reason}
+        reason = "no clip has the points for it in truth and generated clip" if any_unit else _NO_UNIT
+        missing = {name: reason for name in self.names if name not in values}
+        return {name: float(np.mean(found)) for name, found in values.items()}, missing
 
     def notes(self) -> list[str]:
         """Who estimated, over how many clips the mean is, which have no numbers, and how much of the truth is seen."""
@@ -149,7 +178,7 @@ class EstimatedSet:
         without = list(dict.fromkeys(clip.name for clip in clips if not clip.unit))
         if without:
             notes.append(f"no pose metrics of {', '.join(without)}: {_NO_UNIT}")
-        if values := self._values(MODEL):
+        if values := self._values(MODEL, "dtw_mje"):
             notes.append(f"dtw_mje is the mean of {len(values)} of {len(clips)} clips, each with one source")
             parts = dict.fromkeys(part for clip in clips for part in clip.counts)
             notes.append(seen_note({part: _sums(clips, part) for part in parts}))
