@@ -91,7 +91,7 @@ class ImageSpaceSettings(Component):
     """Where diffusion happens: a VAE's latents, or pixels rearranged into channels (no weights)."""
 
     kind: Literal["vae", "pixel-unshuffle"]
-    factor: int = 8
+    factor: int = Field(8, ge=1)
 
 
 class SourceEncoderSettings(Component):

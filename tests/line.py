@@ -127,7 +127,7 @@ class Command:
         """The one line of an exit with code 2."""
         called = self(*words)
         assert called.code == 2
-        assert called.err.count("\n") == 1
+        assert called.err.count("\n") == 1, called.err
         assert called.err.startswith("signgen: error: ")
         assert "Traceback" not in called.out + called.err
         return called.err

@@ -32,8 +32,9 @@ def metric_mean(metric: str, rows: Sequence[Mapping[str, Any]]) -> float | None:
     if not with_value:
         return None
     over, under = RATIOS.get(metric, ("", ""))
-    if metric in RATIOS and all(row.get(under) is not None for row in with_value):
-        return float(sum(row[over] for row in with_value) / sum(row[under] for row in with_value))
+    if metric in RATIOS and all(row.get(over) is not None and row.get(under) is not None for row in with_value):
+        whole = sum(row[under] for row in with_value)
+        return float(sum(row[over] for row in with_value) / whole) if whole else None
     return float(np.mean([row[metric] for row in with_value]))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from signgen.errors import MetricsError
 from signgen.files import atomic_path, read_json, write_json
+from signgen.metrics.definitions import RATIOS
 from signgen.metrics.directions import DIRECTIONS
 from signgen.metrics.means import OWN_TRUTH, metric_mean
 
@@ -31,6 +32,7 @@ _DIGITS = {
     "median_rank": 1,
     "clip_median_rank": 1,
 }
+_SUMS = {column for columns in RATIOS.values() for column in columns}
 _FAMILY_DIGITS = {"fid": 2, "fvd": 2, "kid": 5, "flicker": 2, "warping": 2}  # fid, fid_train, ...
 
 
@@ -74,7 +76,7 @@ def _wrong_in(result: dict[str, Any]) -> str | None:
     for means in (result["mean"], *result["baselines"].values()):
         if not isinstance(means, dict) or not all(map(_is_score, means.values())):
             return "a mean is no number"
-    return _wrong_in_rows(result["per_frame"], {*result["definitions"], *DIRECTIONS}) or _wrong_in_files(result)
+    return _wrong_in_rows(result["per_frame"], {*result["definitions"], *DIRECTIONS, *_SUMS}) or _wrong_in_files(result)
 
 
 def _wrong_in_rows(rows: list[Any], metrics: set[str]) -> str | None:
@@ -83,7 +85,7 @@ def _wrong_in_rows(rows: list[Any], metrics: set[str]) -> str | None:
             return f"row {number} of per_frame is none of a frame"
         if not all(_is_score(value) for name, value in row.items() if name in metrics):
             return f"a score of frame {row['frame']} is no number"
-        if not all(isinstance(row.get(name, ""), str) for name in ("truth", "generated")):
+        if not all(isinstance(row.get(name, ""), str) for name in ("truth", "generated", "clip")):
             return f"the files of frame {row['frame']} have no names"
     if len({("truth" in row, "generated" in row) for row in rows}) > 1:
         return "some of its frames name files, others do not"

@@ -56,7 +56,7 @@ class FrameStore:
             raise PairSetError(f"{folder}: belongs to other data than the pair set", fix=_FIX)
         names, starts = np.unique(clips, return_index=True)
         runs = np.split(frames, np.sort(starts)[1:])
-        rows = dict(zip(names[np.argsort(starts)].tolist(), runs, strict=True))
+        rows = dict(zip(names[np.argsort(starts)].tolist(), runs, strict=False))  # of an empty table one run
         wanted = used()
         if rows.keys() != wanted.keys() or any(not np.array_equal(rows[name], wanted[name]) for name in rows):
             raise PairSetError(f"{folder}: holds other frames than the triples use", fix=_FIX)
