@@ -31,6 +31,10 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print only a table for a paper, with intervals, in Markdown.")
+    ] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="The same in LaTeX (booktabs).")] = False,
 ) -> None:
     """Say by which numbers runs differ, frame by frame, and whether chance could explain it.
 
@@ -39,11 +43,17 @@ def compare(
     """
     from signgen.evaluation import compare as comparison
     from signgen.evaluation.provenance import provenance
+    from signgen.reporting.tables import paper_table
 
     runs = comparison.load_runs(metrics)
     result = comparison.compare(runs)
     result["provenance"] = provenance({run.name: run.path for run in runs})
-    _print(result)
+    if markdown and latex:
+        raise typer.BadParameter("--markdown and --latex: one of the two")
+    if markdown or latex:
+        typer.echo(paper_table(result, "latex" if latex else "markdown"))
+    else:
+        _print(result)
     if out is not None:
         _write(result, runs, out)
 

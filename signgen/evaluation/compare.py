@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import MetricsError
+from signgen.metrics.definitions import RATIOS
 from signgen.metrics.directions import direction_of
 from signgen.metrics.intervals import (
     LEAST_EFFECTIVE,
@@ -105,8 +106,8 @@ def _stem(name: str) -> str:
 def compare(runs: Sequence[Run]) -> dict[str, Any]:
     """What compare.json holds: means of every run over the frames all have, and differences to the first run.
 
-    Keys: verdict, protocol, definitions, method, runs, frames, means, differences, not_compared, notes. Raises
-    MetricsError where no frame is in all, or the truths differ.
+    Keys: verdict, protocol, definitions, method, runs, frames, means, intervals, differences, not_compared, notes.
+    Raises MetricsError where no frame is in all, or the truths differ.
     """
     # frames that all runs have
     first = runs[0]
@@ -133,6 +134,7 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
         "runs": [{"name": run.name, "file": str(run.path), "frames": len(run.rows)} for run in runs],
         "frames": len(common),
         "means": means,
+        "intervals": {run.name: _intervals(run, metrics, common) for run in runs},
         "differences": differences,
         "not_compared": not_compared,
         "notes": _notes(runs, common),
@@ -200,6 +202,18 @@ def _difference(first: Run, run: Run, metric: str, common: list[Key]) -> dict[st
     if direction is not None and interval.sign:
         better = run.name if interval.sign * sign < 0 else first.name
     return {**asdict(interval), "of": direction.compared if direction else "", "better": better}
+
+
+def _intervals(run: Run, metrics: Sequence[str], common: list[Key]) -> dict[str, list[float]]:
+    """Metric -> low and high end for the run's own mean; those that have an interval. A ratio of sums has none."""
+    images, found = is_set(list(run.rows.values())), {}
+    for metric in (name for name in metrics if name not in RATIOS):
+        rows = [row for key in common if (row := run.rows[key]).get(metric) is not None]
+        if rows:
+            interval = _interval(np.array([row[metric] for row in rows]), [row.get("clip") for row in rows], images)
+            if interval.low is not None and interval.high is not None:
+                found[metric] = [interval.low, interval.high]
+    return found
 
 
 def _interval(values: np.ndarray, clips: list[str | None], images: bool) -> Interval:

@@ -129,6 +129,26 @@ def test_runs_of_one_name_keep_their_paths() -> None:
     assert run_names(paths) == ["x/report/metrics.json", "y/report/metrics.json", "out"]
 
 
+def test_a_table_for_a_paper(tmp_path: Path, command: Command) -> None:
+    a = written(tmp_path / "a.json", clip_result(range(60)))
+    b = written(tmp_path / "b_2.json", clip_result(range(60), 0.02))
+    result = compare(load_runs([a, b]))
+    table = command.works("compare", a, b, "--markdown").splitlines()
+    assert table[:2] == ["| metric | a | b_2 |", "| --- | --- | --- |"]
+    low, high = result["intervals"]["b_2"]["ssim"]
+    assert low < result["means"]["b_2"]["ssim"] < high
+    row = next(line for line in table if line.startswith("| ssim ↑ |"))
+    assert f"**{result['means']['b_2']['ssim']:.3f}** [{low:.3f}, {high:.3f}]†" in row
+    assert f"| {result['means']['a']['ssim']:.3f} [" in row
+    assert any(line.startswith("| hand_sharpness → 1 |") and "[" not in line for line in table)  # a ratio of sums
+    latex = command.works("compare", a, b, "--latex")
+    assert latex.startswith(r"\begin{tabular}{lrr} % needs booktabs")
+    assert r"metric & a & b\_2 \\" in latex
+    assert r"ssim $\uparrow$ & " in latex
+    assert rf"\textbf{{{result['means']['b_2']['ssim']:.3f}}}" in latex
+    assert "one of the two" in command.refuses("compare", a, b, "--latex", "--markdown")
+
+
 def test_the_command_prints_and_writes(tmp_path: Path, command: Command) -> None:
     a = written(tmp_path / "a.json", clip_result(range(60)))
     b = written(tmp_path / "b.json", clip_result(range(60), 0.02))
