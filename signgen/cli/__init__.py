@@ -14,6 +14,7 @@ from signgen.cli import (
     evaluate_images,
     evaluate_model,
     evaluate_text,
+    info,
     render,
     robustness,
     study,
@@ -54,6 +55,7 @@ COMMANDS = (
     # model
     ("train", train.train),
     ("render", render.render),
+    ("info", info.info),
     # numbers
     ("evaluate", evaluate.evaluate),
     ("evaluate-images", evaluate_images.evaluate_images),

@@ -50,6 +50,8 @@ class FrameStore:
             table = pq.read_table(folder / _INDEX)
             of = parse_json((table.schema.metadata or {}).get(b"fingerprint", b"null"))
             clips, frames = table.column("clip").to_numpy(zero_copy_only=False), table.column("frame").to_numpy()
+            if not all(isinstance(clip, str) for clip in clips):
+                raise ValueError("a clip has no name")
         except Exception as error:  # a damaged Parquet file raises anything
             raise PairSetError(f"{folder / _INDEX}: cannot be read ({error})", fix=_FIX) from error
         if of != fingerprint:
