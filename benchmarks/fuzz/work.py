@@ -71,6 +71,9 @@ def _alarm(*_unused: object) -> None:
     raise TooLong
 
 
+MEMORY = "memory: "
+
+
 class Worker:
     """In a process of its own: makes and reads inputs."""
 
@@ -80,7 +83,7 @@ class Worker:
         self.place = Place(setting.worlds, self.folder / "out")
         self.guard = Guard()
         for name in ("in", "out", "tmp", "here"):
-            (self.folder / name).mkdir(parents=True)
+            (self.folder / name).mkdir(parents=True, exist_ok=True)  # numbers of processes come again
         tempfile.tempdir = os.environ["TMPDIR"] = str(self.folder / "tmp")
         os.chdir(self.folder / "here")
         quiet = os.open(self.folder / "stderr", os.O_WRONLY | os.O_CREAT)  # what native libraries say
@@ -125,6 +128,10 @@ class Worker:
         signal.setitimer(signal.ITIMER_REAL, LONGEST_S)
         try:
             what, detail = self._judged(kind, target)
+            if detail.startswith(MEMORY):  # FFmpeg says so of absurd sizes, too: how much is taken without a limit?
+                resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+                what, detail = self._judged(kind, target)
+                what = "refused" if detail.startswith(MEMORY) else what  # growth is judged below
         except TooLong:
             what, detail = "violation", f"longer than {LONGEST_S:g} s"
         finally:
@@ -142,7 +149,7 @@ class Worker:
             return kind.read(target, self.place), ""
         except SigngenError as error:
             if _out_of_memory(error) and not kind.asks:
-                return "violation", f"memory: {error}"
+                return "violation", f"{MEMORY}{error}"
             return ("violation", f"two lines: {error}") if "\n" in str(error) else ("refused", str(error))
         except Wrong as error:
             return "violation", str(error)

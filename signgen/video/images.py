@@ -70,7 +70,7 @@ def _may_be_transparent(data: np.ndarray) -> bool:
         place = head.find(b"IDAT")
         return b"tRNS" in (head if place < 0 else head[:place])
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return (head[12:16] == b"VP8X" and bool(head[20] & 0x10)) or head[12:16] == b"VP8L"
+        return (head[12:16] == b"VP8X" and len(head) > 20 and bool(head[20] & 0x10)) or head[12:16] == b"VP8L"
     return head.startswith(_OTHERS_WITH_ALPHA)
 
 

@@ -359,3 +359,15 @@ def test_metadata_that_pillow_fails_on(tmp_path: Path) -> None:
         damaged.write_bytes(data)
         with contextlib.suppress(VideoError):
             read_image(damaged)
+
+
+HEADS = (b"RIFF\0\0\0\0WEBPVP8X", b"RIFF\0\0\0\0WEBPVP8X\0\0\0", b"RIFF\0\0\0\0WEBP", b"\x89PNG\r\n\x1a\n")
+
+
+@pytest.mark.parametrize("head", HEADS)
+    "head", [b"RIFF\0\0\0\0WEBPVP8X", b"RIFF\0\0\0\0WEBPVP8X\0\0\0", b"RIFF\0\0\0\0WEBP", b"\x89PNG\r\n\x1a\n"]
+)
+def test_an_image_that_ends_in_its_header_is_one_line(tmp_path: Path, head: bytes) -> None:
+    (tmp_path / "a.webp").write_bytes(head)
+    with pytest.raises(VideoError, match=r"a\.webp"):
+        read_image(tmp_path / "a.webp")
