@@ -365,8 +365,6 @@ HEADS = (b"RIFF\0\0\0\0WEBPVP8X", b"RIFF\0\0\0\0WEBPVP8X\0\0\0", b"RIFF\0\0\0\0W
 
 
 @pytest.mark.parametrize("head", HEADS)
-    "head", [b"RIFF\0\0\0\0WEBPVP8X", b"RIFF\0\0\0\0WEBPVP8X\0\0\0", b"RIFF\0\0\0\0WEBP", b"\x89PNG\r\n\x1a\n"]
-)
 def test_an_image_that_ends_in_its_header_is_one_line(tmp_path: Path, head: bytes) -> None:
     (tmp_path / "a.webp").write_bytes(head)
     with pytest.raises(VideoError, match=r"a\.webp"):
