@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+import av
 import cv2
 
 from fuzz.guard import Guard, listing
@@ -71,7 +72,7 @@ def _alarm(*_unused: object) -> None:
     raise TooLong
 
 
-MEMORY = "memory: "
+FFMPEG = "memory, says FFmpeg: "
 
 
 class Worker:
@@ -128,10 +129,10 @@ class Worker:
         signal.setitimer(signal.ITIMER_REAL, LONGEST_S)
         try:
             what, detail = self._judged(kind, target)
-            if detail.startswith(MEMORY):  # FFmpeg says so of absurd sizes, too: how much is taken without a limit?
+            if detail.startswith(FFMPEG):  # it says so of absurd sizes, too: how much is taken without a limit?
                 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
                 what, detail = self._judged(kind, target)
-                what = "refused" if detail.startswith(MEMORY) else what  # growth is judged below
+                what = "refused" if detail.startswith(FFMPEG) else what  # growth is judged below
         except TooLong:
             what, detail = "violation", f"longer than {LONGEST_S:g} s"
         finally:
@@ -149,7 +150,7 @@ class Worker:
             return kind.read(target, self.place), ""
         except SigngenError as error:
             if _out_of_memory(error) and not kind.asks:
-                return "violation", f"{MEMORY}{error}"
+                return "violation", f"{FFMPEG if _of_ffmpeg(error) else 'memory: '}{error}"
             return ("violation", f"two lines: {error}") if "\n" in str(error) else ("refused", str(error))
         except Wrong as error:
             return "violation", str(error)
@@ -166,6 +167,14 @@ def _traced(error: BaseException) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/signgen/" in frame.filename]
     where = "/".join(Path(frames[-1].filename).parts[-2:]) + f":{frames[-1].lineno}" if frames else "?"
     return f"{type(error).__name__} at {where}: {str(error)[:200]}"
+
+
+def _of_ffmpeg(error: BaseException) -> bool:
+    """Whether FFmpeg is among its causes."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, av.FFmpegError):
+        cause = cause.__cause__
+    return cause is not None
 
 
 def _out_of_memory(error: BaseException) -> bool:
