@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from signgen.cli.results import print_table
+from signgen.cli.options import Published
+from signgen.cli.results import print_published, print_table
 from signgen.console import console
 
 JSON_FILE, PAGE_FILE = "compare.json", "compare.html"
@@ -35,6 +36,7 @@ def compare(
         bool, typer.Option("--markdown", help="Print only a table for a paper, with intervals, in Markdown.")
     ] = False,
     latex: Annotated[bool, typer.Option("--latex", help="The same in LaTeX (booktabs).")] = False,
+    published: Published = None,
 ) -> None:
     """Say by which numbers runs differ, frame by frame, and whether chance could explain it.
 
@@ -43,11 +45,13 @@ def compare(
     """
     from signgen.evaluation import compare as comparison
     from signgen.evaluation.provenance import provenance
+    from signgen.metrics.published import beside, published_table
     from signgen.reporting.tables import paper_table
 
     runs = comparison.load_runs(metrics)
     result = comparison.compare(runs)
     result["provenance"] = provenance({run.name: run.path for run in runs})
+    result["published"] = None if published is None else beside(published_table(published), result["means"])
     if markdown and latex:
         raise typer.BadParameter("--markdown and --latex: one of the two")
     if markdown or latex:
@@ -91,6 +95,8 @@ def _print(result: dict[str, Any]) -> None:
             for metric, found in differences.items()
         ]
         print_table([f"{name} minus {next(iter(means))}", "difference [95 %]", ""], rows)
+    if result["published"] is not None:
+        print_published(result["published"])
     for metric, reason in result["not_compared"].items():
         console.print(escape(f"not compared: {metric}: {reason}"))
     for note in result["notes"]:

@@ -15,6 +15,7 @@ from signgen.cli.options import (
     Estimator,
     LpipsWeights,
     Onnx,
+    Published,
     ReportFolder,
     Weights,
 )
@@ -82,6 +83,7 @@ def evaluate(
     distribution: Distribution = False,
     lpips_weights: LpipsWeights = None,
     weights: Weights = None,
+    published: Published = None,
     background: BackgroundColour = None,
 ) -> None:
     """Score a generated clip against the real one, whole frame and hands, beside what copying the source scores.
@@ -114,4 +116,8 @@ def evaluate(
     )
     pair = result.pair
     shown = ClipFrames(pair.generated, pair.truth, pair.shift, pair.keypoints)
-    write_result(result.scores, out, lambda path, links: write_clip_report(result.scores, shown, path, links))
+
+    def write_page(path: Path, links: dict[str, str]) -> Path:
+        return write_clip_report(result.scores, shown, path, links)
+
+    write_result(result.scores, out, write_page, published)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from signgen.cli.options import PROTOCOL_PANEL, Processes, ProtocolSize, ReportFolder, TrainImages, Weights
+from signgen.cli.options import PROTOCOL_PANEL, Processes, ProtocolSize, Published, ReportFolder, TrainImages, Weights
 from signgen.cli.results import write_result
 from signgen.console import Bars
 from signgen.files import check_folder
@@ -50,6 +50,7 @@ def evaluate_images(
     ] = None,
     train_images: TrainImages = None,
     weights: Weights = None,
+    published: Published = None,
     processes: Processes = 1,
 ) -> None:
     """Score a set of generated images by the rules of a published tool; images are matched by their names.
@@ -80,4 +81,4 @@ def evaluate_images(
     def write_page(path: Path, links: dict[str, str]) -> Path:
         return write_set_report(result.scores, lambda index: result.pairs[index].read(), path, links, title)
 
-    write_result(result.scores, out, write_page)
+    write_result(result.scores, out, write_page, published)

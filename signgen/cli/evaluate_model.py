@@ -22,6 +22,7 @@ from signgen.cli.options import (
     Precision,
     Processes,
     ProtocolSize,
+    Published,
     ReportFolder,
     Seed,
     Solver,
@@ -60,6 +61,7 @@ def evaluate_model(
     distribution: Distribution = False,
     lpips_weights: LpipsWeights = None,
     weights: Weights = None,
+    published: Published = None,
     steps: Steps = None,
     solver: Solver = None,
     w_c: PoseGuidance = None,
@@ -107,4 +109,4 @@ def evaluate_model(
     def write_page(path: Path, links: dict[str, str]) -> Path:
         return write_set_report(result.scores, worst.read, path, links, title, worst.metric)
 
-    write_result(result.scores, out, write_page)
+    write_result(result.scores, out, write_page, published)

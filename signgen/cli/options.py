@@ -20,6 +20,26 @@ ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder
 PairsFolder = Annotated[Path, typer.Argument(metavar="PAIRS", help="Pair set.", show_default=False)]
 ReportFolder = Annotated[Path, typer.Option("--out", help="Folder for the report.", show_default=False)]
 
+
+def _known_table(name: str | None) -> str | None:
+    """Raises MetricsError for an unknown table, before anything is scored."""
+    if name is not None:
+        from signgen.metrics.published import published_table
+
+        published_table(name)
+    return name
+
+
+Published = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TABLE",
+        callback=_known_table,
+        help="Show a paper's figures beside, e.g. deepfashion-256x176 or phoenix (all: docs/report.md).",
+        show_default=False,
+    ),
+]
+
 BackgroundColour = Annotated[
     str | None,
     typer.Option(

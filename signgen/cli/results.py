@@ -11,13 +11,22 @@ from signgen.console import console
 REPORT_FILE = "report.html"
 
 
-def write_result(result: dict[str, Any], folder: Path, write_report: Callable[[Path, dict[str, str]], Path]) -> None:
+def write_result(
+    result: dict[str, Any],
+    folder: Path,
+    write_report: Callable[[Path, dict[str, str]], Path],
+    published: str | None = None,
+) -> None:
     """Write metrics.json, per_frame.csv, per_frame.parquet and the page, then print the table.
 
-    write_report: path and links to the files beside it -> the page, written.
+    write_report: path and links to the files beside it -> the page, written. published: a paper's table to show beside.
     """
-    from signgen.metrics.results import write_metrics, write_per_frame_csv, write_per_frame_parquet
+    from signgen.metrics.published import beside, published_table
+    from signgen.metrics.results import MODEL, write_metrics, write_per_frame_csv, write_per_frame_parquet
 
+    if published is not None:
+        means = {MODEL: result["mean"], **result["baselines"]}
+        result["published"] = beside(published_table(published), means)
     writers = (write_metrics, write_per_frame_csv, write_per_frame_parquet)
     written = [write(result, folder) for write in writers]
     written.append(write_report(folder / REPORT_FILE, {path.name: path.name for path in written}))
@@ -43,10 +52,23 @@ def print_result(result: dict[str, Any]) -> None:
         if value is not None:
             table.add_row(metric, *(number_text(metric, means.get(metric)) for means in candidates.values()))
     console.print(table)
+    if "published" in result:
+        print_published(result["published"])
     for reason, metrics in by_reason(result["not_computed"]).items():
         console.print(escape(f"not computed: {', '.join(metrics)}: {reason}"))
     for note in result["notes"]:
         console.print(escape(f"note: {note}"))
+
+
+def print_published(shown: dict[str, Any]) -> None:
+    """Own rows, then a paper's; of `signgen.metrics.published.beside`."""
+    from rich.markup import escape
+
+    from signgen.metrics.published import OTHER_CONDITIONS
+
+    own = [[f"{name} (own)", *texts] for name, texts in shown["own"].items()]
+    print_table([OTHER_CONDITIONS, *shown["columns"]], [*own, *([k, *v] for k, v in shown["published"].items())])
+    console.print(escape(f"{shown['title']}; {shown['source']}. {shown['note']}"))
 
 
 def print_table(head: list[str], rows: list[list[str]]) -> None:

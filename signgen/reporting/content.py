@@ -42,6 +42,7 @@ def metrics_content(result: dict[str, Any], links: Mapping[str, str], title: str
         "summary": summary(candidates, definitions),
         "definitions": definitions,
         "not_computed": by_reason(result["not_computed"]),
+        "published": result.get("published"),
         "notes": result["notes"],
         "curves": [] if is_image_set else curves(tracks, definitions),
         "histograms": histograms(tracks, definitions),

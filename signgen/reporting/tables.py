@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from signgen.metrics.directions import best_of, direction_of
+from signgen.metrics.published import OTHER_CONDITIONS
 from signgen.metrics.results import number_text
 
 Style = Literal["markdown", "latex"]
@@ -30,6 +31,22 @@ def paper_table(result: Mapping[str, Any], style: Style) -> str:
         _text(str(result["protocol"]), style) + ".",
     ]
     head = ["metric", *(_text(name, style) for name in names)]
+    tables = [_table(head, rows, below, style)]
+    if result.get("published") is not None:
+        tables.append(_published(result["published"], style))
+    return "\n\n".join(tables)
+
+
+def _published(shown: Mapping[str, Any], style: Style) -> str:
+    """Own means in the columns of a paper's table, and what it states below them."""
+    head = [_text(OTHER_CONDITIONS, style), *(_text(column, style) for column in shown["columns"])]
+    own = [[_text(f"{name} (own)", style), *texts] for name, texts in shown["own"].items()]
+    rows = [*own, *([_text(name, style), *texts] for name, texts in shown["published"].items())]
+    below = [_text(f"{shown['title']}; {shown['source']}.", style), _text(shown["note"], style)]
+    return _table(head, rows, below, style)
+
+
+def _table(head: list[str], rows: list[list[str]], below: list[str], style: Style) -> str:
     return _markdown(head, rows, below) if style == "markdown" else _latex(head, rows, below)
 
 
