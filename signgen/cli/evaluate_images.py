@@ -12,6 +12,8 @@ from signgen.cli.results import write_result
 from signgen.console import Bars
 from signgen.files import check_folder
 
+SHEET_FILE, SHEET_PANEL = "sheet.png", "A picture for a paper"
+
 
 def evaluate_images(
     generated: Annotated[
@@ -51,6 +53,31 @@ def evaluate_images(
     train_images: TrainImages = None,
     weights: Weights = None,
     published: Published = None,
+    sheet: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Also draw REPORT/sheet.png: source, pose, truth and generated image of so many pairs, at random.",
+            rich_help_panel=SHEET_PANEL,
+        ),
+    ] = None,
+    other: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="NAME=FOLDER",
+            help="Another method's images of the same pairs, a column of the sheet; may be given several times.",
+            rich_help_panel=SHEET_PANEL,
+        ),
+    ] = None,
+    poses: Annotated[
+        Path | None,
+        typer.Option(
+            "--poses",
+            help="Keypoints of TRUTH's images, or pictures of them with their names: the sheet's column of poses.",
+            rich_help_panel=SHEET_PANEL,
+        ),
+    ] = None,
     processes: Processes = 1,
 ) -> None:
     """Score a set of generated images by the rules of a published tool; images are matched by their names.
@@ -59,9 +86,19 @@ def evaluate_images(
     Writes REPORT/report.html, metrics.json, per_frame.csv and .parquet.
     """
     from signgen.evaluation.images import ImagesRequest, evaluate_images
+    from signgen.evaluation.named_runs import named_runs
+    from signgen.evaluation.sheet import SheetRequest, plan_sheet
     from signgen.reporting.set_report import write_set_report
+    from signgen.reporting.sheet import write_sheet
 
     check_folder(out)
+    if sheet is None and (other or poses is not None):
+        raise typer.BadParameter(f"{'--with' if other else '--poses'} is of the sheet; add --sheet N")
+    bars = Bars()
+    rows = []
+    if sheet is not None:
+        wanted = SheetRequest(generated, truth, sheet, named_runs(other or ()), poses, pair_list, source)
+        rows = plan_sheet(wanted, bars)  # before the scores: what has no partner is refused at once
     result = evaluate_images(
         ImagesRequest(
             generated,
@@ -74,11 +111,13 @@ def evaluate_images(
             weights=weights,
             processes=processes,
         ),
-        Bars(),
+        bars,
     )
     title = f"{generated} against {truth}"
 
     def write_page(path: Path, links: dict[str, str]) -> Path:
+        if rows:
+            links |= {SHEET_FILE: write_sheet(rows, out / SHEET_FILE).name}
         return write_set_report(result.scores, lambda index: result.pairs[index].read(), path, links, title)
 
     write_result(result.scores, out, write_page, published)

@@ -96,9 +96,10 @@ def build(
     STUDY/site is the page: open it from a disk, or publish it on any web server. STUDY/key.json says what was shown;
     keep it to yourself. Answers come back as files; put them into STUDY/answers.
     """
+    from signgen.evaluation.named_runs import named_runs
     from signgen.study.build import Look, build_study, refuse_existing
-    from signgen.study.design import amounts_for
-    from signgen.study.material import match_targets, parse_runs, telling_files
+    from signgen.study.design import TRUTH, amounts_for
+    from signgen.study.material import match_targets, telling_files
     from signgen.study.media import IMAGE_FORMATS
     from signgen.study.texts import load_texts
     from signgen.video.reader import parse_size
@@ -106,7 +107,7 @@ def build(
     if image_format not in IMAGE_FORMATS:
         raise typer.BadParameter(f"--format {image_format!r}; expected {' or '.join(IMAGE_FORMATS)}")
     refuse_existing(out)
-    places, wording = parse_runs(runs), load_texts(texts)
+    places, wording = named_runs(runs, {TRUTH}), load_texts(texts)
     found = match_targets(places, truth, source, pair_list)
     console.print(f"{len(found.targets)} targets; {found.rule}", markup=False)
     if warning := telling_files(found):

@@ -71,21 +71,6 @@ class Targets:
 Key = tuple[str | None, str]  # source, where a run's names say it, and truth
 
 
-def parse_runs(words: list[str]) -> dict[str, Path]:
-    """`name=folder` or `folder`, which is named by its last part. Raises StudyError for two of one name."""
-    runs: dict[str, Path] = {}
-    for word in words:
-        name, mark, place = word.partition("=")
-        path = Path(place if mark else word)
-        name = name if mark else path.name.removesuffix(path.suffix) or path.resolve().name
-        if not name or name == TRUTH or name in runs:
-            raise StudyError(f"{word}: the name {name!r} is empty or taken", expected="NAME=FOLDER, each name once")
-        if not path.exists():
-            raise StudyError(f"{path}: no such file or folder", expected="a run's images, clips or video")
-        runs[name] = path
-    return runs
-
-
 def match_targets(
     runs: Mapping[str, Path], truth: Path, source: Path | None = None, pair_list: Path | None = None
 ) -> Targets:

@@ -78,3 +78,8 @@ def test_without_the_option_nothing_is_shown(tmp_path: Path, command: Command) -
     a, b = (written(tmp_path / f"{n}.json", clip_result(range(20), s)) for n, s in (("a", 0.0), ("b", 0.02)))
     command.works("compare", a, b, "--out", tmp_path / "out")
     assert "ublished" not in (tmp_path / "out" / "compare.html").read_text().split("</style>")[1]
+
+
+def test_the_documentation_lists_every_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
+    assert [name for name in published_tables() if f"`{name}`" not in page] == []
