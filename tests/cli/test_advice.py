@@ -34,6 +34,7 @@ REACHED_BY = {
     "evaluation/": ["evaluate", "evaluate-images", "evaluate-model", "evaluate-fusion", "evaluate-text", "robustness"],
     "evaluation/clip": ["evaluate"],
     "evaluation/clip_poses": ["evaluate", "evaluate-model"],
+    "evaluation/demo": list(ALL),
     "evaluation/fusion": ["evaluate-fusion", "train"],
     "evaluation/images": ["evaluate-images", "evaluate-model"],
     "evaluation/match_images": ["evaluate-images", "study build"],

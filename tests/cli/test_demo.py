@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from signgen.cli.demo import Step, _run
+from signgen.cli.demo import _run
 from signgen.errors import SigngenError
+from signgen.evaluation.demo import Step
 from tests.line import Command
 
 CASES = ("seen", "unseen", "crossed")
