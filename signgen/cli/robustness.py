@@ -19,10 +19,12 @@ from signgen.cli.options import (
     Steps,
     Threads,
 )
+from signgen.cli.results import print_table
 from signgen.console import Bars, console
 from signgen.files import check_folder
 
 JSON_FILE, PAGE_FILE = "robustness.json", "robustness.html"
+SHOWN, SPREAD = ("hand_ssim", "ssim", "face_ssim"), ("mean", "spread", "best", "worst")
 NOISE, SHARES, SOURCES = "0,1,2,4,8", "0,25,50,75", 4
 
 
@@ -45,6 +47,23 @@ def robustness(
     sources: Annotated[
         int, typer.Option(min=0, help="Other source frames: the middle one, then random ones.")
     ] = SOURCES,
+    studies: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...|all",
+            help="What is made worse: noise, drift, hands, held, interpolated, source, and of the source image "
+            "source-noise, source-blur, source-jpeg, source-scale, source-box.",
+            show_default="noise,hands,held,interpolated,source; of lists noise",
+        ),
+    ] = None,
+    level: Annotated[
+        list[str] | None,
+        typer.Option("--levels", metavar="NAME=L,...", help="Other levels of one study; may be given several times."),
+    ] = None,
+    all_sources: Annotated[
+        bool,
+        typer.Option("--all-sources", help="Of lists: also each target from every other image of its outfit."),
+    ] = False,
     steps: Steps = None,
     solver: Solver = None,
     w_c: PoseGuidance = None,
@@ -78,6 +97,9 @@ def robustness(
             noise=_levels("noise", noise),
             shares=_levels("shares", shares, most=100),
             sources=sources,
+            studies=None if studies is None else studies.split(","),
+            levels=dict(_levels_of_study(word) for word in level or ()),
+            all_sources=all_sources,
             sampling=chosen,
             seed=seed,
             device=device,
@@ -103,6 +125,15 @@ def _levels(name: str, text: str, most: float | None = None) -> list[float]:
     return levels
 
 
+def _levels_of_study(word: str) -> tuple[str, list[float]]:
+    """`source-jpeg=25,50` -> the study and its levels. Raises typer.BadParameter."""
+    name, _, levels = word.partition("=")
+    try:
+        return name, [float(level) for level in levels.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"--levels {word!r}; expected NAME=LEVEL,..., e.g. source-jpeg=25,50") from None
+
+
 def _print(result: dict[str, Any]) -> None:
     """The verdict, and a table for each study."""
     from rich import box
@@ -114,9 +145,15 @@ def _print(result: dict[str, Any]) -> None:
     console.print(escape(result["verdict"]))
     for name, study in result["studies"].items():
         table = Table(name, *(f"{level:g}" for level in study["levels"]), box=box.SIMPLE_HEAD)
-        for metric in ("hand_ssim", "ssim", "face_ssim"):
+        for metric in SHOWN:
             for who, means in study["means"].items():
-                table.add_row(f"{metric}, {who}", *(number_text(metric, mean.get(metric)) for mean in means))
+                if any(mean.get(metric) is not None for mean in means):
+                    table.add_row(f"{metric}, {who}", *(number_text(metric, mean.get(metric)) for mean in means))
         console.print(table)
+    if views := result.get("all_sources"):
+        head = [f"{views['targets']} targets, {views['pairs']} pairs", *SPREAD]
+        found = [(who, metric, row) for who, of in views["means"].items() for metric, row in of.items()]
+        rows = [[f"{metric}, {who}", *(number_text(metric, row[k]) for k in SPREAD)] for who, metric, row in found]
+        print_table(head, rows)
     for note in result["notes"]:
         console.print(escape(f"note: {note}"))

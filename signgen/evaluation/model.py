@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from signgen.config import SamplingSettings
 from signgen.errors import OptionError, PairSetError
 from signgen.evaluation.clip_poses import PoseRequest
@@ -20,7 +18,7 @@ from signgen.evaluation.worst import WorstPictures
 from signgen.models.card import read_card
 from signgen.pairs.pairset import PairSet
 from signgen.progress import SILENT, Progress
-from signgen.rendering.pairs import PairJob, check_pairs, jobs_of
+from signgen.rendering.pairs import PairJob, check_pairs, jobs_of, micro_batch_of
 
 __all__ = ["ModelRequest", "ModelResult", "evaluate_model"]
 
@@ -102,7 +100,7 @@ def _check_estimator(wanted: PoseRequest, pair_set: PairSet) -> None:
 
 
 def _batch(pair_set: PairSet, jobs: list[PairJob], sampling: SamplingSettings) -> int | None:
-    """Of a list, sources have few targets, often one: micro-batches that are not mostly padding. None: the recipe's."""
+    """Of a list, what its sources' few targets fill; None: the recipe's."""
     if not pair_set.listed:
         return None
-    return min(sampling.micro_batch, max(1, int(np.median([len(job.targets) for job in jobs]))))
+    return micro_batch_of([job.targets for job in jobs], sampling.micro_batch)

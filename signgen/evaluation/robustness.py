@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from signgen.errors import OptionError, PoseError
-from signgen.evaluation.baselines import CopySource, nearest_pose
+from signgen.errors import OptionError
+from signgen.evaluation.all_sources import all_sources_jobs, spread_over_sources
+from signgen.evaluation.baselines import CopySource
+from signgen.evaluation.perturbations import (
+    STUDIES,
+    Perturbation,
+    check_levels,
+    harmed_source,
+    perturbations,
+    perturbed,
+    studies_of,
+    usual_levels,
+)
 from signgen.evaluation.provenance import provenance
-from signgen.metrics.clip.scorer import Baseline, FrameScorer
+from signgen.evaluation.robustness_clips import (
+    ClipUnderTest,
+    RobustnessRequest,
+    clips_of,
+    listed_clips,
+    open_pair_set,
+)
+from signgen.metrics.clip.scorer import FrameScorer
 from signgen.metrics.definitions import (
     BASELINE_DEFINITIONS,
     DEFINITIONS,
@@ -25,80 +42,16 @@ from signgen.metrics.means import Row, mean_row
 from signgen.metrics.results import number_text
 from signgen.models.card import ModelCard, load_model, read_card
 from signgen.models.device import prepare_device
-from signgen.pairs.pairset import PairSet
 from signgen.parallel import Tick, in_processes, threads_of
-from signgen.poses.convert import to_skeleton
-from signgen.poses.perturb import add_noise, drop_frames, drop_hands
-from signgen.poses.readers import read_beside
-from signgen.poses.sequence import PoseSequence
 from signgen.progress import SILENT, Progress
 from signgen.rendering.background import FrameWorker
-from signgen.rendering.pairs import check_pairs, jobs_of, render_targets
+from signgen.rendering.pairs import micro_batch_of, render_targets
 from signgen.rendering.renderer import Renderer
 from signgen.rendering.source import Source
-from signgen.requests import Request
 from signgen.seeds import keyed_rng
-from signgen.video.reader import FrameSource, frame_range, open_frames
+from signgen.video.reader import FrameSource
 
 METRICS = (*HAND_METRICS, *WHOLE_METRICS, *FACE_METRICS)
-Kind = Literal["noise", "hands", "held", "interpolated", "source"]
-STUDIES: dict[str, str] = {
-    "noise": "Every keypoint coordinate moved by an independent normal draw with this standard deviation, in pixels of "
-    "the clip's own frames.",
-    "hands": "Per cent of the frames, drawn at random, in which all points of both hands are missing.",
-    "held": "Per cent of the frames, drawn at random, whose pose is lost; the last pose before is held.",
-    "interpolated": "Per cent of the frames, drawn at random, whose pose is lost; points are taken from the line "
-    "between the last pose before and the next.",
-    "source": "Which frame is the source: number 0 is the pair's own (of a video its first), 1 the middle one, the "
-    "others are drawn at random, of the frames with a person that are not scored (of all, where all are scored).",
-}
-
-
-@dataclass(frozen=True)
-class RobustnessRequest(Request):
-    """data: a pair set, or a video whose keypoints are `poses`. split: of a pair set; clips: its first so many only.
-
-    frames: A:B of a video. noise: standard deviations in pixels; shares: per cent of hands, and of frames, lost;
-    sources: how many other source frames. sampling: values that replace the recipe's.
-    """
-
-    model: Path
-    data: Path
-    poses: Path | None = None
-    split: str = "val"
-    frames: str | None = None
-    clips: int | None = None
-    noise: Sequence[float] = (0, 1, 2, 4, 8)
-    shares: Sequence[float] = (0, 25, 50, 75)
-    sources: int = 4
-    sampling: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    device: str = "auto"
-    threads: int | None = None
-    processes: int = 1
-
-
-@dataclass(frozen=True)
-class Perturbation:
-    """A way to make the input worse. level: pixels, per cent of frames, or the number of the source; 0: not at all."""
-
-    kind: Kind
-    level: float = 0.0
-
-
-@dataclass(frozen=True)
-class ClipUnderTest:
-    """A clip to render. source: its source frame; targets: frames that are rendered and scored, ascending.
-
-    poses: of every frame, in pixels of the frames. baselines: beside copy-source.
-    """
-
-    name: str
-    frames: FrameSource
-    poses: PoseSequence
-    source: int
-    targets: tuple[int, ...]
-    baselines: Mapping[str, Baseline]
 
 
 def measure_robustness(request: RobustnessRequest, progress: Progress = SILENT) -> dict[str, Any]:
@@ -106,27 +59,25 @@ def measure_robustness(request: RobustnessRequest, progress: Progress = SILENT) 
 
     Raises PairSetError, PoseError or OptionError for what does not fit the model.
     """
-    planned = perturbations(request.noise, request.shares, request.sources)
-    clips = clips_of(request, read_card(request.model))
+    # what is rendered, and how often
+    card = read_card(request.model)
+    clips = clips_of(request, card)
+    names = studies_of(request.studies, clips[0].listed)
+    if unused := [name for name in request.levels if name not in names]:
+        raise OptionError(f"levels of {unused[0]}", expected=f"a study that is made: {', '.join(names)}")
+    usual = usual_levels(request.noise, request.shares, request.sources)
+    planned = perturbations({name: check_levels(name, request.levels.get(name, usual[name])) for name in names})
+    views = _views(request, card)
     total = sum(len(clip.targets) for clip in clips)
-    progress.note(f"{total:,} frames of {len(clips):,} clips, rendered {len(planned)} times")
+    what = "images" if clips[0].listed else "frames"
+    of = "sources" if clips[0].listed else "clips"
+    progress.note(f"{total:,} {what} of {len(clips):,} {of}, rendered {len(planned)} times")
+    # render, score
     result = _result(request, clips, planned, _run(request, planned, total, progress))
+    if views:
+        result["all_sources"] = _run_views(request, len(views), sum(len(v.targets) for v in views), progress)
     result["provenance"] = provenance({"model": request.model, "data": request.data, "keypoints": request.poses})
     return result
-
-
-def perturbations(noise: Sequence[float], shares: Sequence[float], sources: int) -> list[Perturbation]:
-    """The unharmed rendering, then every perturbation of every study.
-
-    shares: per cent. sources: how many beside the own.
-    """
-    kinds: tuple[Kind, ...] = ("hands", "held", "interpolated")
-    return [
-        Perturbation("noise"),
-        *(Perturbation("noise", level) for level in noise if level),
-        *(Perturbation(kind, level) for kind in kinds for level in shares if level),
-        *(Perturbation("source", float(number)) for number in range(1, sources + 1)),
-    ]
 
 
 def run_perturbation(
@@ -135,44 +86,38 @@ def run_perturbation(
     """Means over all frames of all clips: {"model": {metric: mean}, "copy-source": ..., ...}."""
     tracks: dict[str, list[Row]] = {}
     for clip in clips:
-        number = (
-            source_frames(clip, seed, int(perturbation.level))[-1] if perturbation.kind == "source" else clip.source
-        )
-        frame = clip.frames.read(number, number + 1)[0]
-        pose = clip.poses[number : number + 1]
-        source = Source(frame, pose if pose.has_person[0] else None, clip.name)
-        scorer = FrameScorer(
-            keypoints=clip.poses.keypoints,
-            baselines={"copy-source": CopySource(frame, number), **clip.baselines},
-            quick=True,
-        )
-        poses = perturbed(clip, perturbation, seed)
-        with FrameWorker() as worker:
-            for target, output in zip(clip.targets, render_targets(renderer, source, poses, clip.targets), strict=True):
-                worker.submit(_score, scorer, clip.frames, target, output)
-                tick()
-        result = scorer.result()
-        for name, rows in {"model": result["per_frame"], **result["per_frame_baselines"]}.items():
+        for name, rows in rows_of(renderer, clip, perturbation, seed, tick).items():
             tracks.setdefault(name, []).extend(rows)
     return {name: mean_row(rows, METRICS) for name, rows in tracks.items()}
 
 
+def rows_of(
+    renderer: Renderer, clip: ClipUnderTest, perturbation: Perturbation, seed: int, tick: Callable[[], None]
+) -> dict[str, list[Row]]:
+    """A row for each target, of the model and of every baseline. copy-source repeats the source that the model has."""
+    # the source and the poses, made worse
+    number = source_frames(clip, seed, int(perturbation.level))[-1] if perturbation.kind == "source" else clip.source
+    pose = clip.poses[number : number + 1]
+    image = clip.frames.read(number, number + 1)[0]
+    frame = harmed_source(image, pose.keypoints[0], perturbation, seed, clip.name)
+    source = Source(frame, pose if pose.has_person[0] else None, clip.name)
+    poses = perturbed(clip.poses, clip.targets, perturbation, seed, clip.name)
+    # rendered, and scored beside
+    scorer = FrameScorer(
+        keypoints=clip.poses.keypoints,
+        baselines={"copy-source": CopySource(frame, number), **clip.baselines},
+        quick=True,
+    )
+    with FrameWorker() as worker:
+        for target, output in zip(clip.targets, render_targets(renderer, source, poses, clip.targets), strict=True):
+            worker.submit(_score, scorer, clip.frames, target, output)
+            tick()
+    result = scorer.result()
+    return {"model": result["per_frame"], **result["per_frame_baselines"]}
+
+
 def _score(scorer: FrameScorer, truth: FrameSource, target: int, output: np.ndarray) -> None:
     scorer.update(target, output, truth.read(target, target + 1)[0])
-
-
-def perturbed(clip: ClipUnderTest, perturbation: Perturbation, seed: int) -> PoseSequence:
-    """The poses that the model is given; draws are keyed by the seed, what is done, and the clip's name."""
-    if not perturbation.level or perturbation.kind == "source":
-        return clip.poses
-    # What is lost is the same whether it is held or interpolated.
-    rng = keyed_rng(seed, "frames" if perturbation.kind in ("held", "interpolated") else perturbation.kind, clip.name)
-    if perturbation.kind == "noise":
-        return add_noise(clip.poses, perturbation.level, rng)
-    if perturbation.kind == "hands":
-        return drop_hands(clip.poses, clip.targets, perturbation.level / 100, rng)
-    interpolated = perturbation.kind == "interpolated"
-    return drop_frames(clip.poses, clip.targets, perturbation.level / 100, rng, interpolated=interpolated)
 
 
 def source_frames(clip: ClipUnderTest, seed: int, count: int) -> list[int]:
@@ -183,41 +128,6 @@ def source_frames(clip: ClipUnderTest, seed: int, count: int) -> list[int]:
     drawn = keyed_rng(seed, "source", clip.name).permutation(candidates)
     others = [int(candidates[len(candidates) // 2]), *(int(drawn[n % len(drawn)]) for n in range(count))]
     return [clip.source, *others][: count + 1]
-
-
-def clips_of(request: RobustnessRequest, card: ModelCard) -> list[ClipUnderTest]:
-    """What is rendered. Raises PairSetError or PoseError for what does not fit the model."""
-    if request.data.is_dir() and request.poses is None:
-        pair_set = PairSet.load(request.data)
-        check_pairs(pair_set, card, request.split)
-        if pair_set.listed:
-            raise PoseError(f"{request.data}: made of lists of pairs", expected="a pair set of clips, or a video")
-        found = []
-        for job in jobs_of(pair_set.triples(request.split))[: request.clips]:
-            clip = pair_set.clips[job.clip_index]
-            nearest = nearest_pose(pair_set, clip.name, (clip.width, clip.height))
-            source, baselines = pair_set.frames(clip.name), {"nearest-pose": nearest}
-            found.append(
-                ClipUnderTest(clip.name, source, pair_set.poses(clip.name), job.source, job.targets, baselines)
-            )
-        return found
-    return [_video_clip(request, card)]
-
-
-def _video_clip(request: RobustnessRequest, card: ModelCard) -> ClipUnderTest:
-    """A video, its frame 0 as the source, as `signgen render` takes it."""
-    if request.poses is None:
-        raise OptionError(f"{request.data} is no pair set", fix="give the video's keypoints as POSES")
-    video = open_frames(request.data)
-    sequence = to_skeleton(read_beside(request.poses, video), card.skeleton)
-    if len(sequence) != video.num_frames:
-        raise PoseError(
-            f"{request.poses}: {len(sequence)} poses", expected=f"one for each of {video.num_frames} frames"
-        )
-    part = frame_range(request.frames, len(sequence))
-    video.check(0, 1)
-    video.check(part.start, part.stop)
-    return ClipUnderTest(video.path.stem, video, sequence, 0, tuple(range(part.start, part.stop)), {})
 
 
 def _run(
@@ -234,11 +144,50 @@ def _run(
 def run_shard(shard: tuple[RobustnessRequest, list[Perturbation]], tick: Tick) -> list[dict[str, Any]]:
     """The perturbations of one process."""
     request, planned = shard
-    pipeline, card = load_model(request.model)
-    device = prepare_device(request.device, request.threads)
-    renderer = Renderer(pipeline, card, card.sampling(**request.sampling), request.seed, device)
+    card = read_card(request.model)
     clips = clips_of(request, card)
+    renderer = _renderer(request, clips)
     return [run_perturbation(renderer, clips, perturbation, request.seed, tick) for perturbation in planned]
+
+
+def _renderer(request: RobustnessRequest, clips: Sequence[ClipUnderTest]) -> Renderer:
+    pipeline, card = load_model(request.model)
+    recipe = card.sampling(**request.sampling)
+    batch = micro_batch_of([clip.targets for clip in clips], recipe.micro_batch) if clips[0].listed else None
+    device = prepare_device(request.device, request.threads)
+    return Renderer(pipeline, card, card.sampling(**request.sampling, micro_batch=batch), request.seed, device)
+
+
+def _views(request: RobustnessRequest, card: ModelCard) -> list[ClipUnderTest]:
+    """What --all-sources renders; empty where it is not asked for."""
+    if not request.all_sources:
+        return []
+    pair_set = open_pair_set(request, card)
+    if pair_set is None:
+        raise OptionError(f"--all-sources with the video {request.data}", expected="a pair set of lists")
+    return listed_clips(pair_set, all_sources_jobs(pair_set, request.split, request.clips))
+
+
+def _run_views(request: RobustnessRequest, sources: int, frames: int, progress: Progress) -> dict[str, Any]:
+    """Every target from every source, the sources divided among processes."""
+    count = min(request.processes, sources)
+    request = replace(request, threads=threads_of(count, request.threads))
+    shards = [(request, number, count) for number in range(count)]
+    parts = in_processes(run_views, shards, frames, "rendering from all sources", progress)
+    tracks = {who: [row for part in parts for row in part[who]] for who in parts[0]}
+    return spread_over_sources(tracks, METRICS)
+
+
+def run_views(shard: tuple[RobustnessRequest, int, int], tick: Tick) -> dict[str, list[Row]]:
+    """Rows of every count-th source, unharmed, with the key "target"."""
+    request, number, count = shard
+    views = _views(request, read_card(request.model))
+    renderer = _renderer(request, views)
+    tracks: dict[str, list[Row]] = {}
+    for view in views[number::count]:
+        for who, rows in rows_of(renderer, view, Perturbation("noise"), request.seed, tick).items():
+            tracks.setdefault(who, []).extend({**row, "target": row["frame"]} for row in rows)
+    return tracks
 
 
 def _result(
@@ -247,7 +196,7 @@ def _result(
     """What robustness.json holds. studies: name -> levels and, for each, the means of model and baselines."""
     # a curve for each kind of perturbation
     studies: dict[str, Any] = {}
-    for name, definition in STUDIES.items():
+    for name, study in STUDIES.items():
         chosen = [
             (perturbation.level, found)
             for perturbation, found in zip(planned, scores, strict=True)
@@ -255,7 +204,9 @@ def _result(
         ]
         if len(chosen) > 1:
             studies[name] = {
-                "definition": definition,
+                "title": study.title,
+                "unit": study.unit,
+                "definition": study.definition,
                 "levels": [level for level, _ in chosen],
                 "means": {who: [found[who] for _, found in chosen] for who in scores[0]},
             }
@@ -277,7 +228,7 @@ def _result(
         "notes": [
             *baselines,
             "Keypoints of the truth, unharmed, say where hands and face are, and choose for nearest-pose; the pose of "
-            "the source is unharmed, too.",
+            "the source is unharmed, too. copy-source repeats the source that the model has, harmed as it is.",
         ],
         "render": {"seed": request.seed, **{k: v for k, v in request.sampling.items() if v is not None}},
     }

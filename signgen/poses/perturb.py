@@ -13,12 +13,18 @@ import numpy as np
 from signgen.poses.sequence import PoseSequence
 
 
-def add_noise(poses: PoseSequence, pixels: float, rng: np.random.Generator) -> PoseSequence:
-    """Every coordinate moved by an independent normal draw with a standard deviation of `pixels` of the poses' frame.
+def add_noise(
+    poses: PoseSequence, pixels: float, rng: np.random.Generator, *, correlation: float = 0.0
+) -> PoseSequence:
+    """Every coordinate moved by a normal draw with a standard deviation of `pixels` of the poses' frame.
 
-    Missing points stay missing, scores stay.
+    correlation: of a frame's draw with the next one's, in [0, 1): x_t = correlation x_{t-1} + sqrt(1 - correlation^2)
+    e_t, whose variance is that of e; 0: independent. Missing points stay missing, scores stay.
     """
     field = rng.standard_normal((*poses.keypoints.shape[:2], 2), np.float32)
+    for frame in range(1, len(field) if correlation else 0):
+        fresh = np.sqrt(1 - correlation**2) * field[frame]
+        field[frame] = correlation * field[frame - 1] + fresh
     keypoints = poses.keypoints.copy()
     keypoints[..., :2] += np.float32(pixels) * field
     return replace(poses, keypoints=keypoints)

@@ -39,6 +39,11 @@ def jobs_of(triples: np.ndarray) -> list[PairJob]:
     return jobs
 
 
+def micro_batch_of(targets: Sequence[Sequence[int]], most: int) -> int:
+    """Of a list, sources have few targets, often one: micro-batches that are not mostly padding, `most` at most."""
+    return min(most, max(1, int(np.median([len(found) for found in targets]))))
+
+
 def source_of(pair_set: PairSet, clip: int, frame: int, poses: PoseSequence) -> Source:
     """Who is rendered. A clip's noise is keyed by its name, as `signgen render` does; a listed image's by its own."""
     record = pair_set.clips[clip]

@@ -12,25 +12,17 @@ from signgen.reporting.charts import Chart, curves
 from signgen.reporting.page import write_page
 
 SHOWN = ("hand_ssim", "ssim", "face_ssim")
-_TITLES = {
-    "noise": ("Keypoint noise", " px"),
-    "hands": ("Hands lost", " %"),
-    "held": ("Frames lost, the pose before held", " %"),
-    "interpolated": ("Frames lost, poses interpolated", " %"),
-    "source": ("Choice of the source frame, by its number", ""),
-}
 
 
 def write_robustness_report(result: dict[str, Any], path: Path, links: Mapping[str, str], title: str) -> Path:
     """Write the page, atomically. links: text -> relative address of the files beside it."""
     studies = []
     for name, study in result["studies"].items():
-        heading, unit = _TITLES[name]
         studies.append(
             {
                 "name": name,
-                "title": heading,
-                "unit": unit,
+                "title": study["title"],
+                "unit": study["unit"],
                 "definition": study["definition"],
                 "levels": [f"{level:g}" for level in study["levels"]],
                 "charts": study_charts(study, result["definitions"]),
@@ -39,6 +31,7 @@ def write_robustness_report(result: dict[str, Any], path: Path, links: Mapping[s
         )
     candidates = list(next(iter(result["studies"].values()))["means"]) if studies else []
     content = {**result, "title": title, "studies": studies, "candidates": candidates, "links": links}
+    content["all_sources"] = _all_sources(result.get("all_sources"))
     content["spread"] = _spread(result["studies"].get("source"), candidates)
     return write_page(path, "robustness.html", content)
 
@@ -72,3 +65,15 @@ def _spread(study: Mapping[str, Any] | None, candidates: Sequence[str]) -> list[
                 mean, deviation, width = (number_text(metric, number) for number in numbers)
                 found.append((metric, who, mean, deviation, width))
     return found
+
+
+def _all_sources(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """rows: (metric, who, mean, spread, best, worst)."""
+    if found is None:
+        return None
+    rows = [
+        (metric, who, *(number_text(metric, row[key]) for key in ("mean", "spread", "best", "worst")))
+        for who, means in found["means"].items()
+        for metric, row in means.items()
+    ]
+    return {**found, "rows": sorted(rows, key=lambda row: row[0])}

@@ -75,3 +75,16 @@ def test_lost_frames_of_a_straight_movement_are_interpolated_exactly() -> None:
     end = drop_frames(poses, [7, 8], 1, rng(), interpolated=True)
     assert all(np.array_equal(end.keypoints[frame], poses.keypoints[6]) for frame in (7, 8))
     assert found.is_clean
+
+
+def test_noise_that_lasts_is_a_stationary_autoregressive_series() -> None:
+    poses = figure_poses(400)
+    moved = (add_noise(poses, 3, rng(), correlation=0.9).keypoints - poses.keypoints)[..., :2]
+    assert np.nanstd(moved[0]) == pytest.approx(3, rel=0.12)  # from the first frame on
+    assert np.nanstd(moved) == pytest.approx(3, rel=0.05)
+    series = moved.reshape(len(moved), -1)
+    for lag in (1, 5):
+        found = np.nanmean(series[lag:] * series[:-lag]) / np.nanmean(series**2)
+        assert found == pytest.approx(0.9**lag, abs=0.03)
+    alone = add_noise(poses, 3, rng()).keypoints
+    assert np.array_equal(add_noise(poses, 3, rng(), correlation=0.0).keypoints, alone, equal_nan=True)

@@ -19,8 +19,8 @@ _LISTED_ENDING = re.compile(r"(\.(jpe?g|png|bmp|webp|txt))+$", re.IGNORECASE)
 IMAGE_ENDING = re.compile(r"(\.(jpe?g|png|bmp|webp|tiff?))+$", re.IGNORECASE)  # `.jpg.png` too, as FPDM writes
 _NOT_ALPHANUMERIC = re.compile(r"[^A-Za-z0-9]")
 # The category has no capitals MEN, so the last ones are the section; NN is the outfit, V the view.
-_DEEPFASHION = re.compile(r".*(?P<person>(?:WOMEN|(?<!WO)MEN)[A-Za-z]+id\d{8})\d{2}\d[a-z]+$")
-_MARKET = re.compile(r"(?:^|.*[^0-9-])(?P<person>-1|\d{4})_c\d+s\d+_\d+_\d+$")
+_DEEPFASHION = re.compile(r".*(?P<outfit>(?P<person>(?:WOMEN|(?<!WO)MEN)[A-Za-z]+id\d{8})\d{2})\d[a-z]+$")
+_MARKET = re.compile(r"(?:^|.*[^0-9-])(?P<outfit>(?P<person>-1|\d{4}))_c\d+s\d+_\d+_\d+$")
 _HALVES = {  # folders of flat files, and the split they are of
     "bounding_box_train": "train",
     "bounding_box_test": "test",
@@ -205,3 +205,13 @@ def image_key(name: str) -> str:
     """
     stem = IMAGE_ENDING.sub("", name)
     return DEEPFASHION.key(stem) or MARKET.key(stem) or stem
+
+
+def outfit_of(key: str) -> str | None:
+    """What the images of one person in one outfit share; of Market-1501 the person. None for other keys.
+
+    >>> outfit_of("WOMENTeesTanksid00007334032side")
+    'WOMENTeesTanksid0000733403'
+    """
+    found = DEEPFASHION.match(key) or MARKET.match(key)
+    return found["outfit"] if found else None
