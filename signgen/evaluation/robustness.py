@@ -12,6 +12,7 @@ import numpy as np
 from signgen.errors import OptionError, PoseError
 from signgen.evaluation.baselines import CopySource, nearest_pose
 from signgen.evaluation.provenance import provenance
+from signgen.metrics.clip.join import ClipSet
 from signgen.metrics.clip.scorer import Baseline, FrameScorer
 from signgen.metrics.definitions import (
     BASELINE_DEFINITIONS,
@@ -21,7 +22,7 @@ from signgen.metrics.definitions import (
     WHOLE_METRICS,
     ScoringProtocol,
 )
-from signgen.metrics.means import Row, mean_row
+from signgen.metrics.means import mean_row
 from signgen.metrics.results import number_text
 from signgen.models.card import ModelCard, load_model, read_card
 from signgen.models.device import prepare_device
@@ -133,7 +134,7 @@ def run_perturbation(
     renderer: Renderer, clips: Sequence[ClipUnderTest], perturbation: Perturbation, seed: int, tick: Callable[[], None]
 ) -> dict[str, Any]:
     """Means over all frames of all clips: {"model": {metric: mean}, "copy-source": ..., ...}."""
-    tracks: dict[str, list[Row]] = {}
+    scored, start = ClipSet(sum(len(clip.targets) for clip in clips), METRICS), 0
     for clip in clips:
         number = (
             source_frames(clip, seed, int(perturbation.level))[-1] if perturbation.kind == "source" else clip.source
@@ -151,10 +152,10 @@ def run_perturbation(
             for target, output in zip(clip.targets, render_targets(renderer, source, poses, clip.targets), strict=True):
                 worker.submit(_score, scorer, clip.frames, target, output)
                 tick()
-        result = scorer.result()
-        for name, rows in {"model": result["per_frame"], **result["per_frame_baselines"]}.items():
-            tracks.setdefault(name, []).extend(rows)
-    return {name: mean_row(rows, METRICS) for name, rows in tracks.items()}
+        numbers = range(start, start + len(clip.targets))
+        scored.add(scorer.result(), numbers)
+        start = numbers.stop
+    return {name or "model": mean_row(rows, METRICS) for name, rows in scored.rows().items()}
 
 
 def _score(scorer: FrameScorer, truth: FrameSource, target: int, output: np.ndarray) -> None:
