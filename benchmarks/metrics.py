@@ -185,7 +185,7 @@ def _fid() -> Callable[[np.ndarray, np.ndarray], object]:
 
     network = inception_v3(weights=None, init_weights=False, transform_input=False)
     features, statistics = InceptionFeatures(_up_to_pooling(network), signed=True), FeatureStatistics()
-    return lambda generated, truth: statistics.add(features(generated))
+    return lambda generated, truth: statistics.update(features(generated))
 
 
 def clips(clip: Clip) -> None:

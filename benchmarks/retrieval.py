@@ -11,7 +11,8 @@ import time
 
 import torch
 
-from signgen.metrics.retrieval import Histogram, true_ranks
+from signgen.metrics.histogram import Histogram
+from signgen.metrics.retrieval import true_ranks
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
     truth = torch.arange(given.queries) % given.gallery
     queries = gallery[truth] + torch.randn(given.queries, given.width, generator=generator)
     began = time.process_time()
-    ranks = true_ranks(queries, gallery, truth, Histogram())
+    ranks = true_ranks(queries, gallery, truth, Histogram().update)
     seconds = time.process_time() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     whole = seconds * given.gallery / given.queries

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
@@ -81,13 +82,13 @@ def threads_of(processes: int, threads: int | None) -> int | None:
     return max(1, (os.cpu_count() or 1) // processes)
 
 
-def _results(waiting: list[Future[Result]]) -> list[Result]:
+def _results(waiting: list[Future[bytes]]) -> list[Any]:
     errors = [error for future in waiting if (error := future.exception()) is not None]
     for error in sorted(errors, key=lambda error: isinstance(error, Interrupted)):
         if isinstance(error, BrokenProcessPool):
             raise SigngenError("a process ended without a result (out of memory?)", fix="use fewer --processes")
         raise error
-    return [future.result() for future in waiting]
+    return [pickle.loads(future.result()) for future in waiting]
 
 
 def _begin(counter: Any, stop: Any) -> None:
@@ -96,8 +97,9 @@ def _begin(counter: Any, stop: Any) -> None:
     _shared.update(counter=counter, stop=stop)
 
 
-def _run(work: Callable[[Shard, Tick], Result], shard: Shard) -> Result:
-    return work(shard, _tick)
+def _run(work: Callable[[Shard, Tick], Any], shard: Shard) -> bytes:
+    # Pickled here: multiprocessing would put tensors into shared memory, of which a container has 64 MB.
+    return pickle.dumps(work(shard, _tick))
 
 
 def _tick() -> None:

@@ -53,7 +53,7 @@ def evaluate_text(
     """Score texts that somebody, or a recogniser, understood from generated clips: BLEU-1 to 4, ROUGE-L, WER.
 
     Texts are matched by the clips' names, plain text by its lines; a missing or extra one is an error. BLEU needs
-    sacrebleu and WER jiwer, the extra text.
+    sacrebleu, the extra text.
     """
     from signgen.evaluation.recogniser import Recogniser, recognise_videos
     from signgen.evaluation.texts import COLUMNS, match_texts, read_texts

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from torchmetrics import Metric
 
 from signgen.config import Augmentation
 from signgen.errors import ModelError
 from signgen.evaluation.provenance import provenance
+from signgen.metrics.accumulate import RowTable
+from signgen.metrics.clip.frame_pair import MODEL
+from signgen.metrics.histogram import BINS, Histogram
 from signgen.metrics.retrieval import (
-    BINS,
     NEARBY,
     RECALLS,
-    Histogram,
     ranks_nearby,
     ranks_within,
     recalls,
@@ -51,6 +53,8 @@ SIMILARITIES = {
 }
 
 
+_OF_QUERIES = ("similarity_target", "similarity_source", "target_source")  # in each query's row, too
+
 _GALLERIES = {
     "": "of all distinct targets of the split",
     "near_": "of all distinct targets of the split, where every frame of the target's clip that is at most "
@@ -71,7 +75,8 @@ DEFINITIONS = {
         **{f"recall@{k}": f"Share of queries with a rank of at most {k} in the gallery {{}}." for k in RECALLS},
         "median_rank": "Median of the ranks in the gallery {}.",
         "rank": "Place, from 1, of the target's own embedding when the gallery {} is sorted by cosine similarity to "
-        "the query; one that is as similar (to 1e-6) counts as before it.",
+        "the query; one that is as similar (to 1e-6) counts as before it; counted in blocks, where "
+        "torchmetrics' retrieval would keep all pairs.",
     }.items()
 } | SIMILARITIES
 
@@ -106,7 +111,10 @@ def evaluate_fusion(request: FusionRequest, progress: Progress = SILENT) -> dict
     dataset = triples_for(pair_set, card, request.split)
     with progress.bar("embedding", len(dataset)) as bar:
         found = embed_triples(fusion, dataset, range(len(dataset)), request.batch_size, bar.advance)
-    scores = fusion_result(found, pair_set.clips, pair_set.triples(request.split), frames_follow=not pair_set.listed)
+    triples = pair_set.triples(request.split)
+    scorer = FusionScorer(found, None if pair_set.listed else triples)
+    scorer.update(np.arange(len(triples)))
+    scores = scorer.result(pair_set.clips, triples)
     scores["provenance"] = provenance({"model": request.model, "pairs": request.pairs})
     return scores
 
@@ -118,63 +126,95 @@ def triples_for(pair_set: PairSet, card: ModelCard, split: str) -> TripleDataset
     return TripleDataset(pair_set, split, canvas, card.drawing_palette(), Augmentation(), card.seed)
 
 
-def fusion_result(
-    found: Embeddings, clips: Sequence[ClipRecord], triples: np.ndarray, *, frames_follow: bool = True
-) -> dict[str, Any]:
-    """The metrics dictionary: the fusion embedding as the model, source and pose alone as baselines.
+class FusionScorer:
+    """Ranks and similarities of queries, in states of torchmetrics, so that processes may divide the queries.
 
-    clips: of the pair set. triples: the N triples. frames_follow: whether frames of a clip follow each other, so that
-    neighbours are alike; not so of a list of pairs. `similarity_histograms` holds the counts of similarities.
+    The fusion embedding is the model; source and pose alone are baselines. triples: the N triples, where frames of a
+    clip follow each other, so that neighbours are alike; None of a list of pairs.
     """
-    # retrieval, by the fusion embedding and by each of its parts
-    sources = found.images[torch.from_numpy(found.source)]
-    histograms = {name: Histogram() for name in SIMILARITIES}
-    queries = {"": found.fused, "source-alone": sources, "pose-alone": found.pose}
-    tracks = {
-        name: _rank_rows(
-            found, query, triples if frames_follow else None, histograms["similarity_others"] if not name else None
-        )
-        for name, query in queries.items()
-    }
-    rows = _with_names(tracks.pop(""), clips, triples)
-    # similarities
-    targets = found.images[torch.from_numpy(found.target)]
-    for name, pair in {
-        "similarity_target": (found.fused, targets),
-        "similarity_source": (found.fused, sources),
-        "target_source": (targets, sources),
-    }.items():
-        values = similarity(*pair)
-        histograms[name].add(values)
-        for row, value in zip(rows, values.tolist(), strict=True):
-            row[name] = value
-    # means
-    means = {name: _means(track) for name, track in {"": rows, **tracks}.items()}
-    mean = means.pop("") | {name: histogram.mean for name, histogram in histograms.items()}
-    definitions = {name: text for name, text in DEFINITIONS.items() if name in mean or name in rows[0]}
-    missing = {name: "the gallery has one target only" for name, value in mean.items() if value is None}
-    notes = [f"{name}: {text}" for name, text in ALONE.items()]
-    if frames_follow:
-        notes.append(NEAR_NOTE)
-    else:
-        missing |= {name: "a list's images have no neighbours in time" for name in DEFINITIONS if name[:5] == "near_"}
-    return {
-        "verdict": verdict(mean, means),
-        "protocol": f"signgen-fusion: retrieval of {len(found.gallery):,} distinct targets by {len(rows):,} queries, "
-        "cosine similarity, every entry compared",
-        "definitions": definitions,
-        "frames": len(rows),
-        "mean": mean,
-        "baselines": means,
-        "not_computed": missing,
-        "notes": notes,
-        "per_frame": rows,
-        "per_frame_baselines": tracks,
-        "similarity_histograms": {
-            "edges": np.linspace(-1, 1, BINS + 1).round(6).tolist(),
-            "counts": {name: histogram.counts.tolist() for name, histogram in histograms.items()},
-        },
-    }
+
+    def __init__(self, found: Embeddings, triples: np.ndarray | None) -> None:
+        self._found, self._triples = found, triples
+        ranks = [f"{prefix}rank" for prefix in _GALLERIES if triples is not None or prefix != "near_"]
+        count = len(found.fused)
+        self._tracks = {
+            MODEL: RowTable(count, [*ranks, *_OF_QUERIES], ranks),
+            **{name: RowTable(count, ranks, ranks) for name in ALONE},
+        }
+        self._histograms = {name: Histogram() for name in SIMILARITIES}
+
+    def states(self) -> list[Metric]:
+        """What queries have left."""
+        return [*self._tracks.values(), *self._histograms.values()]
+
+    def update(self, numbers: np.ndarray) -> None:
+        """Rank the queries of these numbers, (n,), by the fusion embedding and by each of its parts."""
+        found, chosen = self._found, torch.from_numpy(numbers)
+        fused, sources = found.fused[chosen], found.images[torch.from_numpy(found.source[numbers])]
+        targets = found.images[torch.from_numpy(found.target[numbers])]
+        queries = {MODEL: fused, "source-alone": sources, "pose-alone": found.pose[chosen]}
+        columns = {name: self._ranks(query, numbers, count=not name) for name, query in queries.items()}
+        pairs = zip(_OF_QUERIES, ((fused, targets), (fused, sources), (targets, sources)), strict=True)
+        for name, pair in pairs:
+            values = similarity(*pair)
+            self._histograms[name].update(values)
+            columns[MODEL][name] = values.cpu().numpy()
+        for name, table in columns.items():
+            for place, number in enumerate(numbers.tolist()):
+                self._tracks[name].update(number, {column: values[place] for column, values in table.items()})
+
+    def _ranks(self, queries: torch.Tensor, numbers: np.ndarray, *, count: bool) -> dict[str, np.ndarray]:
+        """Column -> (n,). count: whether the similarities with other targets go to their histogram."""
+        found, gallery = self._found, gallery_of(self._found)
+        truth = truth_of(found)[torch.from_numpy(numbers)]
+        entry_clips = np.empty(len(gallery), found.clips.dtype)
+        entry_clips[found.truth] = found.clips
+        others = {"others": self._histograms["similarity_others"].update} if count else {}
+        columns = {"rank": true_ranks(queries, gallery, truth, **others)}
+        if self._triples is not None:
+            places = np.stack([self._triples["clip"], self._triples["target"]], 1)
+            entries = np.empty((len(gallery), 2), np.int64)
+            entries[found.truth] = places
+            columns["near_rank"] = ranks_nearby(queries, gallery, places[numbers], entries)
+        return columns | {"clip_rank": ranks_within(queries, gallery, truth, found.clips[numbers], entry_clips)}
+
+    def result(self, clips: Sequence[ClipRecord], triples: np.ndarray) -> dict[str, Any]:
+        """The metrics dictionary; `similarity_histograms` holds the counts of similarities. clips: of the pair set."""
+        tracks = {
+            name: [{"frame": number, **row} for number, row in table.compute().items()]
+            for name, table in self._tracks.items()
+        }
+        histograms = {name: histogram.compute() for name, histogram in self._histograms.items()}
+        rows = _with_names(tracks.pop(MODEL), clips, triples)
+        # means
+        means = {name: _means(track) for name, track in {MODEL: rows, **tracks}.items()}
+        mean = means.pop(MODEL) | {name: average for name, (_, average) in histograms.items()}
+        definitions = {name: text for name, text in DEFINITIONS.items() if name in mean or name in rows[0]}
+        missing = {name: "the gallery has one target only" for name, value in mean.items() if value is None}
+        notes = [f"{name}: {text}" for name, text in ALONE.items()]
+        if self._triples is not None:
+            notes.append(NEAR_NOTE)
+        else:
+            missing |= {
+                name: "a list's images have no neighbours in time" for name in DEFINITIONS if name[:5] == "near_"
+            }
+        return {
+            "verdict": verdict(mean, means),
+            "protocol": f"signgen-fusion: retrieval of {len(self._found.gallery):,} distinct targets by "
+            f"{len(rows):,} queries, cosine similarity, every entry compared",
+            "definitions": definitions,
+            "frames": len(rows),
+            "mean": mean,
+            "baselines": means,
+            "not_computed": missing,
+            "notes": notes,
+            "per_frame": rows,
+            "per_frame_baselines": tracks,
+            "similarity_histograms": {
+                "edges": np.linspace(-1, 1, BINS + 1).round(6).tolist(),
+                "counts": {name: counts for name, (counts, _) in histograms.items()},
+            },
+        }
 
 
 def verdict(mean: dict[str, Any], baselines: dict[str, dict[str, Any]]) -> str:
@@ -190,28 +230,6 @@ def verdict(mean: dict[str, Any], baselines: dict[str, dict[str, Any]]) -> str:
         f"The fusion embedding {beats} more targets at rank 1 than its parts alone: R@1{within} {fused:.3f} ({alone}), "
         f"median rank in the clip {mean['clip_median_rank']:g}."
     )
-
-
-def _rank_rows(
-    found: Embeddings, queries: torch.Tensor, triples: np.ndarray | None, others: Histogram | None
-) -> list[dict[str, Any]]:
-    """A row for each query. triples: of the queries, where frames near the target count as found, too."""
-    gallery, truth = gallery_of(found), truth_of(found)
-    entry_clips = np.empty(len(gallery), found.clips.dtype)
-    entry_clips[found.truth] = found.clips
-    ranks = true_ranks(queries, gallery, truth, others)
-    within = ranks_within(queries, gallery, truth, found.clips, entry_clips)
-    columns = {"rank": ranks}
-    if triples is not None:
-        places = np.stack([triples["clip"], triples["target"]], 1)
-        entries = np.empty((len(gallery), 2), np.int64)
-        entries[found.truth] = places
-        columns["near_rank"] = ranks_nearby(queries, gallery, places, entries)
-    columns["clip_rank"] = within
-    return [
-        {"frame": row, **dict(zip(columns, ranked, strict=True))}
-        for row, ranked in enumerate(zip(*(column.tolist() for column in columns.values()), strict=True))
-    ]
 
 
 def _with_names(rows: list[dict[str, Any]], clips: Sequence[ClipRecord], triples: np.ndarray) -> list[dict[str, Any]]:

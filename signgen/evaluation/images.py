@@ -14,7 +14,7 @@ import numpy as np
 from signgen.errors import VideoError, WeightsError
 from signgen.evaluation.match_images import images_below, match_images, source_images
 from signgen.evaluation.provenance import provenance
-from signgen.files import make_folder
+from signgen.metrics.accumulate import merge_states
 from signgen.metrics.distribution.inception import load_inception
 from signgen.metrics.image.lpips import Lpips, load_lpips
 from signgen.metrics.image_set.protocols import Protocol, protocol_named
@@ -86,6 +86,7 @@ class Shard:
     """What one process scores, by its number in the whole set; the set has `total` pairs.
 
     real: "train" and "test" -> images that FID and KID are taken against; totals: how many the whole set has of them.
+    folder: of all shards, for features; this one is number `part` of `parts`.
     lossy_video: what is generated is one, and the protocol asks for lossless files.
     """
 
@@ -99,6 +100,8 @@ class Shard:
     not_computed: dict[str, str]
     notes: tuple[str, ...]
     lossy_video: bool = False
+    part: int = 0
+    parts: int = 1
 
 
 @dataclass(frozen=True)
@@ -144,9 +147,8 @@ def evaluate_images(request: ImagesRequest, progress: Progress = SILENT) -> Imag
         gathers = _scorer(whole)[1].gathers  # what is wrong with the request is said before anything is scored
         steps = len(pairs) + (sum(whole.totals[name] for name in references(protocol)) if gathers else 0)
         scorer, *others = in_processes(set_part, shards_of(whole), steps, "scoring", progress)
-        for other in others:
-            scorer.merge(other)
-        scores = scorer.result()
+        merge_states(scorer, others)
+        scores = scorer.result([{"generated": str(pair.generated), "truth": str(pair.truth)} for pair in pairs])
     scores["provenance"] = provenance(
         {
             "generated": request.generated,
@@ -168,7 +170,8 @@ def shards_of(whole: Shard) -> list[Shard]:
             whole,
             pairs={n: pair for n, pair in whole.pairs.items() if n % count == part},
             real={name: {n: p for n, p in real.items() if n % count == part} for name, real in whole.real.items()},
-            folder=whole.folder / str(part),
+            part=part,
+            parts=count,
         )
         for part in range(count)
     ]
@@ -196,12 +199,13 @@ def _scorer(shard: Shard) -> tuple[Protocol, ImageSetScorer]:
     protocol = replace(protocol_named(shard.request.protocol), lossy_video=shard.lossy_video)
     size = None if shard.request.size is None else parse_size(shard.request.size)
     networks, missing = load_networks(protocol, shard.request.weights, has_train=bool(shard.totals["train"]))
-    make_folder(shard.folder)
     return protocol, ImageSetScorer(
         protocol,
         shard.total,
         networks,
         shard.folder,
+        part=shard.part,
+        parts=shard.parts,
         size=size,
         totals=shard.totals,
         baselines=shard.baselines,

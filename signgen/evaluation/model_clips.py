@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+from torchmetrics import Metric
 
 from signgen.evaluation.clip_poses import PoseRequest
-from signgen.evaluation.model_work import WORST, Rendered, Shard, Work, merge_worst, shards_of, without_nearest
+from signgen.evaluation.model_work import (
+    WORST,
+    Rendered,
+    Shard,
+    Work,
+    labels_of,
+    merge_worst,
+    shards_of,
+    without_nearest,
+)
 from signgen.evaluation.scorer import distributions, find_lpips
 from signgen.evaluation.worst import WorstPictures
-from signgen.metrics.clip.join import ClipScores, join_clips
-from signgen.metrics.clip.scorer import FrameScorer
+from signgen.metrics.accumulate import merge_states
+from signgen.metrics.clip.join import ClipSet
+from signgen.metrics.clip.scorer import FrameScorer, frame_metrics
 from signgen.metrics.definitions import FINGER_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.metrics.distribution.fvd import Distribution
 from signgen.metrics.pose.estimated import EstimatedClip, EstimatedSet
@@ -31,31 +42,26 @@ NO_SEQUENCES = "a list of pairs has single images: no clip whose shoulder width 
 
 def score_clips(pair_set: PairSet, whole: Shard, progress: Progress) -> tuple[dict[str, Any], WorstPictures]:
 
-    parts = in_processes(clips_part, shards_of(whole), whole.total, "rendering and scoring", progress)
-    for other in parts[1:]:
-        for whole_set, part in zip(parts[0].set_metrics, other.set_metrics, strict=True):
-            whole_set.merge(part)
-        if parts[0].poses is not None and other.poses is not None:
-            parts[0].poses.merge(other.poses)
-    scored = [clip for part in parts for clip in part.clips]
-    notes = sorted({note for part in parts for note in part.notes})
-    of_poses = [] if parts[0].poses is None else [parts[0].poses]
-    result = join_clips(scored, without_nearest(pair_set), notes, [*parts[0].set_metrics, *of_poses])
-    return result, merge_worst([part.worst for part in parts])
+    whole_set, *others = in_processes(clips_part, shards_of(whole), whole.total, "rendering and scoring", progress)
+    merge_states(whole_set, others)
+    notes = sorted({note for part in (whole_set, *others) for note in part.notes})
+    labels = labels_of(pair_set, whole.request.split)
+    result = whole_set.clips.result(labels, without_nearest(pair_set), notes, whole_set.set_metrics)
+    return result, merge_worst([part.worst for part in (whole_set, *others)])
 
 
 @dataclass(frozen=True)
 class ScoredClips:
-    """Scores of each of a shard's jobs, its worst frames, notes, and what it gathered for metrics of the whole set.
+    """Scores of a shard's frames, its worst frames, notes, and what it gathered for metrics of the whole set."""
 
-    poses: DTW-MJE, where keypoints are estimated.
-    """
-
-    clips: list[ClipScores]
+    clips: ClipSet
     worst: WorstPictures
     notes: list[str]
-    set_metrics: list[Distribution]
-    poses: EstimatedSet | None
+    set_metrics: Sequence[Distribution | EstimatedSet]
+
+    def states(self) -> list[Metric]:
+        """All but pictures and notes."""
+        return [state for part in (self.clips, *self.set_metrics) for state in part.states()]
 
 
 def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
@@ -64,10 +70,11 @@ def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
     work = Work(shard)
     lpips, missing = find_lpips(shard.request.lpips_weights, shard.request.weights)
     set_metrics, without = distributions(shard.request.distribution, shard.request.weights)
-    poses = _Poses(work, shard.request.poses)
+    poses = _Poses(work, shard.request.poses, shard.total)
     missing |= without | poses.missing
     worst = WorstPictures("ssim", WORST)
-    scored: list[ClipScores] = []
+    names = [name for metric in frame_metrics(work.points, lpips) for name in metric.names]
+    scored = ClipSet(shard.total, [*names, *poses.names])
 
     # what is done with each frame and clip, in the worker
     def score(scorer: FrameScorer, pair: Rendered) -> None:
@@ -75,8 +82,7 @@ def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
         worst.add({**row, "frame": pair.row}, pair.generated, pair.truth)
 
     def finish(scorer: FrameScorer, job: PairJob) -> None:
-        names = [work.names(job, target) for target in job.targets]
-        scored.append(ClipScores(scorer.result(), job.rows, names, work.pair_set.clips[job.clip_index].name))
+        scored.add(scorer.result(), job.rows)
         poses.finish(job)
 
     # render, job by job
@@ -93,16 +99,17 @@ def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
             )
             work.render(job, worker, partial(score, scorer), tick)
             worker.submit(finish, scorer, job)
-    return ScoredClips(scored, worst, work.notes(), set_metrics, poses.set_metrics)
+    return ScoredClips(scored, worst, work.notes(), [*set_metrics, *poses.set_metrics])
 
 
 class _Poses:
     """What an estimator sees in the clips of a shard, if one is asked for; it works where frames are scored."""
 
-    def __init__(self, work: Work, request: PoseRequest) -> None:
+    def __init__(self, work: Work, request: PoseRequest, total: int) -> None:
 
         self._work, self._request = work, request
-        self.set_metrics = EstimatedSet(request.estimator_name) if request.estimates else None
+        self.set_metrics = [EstimatedSet(total, request.estimator_name)] if request.estimates else []
+        self.names = EstimatedClip.names if request.estimates else ()  # of its metric of frames
         reason = NO_SEQUENCES if work.pair_set.listed else _NO_KEYPOINTS
         self.missing = (
             {} if request.estimates else dict.fromkeys((*POSE_METRICS, *FINGER_METRICS, *SEQUENCE_METRICS), reason)
@@ -111,7 +118,7 @@ class _Poses:
 
     def of_job(self, job: PairJob) -> list[EstimatedClip]:
         """The job's metric of frames, if there is an estimator."""
-        if self.set_metrics is None:
+        if not self.set_metrics:
             return []
         clip, targets = self._work.pair_set.clips[job.clip_index], list(dict.fromkeys(job.targets))
 
@@ -125,10 +132,8 @@ class _Poses:
 
     def finish(self, job: PairJob) -> None:
         """Keep what the job's clip leaves for the set; nothing without an estimator."""
-        if self.set_metrics is not None:
-            self.set_metrics.add(
-                job.rows[0], self._waiting.pop(job).finish(self._work.pair_set.clips[job.clip_index].name)
-            )
+        for whole in self.set_metrics:
+            whole.add(job.rows[0], self._waiting.pop(job).finish(self._work.pair_set.clips[job.clip_index].name))
 
     def close(self) -> None:
         """Give back the estimators of jobs that were broken off."""

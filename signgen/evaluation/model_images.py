@@ -9,9 +9,18 @@ from typing import Any
 
 from signgen.evaluation.images import load_networks
 from signgen.evaluation.match_images import images_below
-from signgen.evaluation.model_work import WORST, Rendered, Shard, Work, merge_worst, shards_of, without_nearest
+from signgen.evaluation.model_work import (
+    WORST,
+    Rendered,
+    Shard,
+    Work,
+    labels_of,
+    merge_worst,
+    shards_of,
+    without_nearest,
+)
 from signgen.evaluation.worst import WorstPictures
-from signgen.files import make_folder
+from signgen.metrics.accumulate import merge_states
 from signgen.metrics.clip.scorer import Baseline
 from signgen.metrics.image_set.protocols import Protocol, protocol_named
 from signgen.metrics.image_set.scorer import ImageSetScorer, references
@@ -40,10 +49,9 @@ def score_images(pair_set: PairSet, whole: Shard, progress: Progress) -> tuple[d
     protocol, scorer = _image_scorer(pair_set, whole)
     real = sum(whole.totals[name] for name in references(protocol)) if scorer.gathers else 0
     parts = in_processes(images_part, shards_of(whole), whole.total + real, "rendering and scoring", progress)
-    scorer = parts[0][0]
-    for other, *_ in parts[1:]:
-        scorer.merge(other)
-    result = scorer.result()
+    scorer, *others = (part[0] for part in parts)
+    merge_states(scorer, others)
+    result = scorer.result(labels_of(pair_set, request.split))
     result["notes"] = [*sorted({note for part in parts for note in part[2]}), *result["notes"]]
     return result, merge_worst([part[1] for part in parts])
 
@@ -55,18 +63,18 @@ def images_part(shard: Shard, tick: Tick) -> tuple[ImageSetScorer, WorstPictures
     worst = WorstPictures(next(iter(protocol.ssims)), WORST)
 
     # what is done with each pair, in the worker
-    def score(clip: str, baselines: Mapping[str, Baseline], poses: PoseSequence, pair: Rendered) -> None:
+    def score(baselines: Mapping[str, Baseline], poses: PoseSequence, pair: Rendered) -> None:
         points = poses.keypoints[pair.target]
         own = [name for name, baseline in baselines.items() if getattr(baseline, "own", None) == pair.target]
         copies = {name: baseline(pair.target, points) for name, baseline in baselines.items()}
-        row = scorer.update(pair.row, pair.generated, pair.truth, pair.names, copies, clip, own)
+        row = scorer.update(pair.row, pair.generated, pair.truth, pair.names, copies, own)
         worst.add(row, pair.generated, pair.truth)
 
     # render, job by job
     with FrameWorker() as worker:
         for job in shard.jobs:
             clip = work.pair_set.clips[job.clip_index].name
-            work.render(job, worker, partial(score, clip, work.baselines(job), work.poses(clip)), tick)
+            work.render(job, worker, partial(score, work.baselines(job), work.poses(clip)), tick)
     # real images, for FID and KID
     if scorer.gathers:
         for number, path in shard.train.items() if "train" in references(protocol) else ():
@@ -85,12 +93,13 @@ def _image_scorer(pair_set: PairSet, shard: Shard) -> tuple[Protocol, ImageSetSc
     protocol = protocol_named(request.protocol or "")
     networks, missing = load_networks(protocol, request.weights, has_train=bool(shard.totals["train"]))
     without = without_nearest(pair_set)
-    make_folder(shard.folder)
     return protocol, ImageSetScorer(
         protocol,
         shard.total,
         networks,
         shard.folder,
+        part=shard.part,
+        parts=shard.parts,
         size=None if request.size is None else parse_size(request.size),
         totals=shard.totals,
         baselines=[name for name in ("copy-source", "nearest-pose") if name not in without],

@@ -16,7 +16,7 @@ from signgen.evaluation.worst import WorstPictures
 from signgen.metrics.clip.scorer import Baseline
 from signgen.models.card import load_model
 from signgen.models.device import precision_note, prepare_device
-from signgen.pairs.pairset import PairSet, frame_name, pair_name
+from signgen.pairs.pairset import ClipRecord, PairSet, frame_name, pair_name
 from signgen.parallel import Tick, split_evenly, threads_of
 from signgen.rendering.background import FrameWorker
 from signgen.rendering.pairs import PairJob, render_job
@@ -55,7 +55,10 @@ class ModelRequest(Request):
 
 @dataclass(frozen=True)
 class Shard:
-    """What one process does. train, targets: real images that FID is taken against: number -> where it is."""
+    """What one process does, number `part` of `parts`; `folder` is of all, for features.
+
+    train, targets: real images that FID is taken against: number -> where it is.
+    """
 
     request: ModelRequest
     jobs: list[PairJob]
@@ -65,6 +68,8 @@ class Shard:
     train: dict[int, Path] = field(default_factory=dict)
     targets: dict[int, tuple[str, int]] = field(default_factory=dict)
     totals: dict[str, int] = field(default_factory=dict)
+    part: int = 0
+    parts: int = 1
 
 
 def shards_of(whole: Shard) -> list[Shard]:
@@ -76,7 +81,8 @@ def shards_of(whole: Shard) -> list[Shard]:
             whole,
             request=replace(whole.request, threads=threads),
             jobs=[whole.jobs[index] for index in part],
-            folder=whole.folder / str(number),
+            part=number,
+            parts=len(parts),
             train={k: v for k, v in whole.train.items() if k % len(parts) == number},
             targets={k: v for k, v in whole.targets.items() if k % len(parts) == number},
         )
@@ -133,10 +139,14 @@ class Work:
             worker.submit(finish, row, target, frame)
             tick()
 
+    @property
+    def points(self) -> int:
+        """How many keypoints its poses have."""
+        return self.poses(self.pair_set.clips[0].name).keypoints.shape[1]
+
     def names(self, job: PairJob, target: int) -> tuple[str, str]:
         """Of what is generated, and of the truth."""
-        clip = self.pair_set.clips[job.clip_index]
-        return f"{pair_name(clip, job.source, target)}.png", f"{frame_name(clip, target)}.png"
+        return names_of(self.pair_set.clips[job.clip_index], job.source, target)
 
     def baselines(self, job: PairJob) -> dict[str, Baseline]:
         """copy-source, and nearest-pose where there are training clips."""
@@ -158,6 +168,20 @@ class Work:
         """Which frames nearest-pose chose among, and in which precision was rendered if not in the one asked for."""
         chosen = [f"nearest-pose chooses among {nearest.summary}" for nearest in self._nearest.values()]
         return [*chosen, *([f"precision: {self._precision}"] if self._precision else [])]
+
+
+def names_of(clip: ClipRecord, source: int, target: int) -> tuple[str, str]:
+    """Of what is generated, and of the truth."""
+    return f"{pair_name(clip, source, target)}.png", f"{frame_name(clip, target)}.png"
+
+
+def labels_of(pair_set: PairSet, split: str) -> list[dict[str, str]]:
+    """What the row of each triple says of it."""
+    found = []
+    for clip, source, target in pair_set.triples(split).tolist():
+        generated, truth = names_of(pair_set.clips[clip], source, target)
+        found.append({"clip": pair_set.clips[clip].name, "generated": generated, "truth": truth})
+    return found
 
 
 def merge_worst(parts: list[WorstPictures]) -> WorstPictures:

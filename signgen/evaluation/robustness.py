@@ -29,6 +29,7 @@ from signgen.evaluation.robustness_clips import (
     listed_clips,
     open_pair_set,
 )
+from signgen.metrics.clip.join import ClipSet
 from signgen.metrics.clip.scorer import FrameScorer
 from signgen.metrics.definitions import (
     BASELINE_DEFINITIONS,
@@ -38,7 +39,7 @@ from signgen.metrics.definitions import (
     WHOLE_METRICS,
     ScoringProtocol,
 )
-from signgen.metrics.means import Row, mean_row
+from signgen.metrics.means import mean_row
 from signgen.metrics.results import number_text
 from signgen.models.card import ModelCard, load_model, read_card
 from signgen.models.device import prepare_device
@@ -84,17 +85,18 @@ def run_perturbation(
     renderer: Renderer, clips: Sequence[ClipUnderTest], perturbation: Perturbation, seed: int, tick: Callable[[], None]
 ) -> dict[str, Any]:
     """Means over all frames of all clips: {"model": {metric: mean}, "copy-source": ..., ...}."""
-    tracks: dict[str, list[Row]] = {}
+    scored, start = ClipSet(sum(len(clip.targets) for clip in clips), METRICS), 0
     for clip in clips:
-        for name, rows in rows_of(renderer, clip, perturbation, seed, tick).items():
-            tracks.setdefault(name, []).extend(rows)
-    return {name: mean_row(rows, METRICS) for name, rows in tracks.items()}
+        numbers = range(start, start + len(clip.targets))
+        scored.add(score_clip(renderer, clip, perturbation, seed, tick), numbers)
+        start = numbers.stop
+    return {name or "model": mean_row(rows, METRICS) for name, rows in scored.rows().items()}
 
 
-def rows_of(
+def score_clip(
     renderer: Renderer, clip: ClipUnderTest, perturbation: Perturbation, seed: int, tick: Callable[[], None]
-) -> dict[str, list[Row]]:
-    """A row for each target, of the model and of every baseline. copy-source repeats the source that the model has."""
+) -> dict[str, Any]:
+    """What `FrameScorer` says of the clip's targets. copy-source repeats the source that the model has."""
     # the source and the poses, made worse
     number = source_frames(clip, seed, int(perturbation.level))[-1] if perturbation.kind == "source" else clip.source
     pose = clip.poses[number : number + 1]
@@ -112,8 +114,7 @@ def rows_of(
         for target, output in zip(clip.targets, render_targets(renderer, source, poses, clip.targets), strict=True):
             worker.submit(_score, scorer, clip.frames, target, output)
             tick()
-    result = scorer.result()
-    return {"model": result["per_frame"], **result["per_frame_baselines"]}
+    return scorer.result()
 
 
 def _score(scorer: FrameScorer, truth: FrameSource, target: int, output: np.ndarray) -> None:
@@ -185,7 +186,8 @@ def run_views(shard: tuple[RobustnessRequest, int, int], tick: Tick) -> dict[str
     renderer = _renderer(request, views)
     tracks: dict[str, list[Row]] = {}
     for view in views[number::count]:
-        for who, rows in rows_of(renderer, view, Perturbation("noise"), request.seed, tick).items():
+        result = score_clip(renderer, view, Perturbation("noise"), request.seed, tick)
+        for who, rows in {"model": result["per_frame"], **result["per_frame_baselines"]}.items():
             tracks.setdefault(who, []).extend({**row, "target": row["frame"]} for row in rows)
     return tracks
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,10 +13,12 @@ from signgen.evaluation.baselines import CopySource, nearest_pose
 from signgen.metrics.clip.frame_pair import ClipMetric, FrameMetric
 from signgen.metrics.clip.scorer import Baseline, FrameScorer
 from signgen.metrics.definitions import DISTRIBUTION_METRICS
-from signgen.metrics.distribution.fvd import Distribution
 from signgen.metrics.image.lpips import Lpips, load_lpips
 from signgen.pairs.pairset import PairSet
 from signgen.video.reader import FrameSource
+
+if TYPE_CHECKING:
+    from signgen.metrics.distribution.fvd import Distribution
 
 
 def make_scorer(
@@ -81,11 +84,11 @@ def find_lpips(required: Path | None, folder: Path | None) -> tuple[Lpips | None
 
 def distributions(wanted: bool, weights: Path | None) -> tuple[list[Distribution], dict[str, str]]:
     """FID and both FVDs, if they are wanted; name -> why one cannot be computed, with the command that gets weights."""
-    from signgen.metrics.distribution.i3d import WINDOW, load_i3d, load_r3d
-    from signgen.metrics.distribution.inception import load_inception
-
     if not wanted:
         return [], dict.fromkeys(DISTRIBUTION_METRICS, "not asked for; --distribution asks for it")
+    from signgen.metrics.distribution.fvd import Distribution  # torchmetrics takes seconds to import
+    from signgen.metrics.distribution.i3d import WINDOW, load_i3d, load_r3d
+    from signgen.metrics.distribution.inception import load_inception
 
     def frame_features() -> Callable[[np.ndarray], np.ndarray]:
         inception = load_inception("pytorch-fid", weights)

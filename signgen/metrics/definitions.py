@@ -30,7 +30,8 @@ _FLOW = (
     "motion is OpenCV's DIS flow (preset medium) from truth(t) to truth(t-1) on luma; a pixel is seen in both where it "
     "stays in the frame and the flow back disagrees by |f + b|^2 <= .01 (|f|^2 + |b|^2) + .5"
 )
-_FVD = "Fréchet distance between features of 16-frame windows without overlap, generated and true; 0 is best"
+_ROOT = "root by singular values; torchmetrics' eigenvalues lose digits of few images"
+_FVD = f"Fréchet distance ({_ROOT}) between features of 16-frame windows without overlap, generated and true; 0 is best"
 
 DEFINITIONS = {
     "ssim": f"Structural similarity, whole frame: {_SSIM}; mean over the pixels whose window lies inside the frame.",
@@ -46,7 +47,7 @@ DEFINITIONS = {
     "face_psnr": f"In dB: {_PSNR}, the error taken over the face box ({_BOX}); "
     "the mean is over the frames in which the face has a box.",
     "ms_ssim": "MS-SSIM (Wang et al. 2003), whole frame: product over five scales, the terms averaged over R, G and B; "
-    "none of frames below 176x176.",
+    "none of frames below 176x176; torchmetrics' definition with normalize=relu.",
     "lpips": f"{_LPIPS}, whole frame at this size.",
     "hand_lpips": f"{_LPIPS}, of what is in the box of each hand ({_BOX}), {_ENLARGED}; mean of the frame's hands; "
     f"{_HAND_MEAN}.",
@@ -119,8 +120,8 @@ DEFINITIONS = {
         for part in NON_MANUAL_PARTS
     },
     **{f"{part}_sharpness": f"As hand_sharpness, in the box of the {part}." for part in NON_MANUAL_PARTS},
-    "fid": "Fréchet distance between pytorch-fid's Inception-v3 features of the generated and the true frames, resized "
-    "to 299x299, bilinear; 0 is best; blind to the order of frames.",
+    "fid": f"Fréchet distance ({_ROOT}) between pytorch-fid's Inception-v3 features of the generated and the true "
+    "frames, resized to 299x299, bilinear; 0 is best; blind to the order of frames.",
     "fvd": f"{_FVD}, each frame resized to 224x224, features of the I3D of i3d_torchscript.pt (Kinetics-400).",
     "fvd_r3d": f"{_FVD}, each frame resized to 112x112, features of torchvision's R3D-18 (Kinetics-400); not "
     "comparable with I3D's.",

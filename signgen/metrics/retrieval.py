@@ -6,7 +6,7 @@ would take 33 GB at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -16,28 +16,7 @@ RECALLS = (1, 5, 10)
 NEARBY = 2  # frames: what lies so near to the target counts as found
 QUERIES, ENTRIES = 1024, 8192  # sides of a block: 67 MB in float64
 TIE = 1e-6  # float32 embeddings of one and the same image differ by less
-BINS = 200
 _NOWHERE = -9.0  # below every similarity: such a place neither counts nor falls into a bin
-
-
-class Histogram:
-    """Counts of cosine similarities in BINS equal bins over [-1, 1], and their mean, of any number of them."""
-
-    def __init__(self) -> None:
-        self.counts = np.zeros(BINS, np.int64)
-        self._sum = 0.0
-
-    def add(self, similarities: torch.Tensor) -> None:
-        """Take in a tensor of any shape; what is far below -1 is left out."""
-        there = similarities.flatten().clamp(max=1.0)
-        self.counts += torch.histc(there, BINS, -1.0, 1.0).long().cpu().numpy()
-        self._sum += float(torch.where(there > _NOWHERE / 2, there, 0.0).sum())
-
-    @property
-    def mean(self) -> float | None:
-        """None where there are none."""
-        total = int(self.counts.sum())
-        return self._sum / total if total else None
 
 
 def similarity(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
@@ -51,12 +30,16 @@ def similarity(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
 
 def true_ranks(
-    queries: torch.Tensor, gallery: torch.Tensor, truth: torch.Tensor, others: Histogram | None = None
+    queries: torch.Tensor,
+    gallery: torch.Tensor,
+    truth: torch.Tensor,
+    others: Callable[[torch.Tensor], None] = lambda similarities: None,
 ) -> np.ndarray:
     """The rank, from 1, of each query's own entry by cosine similarity: int64 (N,).
 
     queries (N, D), gallery (M, D), truth (N,) index into the gallery. Ties count against the query: an entry at most
-    TIE less similar than its own stands before it. others: takes in every similarity but those with the own entries.
+    TIE less similar than its own stands before it. others: given every similarity but those with the own entries, which
+    are far below -1 there.
     """
     found = []
     for start in range(0, len(queries), QUERIES):
@@ -69,8 +52,7 @@ def true_ranks(
             inside = torch.nonzero((place >= 0) & (place < block.shape[1]))[:, 0]
             block[inside, place[inside]] = _NOWHERE
             rank += (block >= bound).sum(1)
-            if others is not None:
-                others.add(block)
+            others(block)
         found.append(rank.cpu())
     return torch.cat(found).numpy()
 

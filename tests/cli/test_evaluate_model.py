@@ -80,11 +80,11 @@ def test_distributions_are_those_of_the_whole_set(
         truth = pairs.frames(clip.name).read()
         for start in (0, 2):
             ours = [read_image(path) for path in kept[4 * number + start :][:2]]
-            seen["model"].add(np.mean(ours, (0, 1, 2)))
-            seen["truth"].add(truth[12 + start : 14 + start].mean((0, 1, 2)))
-            seen["copy-source"].add(truth[0].mean((0, 1)))
-    assert result["mean"]["fvd"] == pytest.approx(frechet_distance(seen["model"], seen["truth"]))
-    expected = frechet_distance(seen["copy-source"], seen["truth"])
+            seen["model"].update(np.mean(ours, (0, 1, 2)))
+            seen["truth"].update(truth[12 + start : 14 + start].mean((0, 1, 2)))
+            seen["copy-source"].update(truth[0].mean((0, 1)))
+    assert result["mean"]["fvd"] == pytest.approx(frechet_distance(seen["model"].compute(), seen["truth"].compute()))
+    expected = frechet_distance(seen["copy-source"].compute(), seen["truth"].compute())
     assert result["baselines"]["copy-source"]["fvd"] == pytest.approx(expected)
     assert "fvd is of 4 windows in 3 dimensions" not in " ".join(result["notes"])
     assert "I3D" in result["definitions"]["fvd"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,25 @@ def test_the_sources_own_pose_matters_and_is_said_to_be_missing(line, command: C
     assert "--source-poses" not in command.works(*given, "--source-poses", line.poses)
     frames = [open_frames(tmp_path / name).read() for name in "ab"]
     assert not np.array_equal(*frames)
+
+
+def test_only_sets_pay_for_torchmetrics(line, tmp_path):
+    """Its import takes seconds: neither `render`, which scores too, nor `evaluate` of a clip has it afterwards."""
+    render = [*words(line, line.video, line.poses, tmp_path / "o.mp4"), "--frames", "2:4", "--device", "cpu"]
+    frames = ["--save-frames", tmp_path / "frames"]
+    evaluate = ["evaluate", tmp_path / "frames", line.video, "--frames", "2:4", "--out", tmp_path / "r"]
+    code = "import sys\nfrom signgen.cli import main\n"
+    for call in ([*render, *frames], evaluate):
+        code += f"sys.argv = {['signgen', *map(str, call)]!r}\ntry:\n    main()\nexcept SystemExit as end:\n"
+        code += "    assert not end.code, end.code\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}print('torchmetrics' in sys.modules, 'torch' in sys.modules)"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "r" / "metrics.json").exists()
+    assert done.stdout.splitlines()[-1] == "False True"
 
 
 def test_truth_decides_no_pixel(line, command: Command, tmp_path):

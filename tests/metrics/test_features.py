@@ -11,20 +11,35 @@ import torch
 
 from signgen.errors import SigngenError
 from signgen.metrics.distribution import frechet as module
-from signgen.metrics.distribution.frechet import FeatureFile, FeatureStatistics, frechet_distance, kernel_distance
+from signgen.metrics.distribution.frechet import (
+    FeatureFile,
+    FeatureStatistics,
+    Gaussian,
+    StoredFeatures,
+    frechet_distance,
+    kernel_distance,
+)
 
 
-def gathered(features: np.ndarray) -> FeatureStatistics:
+def gathered(features: np.ndarray) -> Gaussian:
+    return statistics_of(features).compute()
+
+
+def statistics_of(features: np.ndarray) -> FeatureStatistics:
     statistics = FeatureStatistics()
     for feature in features:
-        statistics.add(feature)
+        statistics.update(feature)
     return statistics
 
 
-def in_file(path: Path, features: np.ndarray) -> FeatureFile:
-    file = FeatureFile(path)
+def in_file(path: Path, features: np.ndarray) -> StoredFeatures:
+    return file_of(path, features).compute()
+
+
+def file_of(path: Path, features: np.ndarray, part: int = 0, parts: int = 1) -> FeatureFile:
+    file = FeatureFile(path, part, parts)
     for feature in features:
-        file.add(feature)
+        file.update(feature)
     return file
 
 
@@ -44,23 +59,25 @@ def covariance(seed: int, rank: int, dimensions: int = 6) -> np.ndarray:
 def test_mean_and_covariance_are_numpys_over_many_batches() -> None:
     data = np.random.default_rng(0).normal(1e4, 1, (201, 5))  # far from zero: sums of squares would cancel
     found = gathered(data)
-    np.testing.assert_allclose(found.mean(), data.mean(axis=0), rtol=1e-14)
-    np.testing.assert_allclose(found.covariance(), np.cov(data, rowvar=False), rtol=1e-9, atol=1e-12)
-    assert len(found) == 201
+    np.testing.assert_allclose(found.mean, data.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(found.covariance, np.cov(data, rowvar=False), rtol=1e-9, atol=1e-12)
+    assert found.total == 201
 
 
 def test_merged_halves_are_the_whole() -> None:
     data = np.random.default_rng(1).normal(3, 1, (150, 5))
-    half = gathered(data[:70])
-    half.merge(pickle.loads(pickle.dumps(gathered(data[70:]))))  # as another process would send it
-    whole = gathered(data)
-    assert len(half) == len(whole) == 150
-    np.testing.assert_allclose(half.mean(), whole.mean(), rtol=1e-13)
-    np.testing.assert_allclose(half.covariance(), whole.covariance(), rtol=1e-12, atol=1e-14)
+    half = statistics_of(data[:70])
+    half.merge_state(pickle.loads(pickle.dumps(statistics_of(data[70:]))))  # as another process would send it
+    merged, whole = half.compute(), gathered(data)
+    assert merged.total == whole.total == 150
+    np.testing.assert_allclose(merged.mean, whole.mean, rtol=1e-13)
+    np.testing.assert_allclose(merged.covariance, whole.covariance, rtol=1e-12, atol=1e-14)
     empty = FeatureStatistics()
-    empty.merge(whole)
-    empty.merge(FeatureStatistics())
-    np.testing.assert_array_equal(empty.covariance(), whole.covariance())
+    empty.merge_state(FeatureStatistics())
+    assert empty.compute().total == 0
+    empty.merge_state(half)
+    empty.merge_state(FeatureStatistics())
+    np.testing.assert_array_equal(empty.compute().covariance, merged.covariance)
 
 
 def test_commuting_gaussians_have_a_closed_form() -> None:
@@ -138,15 +155,17 @@ def test_the_kernel_distance_is_torchmetrics_with_one_subset_of_all(tmp_path: Pa
     assert kernel_distance(*files) == pytest.approx(expected, rel=1e-9)
 
 
-def test_merged_files_are_the_whole(tmp_path: Path) -> None:
+def test_the_files_of_all_parts_are_the_whole(tmp_path: Path) -> None:
     data = np.random.default_rng(9).normal(size=(31, 5)).astype(np.float32)
-    half = in_file(tmp_path / "a", data[:11])
-    half.merge(pickle.loads(pickle.dumps(in_file(tmp_path / "b", data[11:]))))
-    half.merge(FeatureFile(tmp_path / "never written"))
-    np.testing.assert_array_equal(np.concatenate(list(half.blocks())), data)
-    assert len(half) == 31
+    half = file_of(tmp_path / "shared", data[:11], 0, 3)
+    half.merge_state(pickle.loads(pickle.dumps(file_of(tmp_path / "shared", data[11:], 1, 3))))
+    half.merge_state(FeatureFile(tmp_path / "shared", 2, 3))  # which has written nothing
+    merged = half.compute()
+    np.testing.assert_array_equal(np.concatenate(list(merged.blocks())), data)
+    assert merged.total == 31
     reference = in_file(tmp_path / "reference", data + 1)
-    assert kernel_distance(half, reference) == kernel_distance(in_file(tmp_path / "whole", data), reference)
+    found = kernel_distance(merged, reference)
+    assert found == pytest.approx(kernel_distance(in_file(tmp_path / "whole", data), reference), rel=1e-12)
 
 
 def test_one_image_is_no_distribution(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from signgen.errors import SigngenError, VideoError
+from signgen.metrics.accumulate import merge_states
 from signgen.metrics.distribution.frechet import FeatureFile, FeatureStatistics, frechet_distance, kernel_distance
 from signgen.metrics.image.lpips import Lpips, build_network
 from signgen.metrics.image.resize import resize
@@ -199,15 +200,14 @@ def test_parts_merged_are_the_whole(tmp_path: Path, alexnet: Lpips) -> None:
     pairs = [(image(i), image(i + 50)) for i in range(9)]
     networks = Networks({"lpips_alex": alexnet}, thumbnail)
     parts = []
-    for name, numbers in (("whole", range(9)), ("a", range(4)), ("b", range(4, 9))):
-        (tmp_path / name).mkdir()
-        scorer = ImageSetScorer(PROTOCOLS["strict"], 9, networks, tmp_path / name)
+    for part, numbers in enumerate((range(9), range(4), range(4, 9))):
+        scorer = ImageSetScorer(PROTOCOLS["strict"], 9, networks, tmp_path, part=part, parts=3)
         for index in numbers:
             scorer.update(index, *pairs[index])
             scorer.add_real("test", index, pairs[index][1])
         parts.append(scorer)
     whole, one, other = parts
-    one.merge(pickle.loads(pickle.dumps(other)))
+    merge_states(one, [pickle.loads(pickle.dumps(other))])
     found, expected = one.result(), whole.result()
     assert found["per_frame"] == expected["per_frame"]
     assert found["mean"].keys() == expected["mean"].keys()
@@ -215,8 +215,9 @@ def test_parts_merged_are_the_whole(tmp_path: Path, alexnet: Lpips) -> None:
         assert found["mean"][metric] == (None if value is None else pytest.approx(value, rel=1e-9, abs=1e-9))
     assert found["mean"]["fid_test"] > 1
     assert found["mean"]["fid_train"] is None
-    with pytest.raises(SigngenError, match="scored twice"):
-        one.merge(other)
+    merge_states(one, [other])
+    with pytest.raises(SigngenError, match="row 4 of the set was scored twice"):
+        one.result()
     with pytest.raises(SigngenError, match="5 of 9 pairs are scored"):
         other.result()
 
@@ -230,11 +231,11 @@ def test_whole_set_values_are_those_of_all_features(tmp_path: Path) -> None:
     files = FeatureFile(tmp_path / "1"), FeatureFile(tmp_path / "2")
     for pair in pairs:
         for statistics, file, picture in zip(sets, files, pair, strict=True):
-            statistics.add(thumbnail(picture))
-            file.add(thumbnail(picture))
+            statistics.update(thumbnail(picture))
+            file.update(thumbnail(picture))
     mean = scorer.result()["mean"]
-    assert mean["fid_test"] == pytest.approx(frechet_distance(*sets))
-    assert mean["kid_test"] == pytest.approx(kernel_distance(*files))
+    assert mean["fid_test"] == pytest.approx(frechet_distance(*(each.compute() for each in sets)))
+    assert mean["kid_test"] == pytest.approx(kernel_distance(*(each.compute() for each in files)))
 
 
 def test_a_tools_last_batch_is_dropped(tmp_path: Path, alexnet: Lpips) -> None:
@@ -292,10 +293,13 @@ def test_baselines_are_scored_like_the_model_whole_or_in_parts(tmp_path: Path) -
     networks = Networks({}, thumbnail)
     generated, copied, truths = ([image(seed + n) for n in range(5)] for seed in (0, 20, 40))
 
-    def scorer(folder: str, numbers: range, pictures: list[np.ndarray], baselines: bool) -> ImageSetScorer:
-        (tmp_path / folder).mkdir()
+    def scorer(
+        folder: str, numbers: range, pictures: list[np.ndarray], baselines: bool, part: int = 0
+    ) -> ImageSetScorer:
+        (tmp_path / folder).mkdir(exist_ok=True)
         names = ("copy-source", "silent") if baselines else ()
-        found = ImageSetScorer(PROTOCOLS["strict"], 5, networks, tmp_path / folder, baselines=names)
+        place = tmp_path / folder
+        found = ImageSetScorer(PROTOCOLS["strict"], 5, networks, place, part=part, parts=2, baselines=names)
         for n in numbers:
             # The last pair has no source.
             shown = {"copy-source": copied[n] if n < 4 else None} if baselines else None
@@ -305,9 +309,9 @@ def test_baselines_are_scored_like_the_model_whole_or_in_parts(tmp_path: Path) -
         return found
 
     whole = scorer("whole", range(5), generated, True)
-    one, two = scorer("one", range(0, 5, 2), generated, True), scorer("two", range(1, 5, 2), generated, True)
-    one.merge(pickle.loads(pickle.dumps(two)))
-    result = one.result()
+    one, two = (scorer("two", range(part, 5, 2), generated, True, part) for part in range(2))
+    merge_states(one, [pickle.loads(pickle.dumps(two))])
+    result = one.result([{"generated": f"{n}.png", "truth": f"{n}.png"} for n in range(5)])
     assert result["per_frame_baselines"] == whole.result()["per_frame_baselines"]
     assert result["baselines"]["copy-source"] == pytest.approx(whole.result()["baselines"]["copy-source"])
     alone = scorer("alone", range(5), [*copied[:4], truths[4]], False).result()

@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional as F
 
 from signgen.metrics import retrieval
-from signgen.metrics.retrieval import BINS, Histogram, ranks_nearby, ranks_within, recalls, similarity, true_ranks
+from signgen.metrics.histogram import BINS, Histogram
+from signgen.metrics.retrieval import ranks_nearby, ranks_within, recalls, similarity, true_ranks
 
 
 def test_ranks_that_are_known() -> None:
@@ -38,9 +39,10 @@ def test_blocks_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(retrieval, "QUERIES", rows)
         monkeypatch.setattr(retrieval, "ENTRIES", entries)
         others = Histogram()
-        assert true_ranks(queries, gallery, truth, others).tolist() == expected
-        assert others.counts.tolist() == np.histogram(outside.numpy(), BINS, (-1, 1))[0].tolist()
-        assert others.mean == pytest.approx(float(outside.mean()))
+        assert true_ranks(queries, gallery, truth, others.update).tolist() == expected
+        counts, mean = others.compute()
+        assert counts == np.histogram(outside.numpy(), BINS, (-1, 1))[0].tolist()
+        assert mean == pytest.approx(float(outside.mean()))
         assert similarity(queries, gallery[truth]).tolist() == pytest.approx(own[:, 0].tolist())
 
 
@@ -82,8 +84,9 @@ def test_a_neighbour_of_the_target_counts_as_found(monkeypatch: pytest.MonkeyPat
 
 def test_a_histogram_holds_the_ends_and_may_be_empty() -> None:
     histogram = Histogram()
-    assert histogram.mean is None
-    histogram.add(torch.tensor([-1.0, 1.0, 1.0 + 1e-12, 0.0], dtype=torch.float64))
-    assert histogram.counts.sum() == 4
-    assert histogram.counts[[0, -1]].tolist() == [1, 2]
-    assert histogram.mean == pytest.approx(0.25)
+    assert histogram.compute()[1] is None
+    histogram.update(torch.tensor([-1.0, 1.0, 1.0 + 1e-12, 0.0], dtype=torch.float64))
+    counts, mean = histogram.compute()
+    assert sum(counts) == 4
+    assert [counts[0], counts[-1]] == [1, 2]
+    assert mean == pytest.approx(0.25)

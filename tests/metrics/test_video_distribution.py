@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from signgen.errors import WeightsError
+from signgen.metrics.accumulate import merge_states
 from signgen.metrics.clip.frame_pair import FramePair, TruthFrame
 from signgen.metrics.distribution.frechet import FeatureStatistics, frechet_distance
 from signgen.metrics.distribution.fvd import Distribution
@@ -77,11 +78,11 @@ def test_a_set_of_clips_is_that_of_all_their_windows_whoever_saw_them() -> None:
     ours, theirs = FeatureStatistics(), FeatureStatistics()
     for statistics, track in ((ours, frames[0]), (theirs, frames[1])):
         for window in windows:
-            statistics.add(mean_and_range(track[list(window)]))
-    expected = frechet_distance(ours, theirs)
+            statistics.update(mean_and_range(track[list(window)]))
+    expected = frechet_distance(ours.compute(), theirs.compute())
     assert seen(clips).result("")[0]["fvd"] == pytest.approx(expected)
     one, other = (pickle.loads(pickle.dumps(seen([clip]))) for clip in clips)
-    one.merge(other)
+    merge_states(one, [other])
     assert one.result("")[0]["fvd"] == pytest.approx(expected)
 
 

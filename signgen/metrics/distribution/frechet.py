@@ -1,16 +1,20 @@
 """Distances between two sets of features (N, D): Fréchet (FID) and kernel (KID), in memory that does not grow with N.
 
-What has been added can be merged with what another process added; the distances are those of the whole sets.
+Features are gathered by torchmetrics' metrics with states of our own, whose parts are merged; the distances are those
+of the whole sets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from signgen.errors import SigngenError
+from signgen.metrics.accumulate import Accumulator
 
 _AT_ONCE = 64  # features between two updates of the D x D scatter matrix
 _BLOCK = 2048  # features a side of one block of the kernel matrix: 33 MB in float64
@@ -27,75 +31,82 @@ def few_images_note(name: str, generated: int, real: int) -> str:
     )
 
 
-class FeatureStatistics:
-    """Count, mean (D,) and covariance (D, D) of features, in float64; merged as Chan et al. (1979) do."""
+class Gaussian(NamedTuple):
+    """total: of features; their mean (D,) and covariance (D, D) over total - 1, float64."""
+
+    total: int
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+class FeatureStatistics(Accumulator):
+    """Moments of features (D,) in float64: a row with the count, one with the mean, and the scatter matrix, (D + 2, D).
+
+    They are joined as Chan et al. (1979) do. torchmetrics' FID sums products, which cancel far from zero.
+    """
+
+    moments: torch.Tensor
 
     def __init__(self) -> None:
-        self._count = 0
-        self._mean: np.ndarray | None = None
-        self._scatter: np.ndarray | None = None
+        super().__init__()
+        self.add_state("moments", torch.zeros(0, 0, dtype=torch.float64), dist_reduce_fx=_joined)
         self._pending: list[np.ndarray] = []
 
-    def add(self, feature: np.ndarray) -> None:
+    def update(self, feature: np.ndarray) -> None:
         """One feature (D,)."""
         self._pending.append(np.asarray(feature, np.float64))
         if len(self._pending) == _AT_ONCE:
             self._settle()
 
-    def merge(self, other: FeatureStatistics) -> None:
-        """Take in what `other` has seen; `other` stays as it is, but for having its sums settled."""
+    def compute(self) -> Gaussian:
+        """Of all features. No number is right below two of them."""
+        count = int(self.moments[0, 0]) if self.moments.numel() else 0
+        return Gaussian(count, self.moments[1:2].flatten().numpy(), (self.moments[2:] / max(1, count - 1)).numpy())
+
+    def sync(self, *args: Any, **kwargs: Any) -> None:
+        """Settle before others are asked; `compute` begins with it."""
         self._settle()
-        other._settle()
-        if other._mean is not None and other._scatter is not None:
-            self._join(other._count, other._mean, other._scatter)
+        super().sync(*args, **kwargs)
 
-    def __len__(self) -> int:
-        return self._count + len(self._pending)
-
-    def mean(self) -> np.ndarray:
-        """(D,). Raises SigngenError below two features."""
-        return self._settled()[0]
-
-    def covariance(self) -> np.ndarray:
-        """(D, D), over N - 1. Raises SigngenError below two features."""
-        return self._settled()[1] / (self._count - 1)
-
-    def _settled(self) -> tuple[np.ndarray, np.ndarray]:
+    @property
+    def metric_state(self) -> dict[str, Any]:
+        """What another process takes in."""
         self._settle()
-        if self._mean is None or self._scatter is None or self._count < 2:
-            raise SigngenError(f"a distribution of {self._count} images", expected="at least 2 images for FID")
-        return self._mean, self._scatter
+        return super().metric_state
 
     def _settle(self) -> None:
         if self._pending:
-            features = np.stack(self._pending)
+            features = torch.from_numpy(np.stack(self._pending))
             self._pending = []
-            mean = features.mean(axis=0)
+            mean = features.mean(0)
             centred = features - mean
-            self._join(len(features), mean, centred.T @ centred)
-
-    def _join(self, count: int, mean: np.ndarray, scatter: np.ndarray) -> None:
-        if self._mean is None or self._scatter is None:
-            self._count, self._mean, self._scatter = count, mean.copy(), scatter.copy()
-            return
-        total = self._count + count
-        shift = mean - self._mean
-        self._scatter += scatter
-        self._scatter += np.outer(shift, shift * (self._count * count / total))
-        self._mean += shift * (count / total)
-        self._count = total
+            new = torch.cat([torch.full_like(mean, len(features))[None], mean[None], centred.T @ centred])
+            self.moments = _joined([self.moments, new]) if self.moments.numel() else new
 
 
-def frechet_distance(one: FeatureStatistics, other: FeatureStatistics) -> float:
-    """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2) between the Gaussians of two sets; 0 for equal ones.
+def _joined(parts: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Moments of all from the moments of parts, (P, D + 2, D); zeros are a part without features."""
+    whole, *others = parts
+    for part in others if whole.numel() else ():
+        count, total = part[0, 0], whole[0, 0] + part[0, 0]
+        if count:
+            share, shift = count / total, part[1] - whole[1]
+            whole = whole + torch.cat([part[:1], (share * shift)[None], part[2:]])
+            whole[2:] += torch.outer(shift, shift * (total - count) * share)
+    return whole
+
+
+def frechet_distance(one: Gaussian, other: Gaussian) -> float:
+    """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2); 0 for equal ones. Raises SigngenError below two features.
 
     With C = F F^T the trace of the root is the sum of the singular values of F1^T F2. Eigenvalues of C1 C2, from which
-    others take it, lose half of the digits where there are fewer features than dimensions.
+    torchmetrics and others take it, lose half of the digits where there are fewer features than dimensions.
     """
-    cov_one, cov_other = one.covariance(), other.covariance()
-    overlap = np.linalg.svd(_factor(cov_one).T @ _factor(cov_other), compute_uv=False).sum()
-    shift = one.mean() - other.mean()
-    return float(max(0.0, shift @ shift + np.trace(cov_one) + np.trace(cov_other) - 2 * overlap))
+    if (few := min(one.total, other.total)) < 2:
+        raise SigngenError(f"a distribution of {few} images", expected="at least 2 images for FID")
+    overlap = np.linalg.svd(_factor(one.covariance).T @ _factor(other.covariance), compute_uv=False).sum()
+    shift = one.mean - other.mean
+    return float(max(0.0, shift @ shift + np.trace(one.covariance) + np.trace(other.covariance) - 2 * overlap))
 
 
 def _factor(covariance: np.ndarray) -> np.ndarray:
@@ -105,49 +116,65 @@ def _factor(covariance: np.ndarray) -> np.ndarray:
     return vectors * np.sqrt(np.where(values > smallest, values, 0))
 
 
-class FeatureFile:
-    """Features float32 (N, D) one after another in a file: KID needs every pair of them, and memory is not to grow.
+class StoredFeatures(NamedTuple):
+    """Features float32 (count, width) in files, one after another."""
 
-    It may be pickled: what another process wrote is merged from its file.
-    """
+    files: tuple[tuple[Path, int], ...]
+    width: int
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._count = self._width = 0
-
-    def add(self, feature: np.ndarray) -> None:
-        """One feature (D,)."""
-        row = np.ascontiguousarray(feature, np.float32)
-        with self.path.open("ab" if self._count else "wb") as handle:
-            handle.write(row.tobytes())
-        self._count, self._width = self._count + 1, row.size
-
-    def merge(self, other: FeatureFile) -> None:
-        """Append what `other` holds; `other` stays as it is."""
-        with self.path.open("ab" if self._count else "wb") as handle:
-            for block in other.blocks():
-                handle.write(block.tobytes())
-        self._count, self._width = self._count + other._count, other._width or self._width
-
-    def __len__(self) -> int:
-        return self._count
+    @property
+    def total(self) -> int:
+        return sum(count for _, count in self.files)
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Float32 (at most 2048, D), in order."""
-        for start in range(0, self._count, _BLOCK):
-            rows = min(_BLOCK, self._count - start)
-            with self.path.open("rb") as handle:
-                handle.seek(start * self._width * 4)
-                yield np.fromfile(handle, np.float32, rows * self._width).reshape(rows, self._width)
+        for path, count in self.files:
+            for start in range(0, count, _BLOCK):
+                rows = min(_BLOCK, count - start)
+                yield np.fromfile(path, np.float32, rows * self.width, offset=4 * start * self.width).reshape(rows, -1)
 
 
-def kernel_distance(one: FeatureFile, other: FeatureFile) -> float:
+class FeatureFile(Accumulator):
+    """Features float32 (N, D) in a file, since KID needs every pair of them and memory is not to grow; torchmetrics'
+    KID keeps them all in memory, 8 KB an image and process.
+
+    The state is how many each of the `parts` has written, which is summed: a part's file, in a folder that all parts
+    see, is read where it lies.
+    """
+
+    counts: torch.Tensor
+    width: torch.Tensor
+
+    def __init__(self, stem: Path, part: int = 0, parts: int = 1) -> None:
+        super().__init__()
+        self._stem, self._part = stem, part
+        self.add_state("counts", torch.zeros(parts, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("width", torch.zeros(1, dtype=torch.int64), dist_reduce_fx="max")
+
+    def update(self, feature: np.ndarray) -> None:
+        """One feature (D,)."""
+        row = np.ascontiguousarray(feature, np.float32)
+        with self._path(self._part).open("ab" if self.counts[self._part] else "wb") as handle:
+            handle.write(row.tobytes())
+        self.counts[self._part] += 1
+        self.width[0] = row.size
+
+    def compute(self) -> StoredFeatures:
+        """Those of all parts."""
+        files = tuple((self._path(part), count) for part, count in enumerate(self.counts.tolist()) if count)
+        return StoredFeatures(files, int(self.width))
+
+    def _path(self, part: int) -> Path:
+        return self._stem.with_name(f"{self._stem.name}.{part}.features")
+
+
+def kernel_distance(one: StoredFeatures, other: StoredFeatures) -> float:
     """Unbiased squared MMD with the kernel (x.y / D + 1)^3 over the whole sets; may be slightly negative.
 
     The KID of random subsets that torch-fidelity and torchmetrics report has this as its expectation, and scatters
     around it. Raises SigngenError below two features.
     """
-    n, m = len(one), len(other)
+    n, m = one.total, other.total
     if min(n, m) < 2:
         raise SigngenError(f"distributions of {n} and {m} images", expected="at least 2 images for KID")
     within = _kernel_sum(one, one, diagonal=False) / (n * (n - 1))
@@ -155,7 +182,7 @@ def kernel_distance(one: FeatureFile, other: FeatureFile) -> float:
     return within - 2 * _kernel_sum(one, other) / (n * m)
 
 
-def _kernel_sum(one: FeatureFile, other: FeatureFile, *, diagonal: bool = True) -> float:
+def _kernel_sum(one: StoredFeatures, other: StoredFeatures, *, diagonal: bool = True) -> float:
     total = 0.0
     for i, rows in enumerate(one.blocks()):
         for j, columns in enumerate(other.blocks()):

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from torchmetrics import Metric
 
 from signgen.metrics.clip.frame_pair import MODEL, ClipMetric, FramePair
+from signgen.metrics.definitions import BASELINE_DEFINITIONS
 from signgen.metrics.distribution.frechet import (
     ENOUGH_IMAGES,
     FeatureStatistics,
@@ -22,7 +24,7 @@ class Distribution:
     """A ClipMetric: Fréchet distance between the features of a track's windows and of the truth's.
 
     For a set of clips, hand each clip's scorer `of_clip()`; the numbers of the set are then asked here. It may be
-    pickled, without its features, and `merge` takes in what another process gathered.
+    pickled, without its network, for `merge_states`.
     name: of the metric. features: uint8 (window, H, W, 3) -> (D,). Windows follow each other without overlap; where
     frames are missing the next one starts anew. Frames of one window, and sums of features, are kept in memory.
     """
@@ -32,8 +34,11 @@ class Distribution:
         self._features, self._window = features, window
         self._pending: dict[str, list[np.ndarray]] = {}
         self._last: dict[str, int] = {}
-        self._statistics: dict[str, FeatureStatistics] = {}
-        self._dimensions = 0
+        self._statistics = {track: FeatureStatistics() for track in (MODEL, _TRUTH, *BASELINE_DEFINITIONS)}
+
+    def states(self) -> list[Metric]:
+        """What was gathered of each track."""
+        return list(self._statistics.values())
 
     def of_clip(self) -> ClipMetric:
         """What takes in one clip of a set, after those before it; it has no numbers of its own."""
@@ -43,12 +48,6 @@ class Distribution:
         """Another clip comes: no window reaches over from the one before."""
         self._pending.clear()
         self._last.clear()
-
-    def merge(self, other: Distribution) -> None:
-        """Take in the windows that `other` has seen."""
-        for track, statistics in other._statistics.items():
-            self._statistics.setdefault(track, FeatureStatistics()).merge(statistics)
-        self._dimensions = self._dimensions or other._dimensions
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_features": None}  # networks stay with the process that loaded them
@@ -67,27 +66,26 @@ class Distribution:
         if len(pending) == self._window:
             feature = self._features(np.stack(pending))
             pending.clear()
-            self._dimensions = feature.size
-            self._statistics.setdefault(track, FeatureStatistics()).add(feature)
+            self._statistics[track].update(feature)
 
     def result(self, track: str) -> tuple[dict[str, float], dict[str, str]]:
-        name, generated, truth = self.names[0], self._statistics.get(track), self._statistics.get(_TRUTH)
-        if generated is None or truth is None or min(len(generated), len(truth)) < 2:
+        name = self.names[0]
+        generated, truth = self._statistics[track].compute(), self._statistics[_TRUTH].compute()
+        if min(generated.total, truth.total) < 2:
             what = f"windows of {self._window} frames" if self._window > 1 else "frames"
             return {}, {name: f"it needs two {what} at least"}
         return {name: frechet_distance(generated, truth)}, {}
 
     def notes(self) -> list[str]:
         """How far the number is from that of a whole data set."""
-        truth, generated = self._statistics.get(_TRUTH), self._statistics.get(MODEL)
+        generated, truth = self._statistics[MODEL].compute(), self._statistics[_TRUTH].compute()
         if self._window == 1:
-            counts = [len(seen) for seen in (generated, truth) if seen is not None]
-            few = len(counts) == 2 and 2 <= min(counts) < ENOUGH_IMAGES
-            return [few_images_note(self.names[0], *counts)] if few else []
-        if truth is None or not 2 <= len(truth) <= self._dimensions:
+            few = 2 <= min(generated.total, truth.total) < ENOUGH_IMAGES
+            return [few_images_note(self.names[0], generated.total, truth.total)] if few else []
+        if not 2 <= truth.total <= truth.mean.size:
             return []
         return [
-            f"{self.names[0]} is of {len(truth)} windows in {self._dimensions} dimensions: compare it between clips of "
+            f"{self.names[0]} is of {truth.total} windows in {truth.mean.size} dimensions: compare it between clips of "
             "equal length only"
         ]
 

@@ -1,24 +1,28 @@
 """Streaming scorer of a set of images under a protocol: pairs in, one at a time; out comes the metrics dictionary.
 
-Memory does not grow with the images but for one row of numbers each. What several processes scored is merged; the
-result is that of the whole set.
+Memory does not grow with the images but for one row of numbers each. All that is kept are states of torchmetrics, so
+that what several processes scored becomes the result of the whole set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torchmetrics import Metric
 
 from signgen.errors import SigngenError, VideoError
+from signgen.metrics.accumulate import RowTable
 from signgen.metrics.definitions import BASELINE_DEFINITIONS
 from signgen.metrics.distribution.frechet import (
     ENOUGH_IMAGES,
     FeatureFile,
     FeatureStatistics,
+    Gaussian,
+    StoredFeatures,
     few_images_note,
     frechet_distance,
     kernel_distance,
@@ -45,7 +49,8 @@ class ImageSetScorer:
     """Scores generated images against their truth under `protocol`.
 
     total: how many pairs the whole set has, for tools that drop a last batch. size: what --size chose. folder: where
-    features are kept that KID needs, of this scorer alone. totals: how many images the real sets have, by name.
+    all processes keep the features that KID needs; this one is number `part` of `parts`. totals: how many images the
+    real sets have, by name.
     not_computed: metric -> reason, passed on. notes: for the reader of the report.
     """
 
@@ -56,6 +61,8 @@ class ImageSetScorer:
         networks: Networks,
         folder: Path,
         *,
+        part: int = 0,
+        parts: int = 1,
         size: Size | None = None,
         totals: Mapping[str, int] | None = None,
         baselines: Iterable[str] = (),
@@ -66,11 +73,22 @@ class ImageSetScorer:
         self._size = protocol.size(size)
         self._totals = {GENERATED: total, **(totals or {})}
         self._not_computed, self._notes = dict(not_computed or {}), list(notes)
-        self._rows: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in (GENERATED, *baselines)}
-        uses = protocol.fid.items() | protocol.kid.items()
-        sets = self._rows.keys() | {use.reference for _, use in uses}
+        columns = (
+            OWN_TRUTH,
+            *protocol.ssims,
+            *(["ms_ssim"] if protocol.ms_ssim else []),
+            "psnr",
+            "l1",
+            *networks.lpips,
+        )
+        self._rows = {name: RowTable(total, columns) for name in (GENERATED, *baselines)}
+        sets = sorted(self._rows.keys() | references(protocol))
         self._statistics = {name: FeatureStatistics() for name in sets}
-        self._files = {name: FeatureFile(folder / f"{name}.features") for name in sets} if protocol.kid else {}
+        self._files = {name: FeatureFile(folder / name, part, parts) for name in sets} if protocol.kid else {}
+
+    def states(self) -> list[Metric]:
+        """All that was gathered, for `merge_states`."""
+        return [*self._rows.values(), *self._statistics.values(), *self._files.values()]
 
     def update(
         self,
@@ -79,27 +97,21 @@ class ImageSetScorer:
         truth: np.ndarray,
         names: tuple[str, str] = ("generated", "truth"),
         baselines: Mapping[str, np.ndarray | None] | None = None,
-        clip: str | None = None,
         own: Container[str] = (),
     ) -> dict[str, Any]:
-        """Score the pair `index` of the set, both uint8 (H, W, 3), and return its row, which holds their `names`.
+        """Score the pair `index` of the set, both uint8 (H, W, 3), and return its numbers; `names` are for errors.
 
-        baselines: name -> what it shows instead; None where it has no answer. clip: the one that both are of, where
-        that is known. Raises VideoError for sizes that the protocol does not take.
+        baselines: name -> what it shows instead; None where it has no answer. own: those that show the truth itself.
+        Raises VideoError for sizes that the protocol does not take.
         """
-        of_clip = {} if clip is None else {"clip": clip}
-        row = {"frame": index, **of_clip, "generated": names[0], "truth": names[1]}
-        self._rows[GENERATED][index] = row | self._scores(GENERATED, index, generated, truth, names)
+        row = self._scores(GENERATED, index, generated, truth, names)
+        self._rows[GENERATED].update(index, row)
         for name, image in (baselines or {}).items():
             if image is not None:
                 shown = (f"{name} of {names[0]}", names[1])
                 mark = {OWN_TRUTH: 1} if name in own else {}
-                self._rows[name][index] = {
-                    "frame": index,
-                    **mark,
-                    **self._scores(name, index, image, truth, shown, not mark),
-                }
-        return self._rows[GENERATED][index]
+                self._rows[name].update(index, mark | self._scores(name, index, image, truth, shown, not mark))
+        return {"frame": index, **row}
 
     def _scores(
         self,
@@ -136,17 +148,6 @@ class ImageSetScorer:
         self._protocol.check(image, label)
         self._gather(name, index, self._protocol.features.apply(image, self._size, real=True))
 
-    def merge(self, other: ImageSetScorer) -> None:
-        """Take in what another process scored of the same set. Raises SigngenError for what both have scored."""
-        for name, rows in self._rows.items():
-            if twice := sorted(rows.keys() & other._rows[name].keys()):
-                raise SigngenError(f"image {twice[0]} was scored twice", expected="parts that do not overlap")
-            rows |= other._rows[name]
-        for name, statistics in self._statistics.items():
-            statistics.merge(other._statistics[name])
-        for name, file in self._files.items():
-            file.merge(other._files[name])
-
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_networks": Networks()}  # networks stay with the process that loaded them
 
@@ -177,40 +178,52 @@ class ImageSetScorer:
         if self._networks.inception is None or index >= kept(total, batch):
             return
         feature = self._networks.inception(image)
-        self._statistics[name].add(feature)
+        self._statistics[name].update(feature)
         if name in self._files:
-            self._files[name].add(feature)
+            self._files[name].update(feature)
 
-    def result(self) -> dict[str, Any]:
-        """What a metrics file holds; rows in the order of the set. Raises SigngenError before every pair is scored."""
+    def result(self, labels: Sequence[Mapping[str, str]] | None = None) -> dict[str, Any]:
+        """What a metrics file holds; rows in the order of the set. Raises SigngenError before every pair is scored.
+
+        labels: of each pair of the set, what its row says of it beside the numbers: clip, generated, truth.
+        """
         total = self._totals[GENERATED]
-        if len(self._rows[GENERATED]) != total:
-            found = f"{len(self._rows[GENERATED])} of {total} pairs are scored"
+        # of all processes
+        tracks = {name: _numbered(table.compute()) for name, table in self._rows.items()}
+        gaussians = {name: statistics.compute() for name, statistics in self._statistics.items()}
+        stored = {name: file.compute() for name, file in self._files.items()}
+        if len(tracks[GENERATED]) != total:
+            found = f"{len(tracks[GENERATED])} of {total} pairs are scored"
             raise SigngenError(found, expected="all before the result")
+        # numbers, and why there are none
+        sets = _Distributions(self._protocol, gaussians, stored)
         missing, notes = dict(self._not_computed), list(self._notes)
-        mean = self._means(GENERATED, missing, notes)
-        answered = [name for name, rows in self._rows.items() if rows and name != GENERATED]
-        for name in self._rows.keys() - {GENERATED, *answered}:
+        mean = self._means(GENERATED, tracks[GENERATED], sets, missing, notes)
+        answered = [name for name, rows in tracks.items() if rows and name != GENERATED]
+        for name in tracks.keys() - {GENERATED, *answered}:
             missing[name] = "it has no image for any of the pairs"
         notes += [f"{name}: {BASELINE_DEFINITIONS[name]}" for name in answered if name in BASELINE_DEFINITIONS]
+        baselines = {name: self._means(name, tracks[name], sets, {}, notes) for name in answered}
+        rows = tracks[GENERATED]
+        if labels is not None:
+            rows = [{"frame": row["frame"], **label, **row} for label, row in zip(labels, rows, strict=True)]
         return {
             "protocol": self._protocol.text(self._size),
             "definitions": self._protocol.definitions(self._size),
             "frames": total,
             "mean": mean,
-            "baselines": {name: self._means(name, {}, notes) for name in answered},
+            "baselines": baselines,
             "not_computed": missing,
             "notes": notes,
-            "per_frame": self._ordered(GENERATED),
-            "per_frame_baselines": {name: self._ordered(name) for name in answered},
+            "per_frame": rows,
+            "per_frame_baselines": {name: tracks[name] for name in answered},
         }
 
-    def _ordered(self, track: str) -> list[dict[str, Any]]:
-        return [row for _, row in sorted(self._rows[track].items())]
-
-    def _means(self, track: str, missing: dict[str, str], notes: list[str]) -> dict[str, float | None]:
+    def _means(
+        self, track: str, rows: list[dict[str, Any]], sets: _Distributions, missing: dict[str, str], notes: list[str]
+    ) -> dict[str, float | None]:
         """Every number of a track; reasons for those that are None go to `missing`, partial ones to `notes`."""
-        rows, total = self._ordered(track), self._totals[GENERATED]
+        total = self._totals[GENERATED]
         mean: dict[str, float | None] = {}
         if len(rows) < total:
             notes.append(
@@ -221,29 +234,14 @@ class ImageSetScorer:
             notes.append(with_own_truth(track, own, rows, (*self._protocol.ssims, "psnr"), "image"))
         for name in self._protocol.definitions(self._size):
             values: list[Any] = [row[name] for row in counted(rows) if row.get(name) is not None]
-            whole = self._whole_set(track, name, missing, notes)
+            known = name in missing or name in self._not_computed
+            whole = None if known else sets.distance(track, name, missing, notes)
             mean[name] = whole if whole is not None else float(np.mean(values)) if values else None
             if mean[name] is None:
                 missing.setdefault(name, self._why_missing(name))
             elif track == GENERATED and values and len(values) < len(rows):
                 notes.append(f"{name} is the mean of {len(values)} of {len(rows)} images ({self._why_missing(name)})")
         return mean
-
-    def _whole_set(self, track: str, name: str, missing: dict[str, str], notes: list[str]) -> float | None:
-        """FID or KID, or None with the reason in `missing`; from how few images goes to `notes`."""
-        use = self._protocol.fid.get(name) or self._protocol.kid.get(name)
-        if use is None or name in missing or name in self._not_computed:
-            return None
-        few = min(len(self._statistics[track]), len(self._statistics[use.reference]))
-        if few < 2:
-            missing[name] = f"{few} images in one of the sets; a distribution needs 2"
-            return None
-        least = min(len(self._statistics[track]), len(self._statistics[use.reference]))
-        if track == GENERATED and least < ENOUGH_IMAGES and name in self._protocol.fid:
-            notes.append(few_images_note(name, len(self._statistics[track]), len(self._statistics[use.reference])))
-        if name in self._protocol.kid:
-            return kernel_distance(self._files[track], self._files[use.reference])
-        return frechet_distance(self._statistics[track], self._statistics[use.reference])
 
     def _why_missing(self, name: str) -> str:
         if name == "ms_ssim":
@@ -253,6 +251,35 @@ class ImageSetScorer:
             side = SMALLEST_SIDES[use.net]
             return f"a last batch of fewer than {use.batch} is dropped" if use.batch else f"it needs {side}x{side}"
         return "the generated image has one value only, and the range is its own"
+
+
+def _numbered(rows: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{"frame": number, **row} for number, row in rows.items()]
+
+
+@dataclass(frozen=True)
+class _Distributions:
+    """What was gathered of features: set -> their moments, and where they lie."""
+
+    protocol: Protocol
+    gaussians: Mapping[str, Gaussian]
+    stored: Mapping[str, StoredFeatures]
+
+    def distance(self, track: str, name: str, missing: dict[str, str], notes: list[str]) -> float | None:
+        """FID or KID, or None with the reason in `missing`; from how few images goes to `notes`."""
+        use = self.protocol.fid.get(name) or self.protocol.kid.get(name)
+        if use is None:
+            return None
+        ours, theirs = self.gaussians[track], self.gaussians[use.reference]
+        least = min(ours.total, theirs.total)
+        if least < 2:
+            missing[name] = f"{least} images in one of the sets; a distribution needs 2"
+            return None
+        if track == GENERATED and least < ENOUGH_IMAGES and name in self.protocol.fid:
+            notes.append(few_images_note(name, ours.total, theirs.total))
+        if name in self.protocol.kid:
+            return kernel_distance(self.stored[track], self.stored[use.reference])
+        return frechet_distance(ours, theirs)
 
 
 def references(protocol: Protocol) -> set[str]:

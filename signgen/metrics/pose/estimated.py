@@ -5,14 +5,17 @@ Truth, generated frames and source are seen by estimators of one kind, each its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
+from torchmetrics import Metric
 
+from signgen.metrics.accumulate import RowTable, Texts
 from signgen.metrics.clip.frame_pair import MODEL, FramePair
-from signgen.metrics.definitions import FINGER_METRICS, POSE_METRICS, SEQUENCE_METRICS
+from signgen.metrics.definitions import BASELINE_DEFINITIONS, FINGER_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.metrics.pose.accuracy import (
     PoseAccuracy,
     dtw_mje,
@@ -29,6 +32,8 @@ from signgen.poses.skeletons import COCO_WHOLEBODY_133
 
 OpenEstimator = Callable[[], Estimator]
 _COPIED = "copy-source"  # a baseline of one frame, which is estimated once
+SEEN_PARTS = ("body", "hands", "face")
+_COUNTED = ("both", "there")  # points seen in both, and in the truth
 _NO_UNIT = "the estimator sees no two shoulders in the truth, whose distance is the unit"
 
 
@@ -139,52 +144,57 @@ class EstimatedClip:
 class EstimatedSet:
     """DTW-MJE and non-manual scores of a set of clips: means of theirs, in any order; a SetMetric. It may be pickled.
 
-    estimator: its name, for the notes.
+    total: of the numbers that clips may have. estimator: its name, for the notes.
     """
 
     names = SEQUENCE_METRICS
 
-    def __init__(self, estimator: str) -> None:
+    def __init__(self, total: int, estimator: str) -> None:
         self._estimator = estimator
-        self._clips: dict[int, SeenClip] = {}
+        self._values = {track: RowTable(total, SEQUENCE_METRICS) for track in (MODEL, *BASELINE_DEFINITIONS)}
+        self._counts = RowTable(total, ("unit", *(f"{part} {what}" for part in SEEN_PARTS for what in _COUNTED)))
+        self._texts = Texts()
+
+    def states(self) -> list[Metric]:
+        """What clips have left."""
+        return [*self._values.values(), self._counts, self._texts]
 
     def add(self, number: int, clip: SeenClip) -> None:
         """Take in a clip, by its number in the set."""
-        self._clips[number] = clip
+        for track, values in clip.values.items():
+            self._values[track].update(number, values)
+        counts = {
+            f"{part} {what}": count
+            for part, found in clip.counts.items()
+            for what, count in zip(_COUNTED, found, strict=True)
+        }
+        self._counts.update(number, {"unit": int(clip.unit), **counts})
+        self._texts.update(json.dumps([number, clip.name, clip.notes]))
 
-    def merge(self, other: EstimatedSet) -> None:
-        """Take in the clips that another process has seen."""
-        self._clips |= other._clips
-
-    def _ordered(self) -> list[SeenClip]:
-        return [clip for _, clip in sorted(self._clips.items())]
-
-    def _values(self, track: str, name: str) -> list[float]:
-        clips = [clip.values.get(track, {}) for clip in self._ordered()]
-        return [values[name] for values in clips if name in values]
+    def _of(self, track: str, name: str) -> list[float]:
+        return [value for row in self._values[track].compute().values() if (value := row[name]) is not None]
 
     def result(self, track: str) -> tuple[dict[str, float], dict[str, str]]:
-        values = {name: found for name in self.names if (found := self._values(track, name))}
-        any_unit = any(clip.unit for clip in self._clips.values())
+        values = {name: found for name in self.names if (found := self._of(track, name))}
+        any_unit = any(row["unit"] for row in self._counts.compute().values())
         reason = "no clip has the points for it in truth and generated clip" if any_unit else _NO_UNIT
         missing = {name: reason for name in self.names if name not in values}
         return {name: float(np.mean(found)) for name, found in values.items()}, missing
 
     def notes(self) -> list[str]:
         """Who estimated, over how many clips the mean is, which have no numbers, and how much of the truth is seen."""
-        clips = self._ordered()
-        notes = [*dict.fromkeys(note for clip in clips for note in clip.notes)]
+        counts, clips = self._counts.compute(), sorted(map(json.loads, self._texts.compute()))
+        notes = [*dict.fromkeys(note for _, _, found in clips for note in found)]
         notes.append(f"keypoints of generated frames, truth and source estimated by {self._estimator}")
-        without = list(dict.fromkeys(clip.name for clip in clips if not clip.unit))
+        without = list(dict.fromkeys(name for number, name, _ in clips if not counts[number]["unit"]))
         if without:
             notes.append(f"no pose metrics of {', '.join(without)}: {_NO_UNIT}")
-        if values := self._values(MODEL, "dtw_mje"):
+        if values := self._of(MODEL, "dtw_mje"):
             notes.append(f"dtw_mje is the mean of {len(values)} of {len(clips)} clips, each with one source")
-            parts = dict.fromkeys(part for clip in clips for part in clip.counts)
-            notes.append(seen_note({part: _sums(clips, part) for part in parts}))
+            notes.append(seen_note({part: _sums(counts.values(), part) for part in SEEN_PARTS}))
         return notes
 
 
-def _sums(clips: Iterable[SeenClip], part: str) -> tuple[int, int]:
-    counts = [clip.counts[part] for clip in clips if part in clip.counts]
-    return sum(both for both, _ in counts), sum(there for _, there in counts)
+def _sums(counts: Iterable[Mapping[str, float | None]], part: str) -> tuple[int, int]:
+    both, there = (sum(int(row[f"{part} {what}"] or 0) for row in counts) for what in _COUNTED)
+    return both, there
