@@ -39,7 +39,7 @@ from signgen.metrics.definitions import (
     WHOLE_METRICS,
     ScoringProtocol,
 )
-from signgen.metrics.means import mean_row
+from signgen.metrics.means import Row, mean_row
 from signgen.metrics.results import number_text
 from signgen.models.card import ModelCard, load_model, read_card
 from signgen.models.device import prepare_device
