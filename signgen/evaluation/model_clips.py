@@ -62,7 +62,7 @@ def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
     """The shard, scored as clips."""
     # metrics
     work = Work(shard)
-    lpips, missing = find_lpips(shard.request.lpips_weights, shard.request.weights)
+    networks, missing = find_lpips(shard.request.lpips_weights, shard.request.weights)
     set_metrics, without = distributions(shard.request.distribution, shard.request.weights)
     poses = _Poses(work, shard.request.poses)
     missing |= without | poses.missing
@@ -85,7 +85,8 @@ def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
             clip = work.pair_set.clips[job.clip_index]
             scorer = FrameScorer(
                 keypoints=work.poses(clip.name).resized(clip.width, clip.height).keypoints,
-                lpips=lpips,
+                lpips=networks.get("alex"),
+                lpips_vgg=networks.get("vgg"),
                 baselines=work.baselines(job),
                 metrics=poses.of_job(job),
                 clip_metrics=[metric.of_clip() for metric in set_metrics],

@@ -13,7 +13,7 @@ from signgen.metrics.clip.frame_pair import ClipMetric, FrameMetric
 from signgen.metrics.clip.scorer import Baseline, FrameScorer
 from signgen.metrics.definitions import DISTRIBUTION_METRICS
 from signgen.metrics.distribution.fvd import Distribution
-from signgen.metrics.image.lpips import Lpips, load_lpips
+from signgen.metrics.image.lpips import Lpips, Net, load_lpips
 from signgen.pairs.pairset import PairSet
 from signgen.video.reader import FrameSource
 
@@ -53,10 +53,11 @@ def make_scorer(
         baselines["nearest-pose"] = nearest
         noted.append(f"nearest-pose chooses among {nearest.summary}")
     # weights
-    lpips, without = find_lpips(lpips_weights, weights)
+    networks, without = find_lpips(lpips_weights, weights)
     return FrameScorer(
         keypoints=keypoints,
-        lpips=lpips,
+        lpips=networks.get("alex"),
+        lpips_vgg=networks.get("vgg"),
         baselines=baselines,
         metrics=metrics,
         clip_metrics=clip_metrics,
@@ -66,17 +67,24 @@ def make_scorer(
     )
 
 
-def find_lpips(required: Path | None, folder: Path | None) -> tuple[Lpips | None, dict[str, str]]:
-    """The network if its weights are at hand, and metric -> why there is none.
+def find_lpips(required: Path | None, folder: Path | None) -> tuple[dict[Net, Lpips], dict[str, str]]:
+    """The networks whose weights are at hand, and metric -> why there is none.
 
-    required: AlexNet's weights that must be there (raises WeightsError); folder: where else they may be.
+    required: AlexNet's weights that must be there (raises WeightsError); folder: where else they, and VGG's, may be.
     """
+    found: dict[Net, Lpips] = {}
+    missing = {}
     try:
-        return load_lpips(required or folder), {}
+        found["alex"] = load_lpips(required or folder)
     except WeightsError as error:
         if required is not None:
             raise
-        return None, {"lpips": str(error)}
+        missing["lpips"] = str(error)
+    try:
+        found["vgg"] = load_lpips(folder, net="vgg")
+    except WeightsError as error:
+        missing["lpips_vgg"] = str(error)
+    return found, missing
 
 
 def distributions(wanted: bool, weights: Path | None) -> tuple[list[Distribution], dict[str, str]]:

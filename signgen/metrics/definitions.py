@@ -24,8 +24,14 @@ PCK_SHARES = {"pck_10": 0.1, "pck_20": 0.2}  # of the shoulder width
 
 _SEEN = f"points with a score of at least {SCORE_THRESHOLD:g} in both; a point unseen in either does not count"
 _UNIT = "the truth's median shoulder width over the clip"
-_LPIPS = "LPIPS v0.1, AlexNet, RGB in [-1, 1]; 0 is identical, lower is better"
-_ENLARGED = "enlarged by OpenCV's bicubic until its shorter side has the 64 pixels that AlexNet needs"
+_LPIPS = {
+    "": "LPIPS v0.1, AlexNet, RGB in [-1, 1]; 0 is identical, lower is better",
+    "_vgg": "LPIPS v0.1, VGG-16, RGB in [-1, 1]; 0 is identical, lower is better",
+}
+_ENLARGED = (
+    "neither padded nor brought to one size, but enlarged by OpenCV's bicubic, its sides in proportion, where its "
+    "shorter side has fewer than the 64 pixels that AlexNet needs (VGG-16 is shown the same pixels)"
+)
 _FLOW = (
     "motion is OpenCV's DIS flow (preset medium) from truth(t) to truth(t-1) on luma; a pixel is seen in both where it "
     "stays in the frame and the flow back disagrees by |f + b|^2 <= .01 (|f|^2 + |b|^2) + .5"
@@ -47,11 +53,22 @@ DEFINITIONS = {
     "the mean is over the frames in which the face has a box.",
     "ms_ssim": "MS-SSIM (Wang et al. 2003), whole frame: product over five scales, the terms averaged over R, G and B; "
     "none of frames below 176x176.",
-    "lpips": f"{_LPIPS}, whole frame at this size.",
-    "hand_lpips": f"{_LPIPS}, of what is in the box of each hand ({_BOX}), {_ENLARGED}; mean of the frame's hands; "
-    f"{_HAND_MEAN}.",
-    "face_lpips": f"{_LPIPS}, of what is in the face box ({_BOX}), {_ENLARGED}; the mean is over the frames in which "
-    "the face has a box.",
+    **{
+        f"{part}lpips{net}": f"{text}, {what}."
+        for net, text in _LPIPS.items()
+        for part, what in (
+            ("", "whole frame at this size"),
+            (
+                "hand_",
+                f"of what is in the box of each hand ({_BOX}), {_ENLARGED}; mean of the frame's hands; {_HAND_MEAN}",
+            ),
+            (
+                "face_",
+                f"of what is in the face box ({_BOX}), {_ENLARGED}; the mean is over the frames in which the face has "
+                "a box",
+            ),
+        )
+    },
     "flicker": "Mean |generated(t) - generated(t-1)| on the 0..255 scale over R, G, B and the pixels where the truth "
     f"is static (no channel changes by more than {STATIC_THRESHOLD} from t-1 to t); at best equal to flicker_truth; a "
     "frozen video has 0, so read it beside the hand scores.",
@@ -138,6 +155,7 @@ POSE_METRICS = (
 )
 DISTRIBUTION_METRICS = ("fid", "fvd", "fvd_r3d")
 LPIPS_METRICS = ("lpips", "hand_lpips", "face_lpips")
+LPIPS_VGG_METRICS = ("lpips_vgg", "hand_lpips_vgg", "face_lpips_vgg")
 HAND_METRICS = ("hand_ssim", "hand_psnr", "hand_sharpness")
 FACE_METRICS = ("face_ssim", "face_psnr")
 FINGER_METRICS = ("finger_pck", "finger_pck_truth", "finger_pck_share", "hands_found", "hands_found_truth")
