@@ -6,7 +6,7 @@ beside them stands what copying the source frame, or taking the nearest training
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,12 @@ from signgen.metrics.definitions import FINGER_METRICS, POSE_METRICS, SEQUENCE_M
 from signgen.progress import SILENT, Progress
 from signgen.requests import Request
 from signgen.video.background import parse_background
+from signgen.video.origin import origin_of
 
+_UNKNOWN_ORIGIN = (
+    "does not say which pose networks trained or guided the model that made it: if this estimator is one of them, "
+    "PCK and joint errors count for nothing"
+)
 CHUNK = 16  # frames read at once
 
 
@@ -94,7 +99,12 @@ def evaluate_clip(request: ClipRequest, progress: Progress = SILENT) -> ClipResu
         parse_background(request.background),
     )
     # by which metrics
-    extra = extra_metrics(pair, request, progress)
+    origin = origin_of(request.generated)
+    networks = () if origin is None else origin.pose_networks
+    seen = request.seen.judging(f"the model that rendered {request.generated}", networks)
+    if seen.wanted and origin is None:
+        notes.append(f"{request.generated} {_UNKNOWN_ORIGIN}")
+    extra = extra_metrics(pair, replace(request, seen=seen), progress)
     truth = request.truth
     scorer = make_scorer(
         pair.truth,
@@ -128,7 +138,8 @@ def extra_metrics(pair: ClipPair, request: ClipRequest, progress: Progress = SIL
         without = [name for name in (*FINGER_METRICS, *SEQUENCE_METRICS) if name not in computed]
         extra.not_computed |= dict.fromkeys(without, NEEDS_HANDS)
     else:
-        extra.not_computed |= dict.fromkeys((*POSE_METRICS, *FINGER_METRICS, *SEQUENCE_METRICS), NOT_ASKED)
+        reason = request.seen.refused or NOT_ASKED
+        extra.not_computed |= dict.fromkeys((*POSE_METRICS, *FINGER_METRICS, *SEQUENCE_METRICS), reason)
     gathered, reasons = distributions(request.distribution, request.weights)
     extra.clip_metrics += gathered
     extra.not_computed |= reasons

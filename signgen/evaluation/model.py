@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,9 @@ def evaluate_model(request: ModelRequest, progress: Progress = SILENT) -> ModelR
     card = read_card(request.model)
     check_pairs(pair_set, card, request.split)
     _check_estimator(request.poses, pair_set)
+    request = replace(request, poses=request.poses.judging(f"{request.model}", card.pose_networks))
+    if request.poses.refused:
+        progress.note(f"no keypoints are estimated: {request.poses.refused}")
     triples = pair_set.triples(request.split)
     jobs = jobs_of(triples)
     progress.note(f"{len(triples):,} {request.split} pairs of {len({job.clip_index for job in jobs}):,} clips")

@@ -104,7 +104,7 @@ class _Poses:
 
         self._work, self._request = work, request
         self.set_metrics = EstimatedSet(request.estimator_name) if request.estimates else None
-        reason = NO_SEQUENCES if work.pair_set.listed else _NO_KEYPOINTS
+        reason = request.refused or (NO_SEQUENCES if work.pair_set.listed else _NO_KEYPOINTS)
         self.missing = (
             {} if request.estimates else dict.fromkeys((*POSE_METRICS, *FINGER_METRICS, *SEQUENCE_METRICS), reason)
         )

@@ -22,6 +22,7 @@ from signgen.rendering.background import FrameWorker
 from signgen.rendering.pairs import PairJob, render_job
 from signgen.rendering.renderer import Renderer
 from signgen.requests import Request
+from signgen.video.origin import Origin
 from signgen.video.reader import write_png
 
 WORST = 10  # pictures on the page
@@ -125,7 +126,7 @@ class Work:
         def finish(row: int, target: int, frame: np.ndarray) -> None:
             names = self.names(job, target)
             if keep is not None:
-                write_png(keep / names[0], frame)
+                write_png(keep / names[0], frame, Origin(self.renderer.card.pose_networks).text())
             score(Rendered(row, target, names, frame, truth.read(target, target + 1)[0]))
 
         frames = render_job(self.renderer, self.pair_set, job, self.poses(clip))
