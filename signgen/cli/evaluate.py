@@ -15,6 +15,7 @@ from signgen.cli.options import (
     Estimator,
     LpipsWeights,
     Onnx,
+    Preset,
     ReportFolder,
     Weights,
 )
@@ -80,6 +81,7 @@ def evaluate(
         ),
     ] = None,
     distribution: Distribution = False,
+    preset: Preset = None,
     lpips_weights: LpipsWeights = None,
     weights: Weights = None,
     background: BackgroundColour = None,
@@ -106,6 +108,7 @@ def evaluate(
             source=source,
             pairs=pairs,
             distribution=distribution,
+            preset=preset,
             lpips_weights=lpips_weights,
             weights=weights,
             background=background,

@@ -13,6 +13,7 @@ from signgen.corpora.estimate import estimated
 from signgen.errors import OptionError, PoseError
 from signgen.evaluation.clip_pair import ClipPair
 from signgen.metrics.clip.frame_pair import MODEL, ClipMetric, FrameMetric
+from signgen.metrics.clip.presets import CropErrors
 from signgen.metrics.pose.accuracy import PoseAccuracy, SequenceAccuracy, placed, repeated
 from signgen.metrics.pose.hands import HandReading, reference_of
 from signgen.metrics.pose.non_manual import NonManual
@@ -86,9 +87,9 @@ class PoseRequest(Request):
 
 
 def pose_metrics(
-    request: PoseRequest, pair: ClipPair, progress: Progress = SILENT
+    request: PoseRequest, pair: ClipPair, progress: Progress = SILENT, *, crops: bool = False
 ) -> tuple[list[FrameMetric], list[ClipMetric], list[str]]:
-    """The metrics and notes for the report.
+    """The metrics and notes for the report. crops: with errors in the crops of a preset.
 
     With an estimator the truth is estimated by it too: it then errs alike on both, and an identical clip has no error.
     """
@@ -98,6 +99,7 @@ def pose_metrics(
     if truth.shape[1] == COCO_WHOLEBODY_133.points:
         if request.estimates:
             frame_metrics.append(HandReading(reference_of(pair.keypoints, truth), truth, seen))
+            frame_metrics += [CropErrors(truth, seen)] if crops else []
         clip_metrics.append(NonManual(truth, seen, (pair.truth.width, pair.truth.height), pair.truth.fps))
     return frame_metrics, clip_metrics, notes
 

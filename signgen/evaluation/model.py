@@ -12,7 +12,7 @@ import numpy as np
 from signgen.config import SamplingSettings
 from signgen.errors import OptionError, PairSetError
 from signgen.evaluation.clip_poses import PoseRequest
-from signgen.evaluation.model_clips import NO_SEQUENCES, score_clips
+from signgen.evaluation.model_clips import NO_SEQUENCES, preset_of, score_clips
 from signgen.evaluation.model_images import score_images
 from signgen.evaluation.model_work import ModelRequest, Shard
 from signgen.evaluation.provenance import provenance
@@ -45,6 +45,7 @@ def evaluate_model(request: ModelRequest, progress: Progress = SILENT) -> ModelR
     estimator that cannot be had.
     """
     _check_options(request)
+    preset_of(request)
     # what is rendered
     pair_set = PairSet.load(request.pairs)
     card = read_card(request.model)
@@ -82,6 +83,7 @@ def _check_options(request: ModelRequest) -> None:
         "--estimator": request.poses.estimator,
         "--onnx": request.poses.onnx,
         "--distribution": request.distribution or None,
+        "--preset": request.preset,
     }
     protocol_options = {"--size": request.size, "--train-images": request.train_images}
     refused, reason = (

@@ -11,10 +11,20 @@ from typing import Any
 import numpy as np
 
 from signgen.evaluation.clip_poses import PoseRequest
-from signgen.evaluation.model_work import WORST, Rendered, Shard, Work, merge_worst, shards_of, without_nearest
-from signgen.evaluation.scorer import distributions, find_lpips
+from signgen.evaluation.model_work import (
+    WORST,
+    ModelRequest,
+    Rendered,
+    Shard,
+    Work,
+    merge_worst,
+    shards_of,
+    without_nearest,
+)
+from signgen.evaluation.scorer import crop_pictures, distributions, find_lpips
 from signgen.evaluation.worst import WorstPictures
 from signgen.metrics.clip.join import ClipScores, join_clips
+from signgen.metrics.clip.presets import ClipPreset, CropErrors, preset_named, with_preset
 from signgen.metrics.clip.scorer import FrameScorer
 from signgen.metrics.definitions import FINGER_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.metrics.distribution.fvd import Distribution
@@ -41,7 +51,12 @@ def score_clips(pair_set: PairSet, whole: Shard, progress: Progress) -> tuple[di
     notes = sorted({note for part in parts for note in part.notes})
     of_poses = [] if parts[0].poses is None else [parts[0].poses]
     result = join_clips(scored, without_nearest(pair_set), notes, [*parts[0].set_metrics, *of_poses])
-    return result, merge_worst([part.worst for part in parts])
+    return with_preset(result, preset_of(whole.request)), merge_worst([part.worst for part in parts])
+
+
+def preset_of(request: ModelRequest) -> ClipPreset | None:
+    """Raises OptionError for an unknown one."""
+    return None if request.preset is None else preset_named(request.preset)
 
 
 @dataclass(frozen=True)
@@ -63,9 +78,12 @@ def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
     # metrics
     work = Work(shard)
     networks, missing = find_lpips(shard.request.lpips_weights, shard.request.weights)
-    set_metrics, without = distributions(shard.request.distribution, shard.request.weights)
-    poses = _Poses(work, shard.request.poses)
-    missing |= without | poses.missing
+    preset = preset_of(shard.request)
+    also = () if preset is None else preset.distributions
+    set_metrics, without = distributions(shard.request.distribution, shard.request.weights, also)
+    crops, uncropped = crop_pictures(preset, networks, missing)
+    poses = _Poses(work, shard.request.poses, preset)
+    missing |= without | poses.missing | uncropped
     worst = WorstPictures("ssim", WORST)
     scored: list[ClipScores] = []
 
@@ -88,7 +106,7 @@ def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
                 lpips=networks.get("alex"),
                 lpips_vgg=networks.get("vgg"),
                 baselines=work.baselines(job),
-                metrics=poses.of_job(job),
+                metrics=[*poses.of_job(job), *crops],
                 clip_metrics=[metric.of_clip() for metric in set_metrics],
                 not_computed=missing,
             )
@@ -100,14 +118,14 @@ def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
 class _Poses:
     """What an estimator sees in the clips of a shard, if one is asked for; it works where frames are scored."""
 
-    def __init__(self, work: Work, request: PoseRequest) -> None:
+    def __init__(self, work: Work, request: PoseRequest, preset: ClipPreset | None) -> None:
 
         self._work, self._request = work, request
         self.set_metrics = EstimatedSet(request.estimator_name) if request.estimates else None
+        self._crops = preset is not None and preset.crops
+        names = (*POSE_METRICS, *FINGER_METRICS, *SEQUENCE_METRICS, *(CropErrors.names if self._crops else ()))
         reason = request.refused or (NO_SEQUENCES if work.pair_set.listed else _NO_KEYPOINTS)
-        self.missing = (
-            {} if request.estimates else dict.fromkeys((*POSE_METRICS, *FINGER_METRICS, *SEQUENCE_METRICS), reason)
-        )
+        self.missing = {} if request.estimates else dict.fromkeys(names, reason)
         self._waiting: dict[PairJob, EstimatedClip] = {}
 
     def of_job(self, job: PairJob) -> list[EstimatedClip]:
@@ -121,7 +139,9 @@ class _Poses:
             return (frames.read(target, target + 1)[0] for target in targets)
 
         keypoints = self._work.poses(clip.name).resized(clip.width, clip.height).keypoints
-        self._waiting[job] = EstimatedClip(self._request.open, truth, targets, clip.num_frames, keypoints, clip.fps)
+        self._waiting[job] = EstimatedClip(
+            self._request.open, truth, targets, clip.num_frames, keypoints, clip.fps, crops=self._crops
+        )
         return [self._waiting[job]]
 
     def finish(self, job: PairJob) -> None:

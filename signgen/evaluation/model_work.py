@@ -33,7 +33,8 @@ class ModelRequest(Request):
     """What the command line asks for. sampling: what it chose; keep: folder for the frames as PNG.
 
     distribution: whether to take FID and FVD of clips; a protocol has its own. poses: the estimator of keypoints, if
-    any. weights: a folder of networks' weights, lpips_weights: AlexNet's, instead of the usual places.
+    any. preset: a paper's scores of clips as well. weights: a folder of networks' weights, lpips_weights: AlexNet's,
+    instead of the usual places.
     """
 
     model: Path
@@ -47,6 +48,7 @@ class ModelRequest(Request):
     keep: Path | None = None
     distribution: bool = False
     poses: PoseRequest = field(default_factory=PoseRequest)
+    preset: str | None = None
     sampling: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     device: str = "auto"

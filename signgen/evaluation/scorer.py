@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,9 @@ import numpy as np
 from signgen.errors import WeightsError
 from signgen.evaluation.baselines import CopySource, nearest_pose
 from signgen.metrics.clip.frame_pair import ClipMetric, FrameMetric
+from signgen.metrics.clip.presets import ClipPreset, CropPictures
 from signgen.metrics.clip.scorer import Baseline, FrameScorer
-from signgen.metrics.definitions import DISTRIBUTION_METRICS
+from signgen.metrics.definitions import CROP_METRICS, DISTRIBUTION_METRICS
 from signgen.metrics.distribution.fvd import Distribution
 from signgen.metrics.image.lpips import Lpips, Net, load_lpips
 from signgen.pairs.pairset import PairSet
@@ -32,6 +33,7 @@ def make_scorer(
     quick: bool = False,
     not_computed: Mapping[str, str] | None = None,
     own: int | None = None,
+    preset: ClipPreset | None = None,
 ) -> FrameScorer:
     """A scorer with everything that is at hand; what is not is listed with its reason.
 
@@ -39,7 +41,7 @@ def make_scorer(
     number, where it is a frame of the truth. pairs: pair set whose
     training frames of `clip`'s signer are nearest-pose. lpips_weights: AlexNet's, which must be there; weights: a
     folder that may hold them, instead of the usual places. metrics, clip_metrics: extra ones. quick: without the slow
-    ones. not_computed: name -> why it is not.
+    ones. not_computed: name -> why it is not. preset: whose crops are scored as well.
     """
     noted, missing = list(notes), dict(not_computed or {})
     # baselines
@@ -54,15 +56,16 @@ def make_scorer(
         noted.append(f"nearest-pose chooses among {nearest.summary}")
     # weights
     networks, without = find_lpips(lpips_weights, weights)
+    crops, uncropped = crop_pictures(preset, networks, without)
     return FrameScorer(
         keypoints=keypoints,
         lpips=networks.get("alex"),
         lpips_vgg=networks.get("vgg"),
         baselines=baselines,
-        metrics=metrics,
+        metrics=[*metrics, *crops],
         clip_metrics=clip_metrics,
         quick=quick,
-        not_computed=missing | without,
+        not_computed=missing | without | uncropped,
         notes=noted,
     )
 
@@ -87,13 +90,30 @@ def find_lpips(required: Path | None, folder: Path | None) -> tuple[dict[Net, Lp
     return found, missing
 
 
-def distributions(wanted: bool, weights: Path | None) -> tuple[list[Distribution], dict[str, str]]:
-    """FID and both FVDs, if they are wanted; name -> why one cannot be computed, with the command that gets weights."""
+def crop_pictures(
+    preset: ClipPreset | None, networks: Mapping[Net, Lpips], missing: Mapping[str, str]
+) -> tuple[list[FrameMetric], dict[str, str]]:
+    """The metric of a preset's crops, and name -> why a number of it is not computed. missing: of `find_lpips`."""
+    if preset is None or not preset.crops:
+        return [], {}
+    metric = CropPictures(networks.get("vgg"))
+    without = [name for name in CROP_METRICS if name.endswith("_lpips_vgg") and name not in metric.names]
+    return [metric], dict.fromkeys(without, missing.get("lpips_vgg", ""))
+
+
+def distributions(
+    wanted: bool, weights: Path | None, also: Collection[str] = ()
+) -> tuple[list[Distribution], dict[str, str]]:
+    """FID and both FVDs, if they are wanted, and those of `also`; name -> why one cannot be computed, with the command
+    that gets weights."""
     from signgen.metrics.distribution.i3d import WINDOW, load_i3d, load_r3d
     from signgen.metrics.distribution.inception import load_inception
 
-    if not wanted:
-        return [], dict.fromkeys(DISTRIBUTION_METRICS, "not asked for; --distribution asks for it")
+    names = [name for name in DISTRIBUTION_METRICS if wanted or name in also]
+    others = [name for name in DISTRIBUTION_METRICS if name not in names]
+    missing = dict.fromkeys(others, "not asked for; --distribution asks for it")
+    if not names:
+        return [], missing
 
     def frame_features() -> Callable[[np.ndarray], np.ndarray]:
         inception = load_inception("pytorch-fid", weights)
@@ -104,8 +124,8 @@ def distributions(wanted: bool, weights: Path | None) -> tuple[list[Distribution
         ("fvd", WINDOW, lambda: load_i3d(weights)),
         ("fvd_r3d", WINDOW, lambda: load_r3d(weights)),
     )
-    found, missing = [], {}
-    for name, window, load in networks:
+    found = []
+    for name, window, load in (network for network in networks if network[0] in names):
         try:
             found.append(Distribution(name, load(), window))
         except WeightsError as error:
