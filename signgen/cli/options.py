@@ -116,6 +116,10 @@ Onnx = Annotated[
 Distribution = Annotated[
     bool, typer.Option("--distribution", help="FID over frames and FVD over 16-frame windows, too: slow.")
 ]
+Preset = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="And as a paper on signing scores clips: signrefine or signvip."),
+]
 LpipsWeights = Annotated[
     Path | None,
     typer.Option(

@@ -6,22 +6,28 @@ beside them stands what copying the source frame, or taking the nearest training
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from signgen.errors import PairSetError
+from signgen.errors import OptionError, PairSetError
 from signgen.evaluation.clip_pair import ClipPair, open_pair
 from signgen.evaluation.clip_poses import NEEDS_HANDS, NOT_ASKED, PoseRequest, pose_metrics
 from signgen.evaluation.provenance import provenance
 from signgen.evaluation.scorer import distributions, make_scorer
 from signgen.metrics.clip.frame_pair import ClipMetric, FrameMetric
+from signgen.metrics.clip.presets import ClipPreset, CropErrors, preset_named, with_preset
 from signgen.metrics.clip.scorer import FrameScorer
 from signgen.metrics.definitions import FINGER_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.progress import SILENT, Progress
 from signgen.requests import Request
 from signgen.video.background import parse_background
+from signgen.video.origin import origin_of
 
+_UNKNOWN_ORIGIN = (
+    "does not say which pose networks trained or guided the model that made it: if this estimator is one of them, "
+    "PCK and joint errors count for nothing"
+)
 CHUNK = 16  # frames read at once
 
 
@@ -33,6 +39,7 @@ class ClipRequest(Request):
     pickle. seen: where the generated clip's keypoints come from. source: what the model was given, frame 0 of the
     truth where None. pairs: pair set whose training frames are nearest-pose. distribution: FID and FVD, too.
     background: what transparent pixels lie over, as the command line takes it.
+    preset: of signgen.metrics.clip.presets, a paper's scores as well.
     lpips_weights: AlexNet's, weights: a folder of networks' weights, instead of the usual places.
     """
 
@@ -48,6 +55,7 @@ class ClipRequest(Request):
     lpips_weights: Path | None = None
     weights: Path | None = None
     background: str | None = None
+    preset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,9 @@ def evaluate_clip(request: ClipRequest, progress: Progress = SILENT) -> ClipResu
     Raises VideoError, PoseError, PairSetError, WeightsError or OptionError for what does not fit together.
     """
     request.seen.check(truth_known=request.poses is not None)
+    preset = None if request.preset is None else preset_named(request.preset)
+    if preset is not None and request.poses is None:
+        raise OptionError(f"--preset {preset.name} needs --poses, the truth's keypoints")
     if request.pairs is not None and request.poses is None:
         raise PairSetError("--pairs without --poses", fix="give the truth's keypoints with --poses")
     # what is compared
@@ -94,7 +105,12 @@ def evaluate_clip(request: ClipRequest, progress: Progress = SILENT) -> ClipResu
         parse_background(request.background),
     )
     # by which metrics
-    extra = extra_metrics(pair, request, progress)
+    origin = origin_of(request.generated)
+    networks = () if origin is None else origin.pose_networks
+    seen = request.seen.judging(f"the model that rendered {request.generated}", networks)
+    if seen.wanted and origin is None:
+        notes.append(f"{request.generated} {_UNKNOWN_ORIGIN}")
+    extra = extra_metrics(pair, replace(request, seen=seen), preset, progress)
     truth = request.truth
     scorer = make_scorer(
         pair.truth,
@@ -109,27 +125,32 @@ def evaluate_clip(request: ClipRequest, progress: Progress = SILENT) -> ClipResu
         clip_metrics=extra.clip_metrics,
         not_computed=extra.not_computed,
         own=0 if pair.own_source else None,
+        preset=preset,
     )
     _score(scorer, pair, progress)
     # the numbers, and where they come from
-    scores = scorer.result()
+    scores = with_preset(scorer.result(), preset)
     files = {"generated": request.generated, "truth": truth, "keypoints": request.poses, "source": request.source}
     scores["provenance"] = provenance({**files, "pairs": request.pairs, "LPIPS weights": request.lpips_weights})
     return ClipResult(scores, pair)
 
 
-def extra_metrics(pair: ClipPair, request: ClipRequest, progress: Progress = SILENT) -> ExtraMetrics:
+def extra_metrics(
+    pair: ClipPair, request: ClipRequest, preset: ClipPreset | None = None, progress: Progress = SILENT
+) -> ExtraMetrics:
     """Pose metrics, FID and FVD where they are asked for; the reason for those that are not."""
     extra = ExtraMetrics()
+    crops = preset is not None and preset.crops
+    of_poses = (*POSE_METRICS, *FINGER_METRICS, *SEQUENCE_METRICS, *(CropErrors.names if crops else ()))
     if request.seen.wanted:
-        extra.metrics, extra.clip_metrics, extra.notes = pose_metrics(request.seen, pair, progress)
+        extra.metrics, extra.clip_metrics, extra.notes = pose_metrics(request.seen, pair, progress, crops=crops)
         computed = {name for metric in extra.metrics for name in metric.names}
         computed |= {name for of_clip in extra.clip_metrics for name in of_clip.names}
-        without = [name for name in (*FINGER_METRICS, *SEQUENCE_METRICS) if name not in computed]
-        extra.not_computed |= dict.fromkeys(without, NEEDS_HANDS)
+        extra.not_computed |= dict.fromkeys((name for name in of_poses if name not in computed), NEEDS_HANDS)
     else:
-        extra.not_computed |= dict.fromkeys((*POSE_METRICS, *FINGER_METRICS, *SEQUENCE_METRICS), NOT_ASKED)
-    gathered, reasons = distributions(request.distribution, request.weights)
+        extra.not_computed |= dict.fromkeys(of_poses, request.seen.refused or NOT_ASKED)
+    also = () if preset is None else preset.distributions
+    gathered, reasons = distributions(request.distribution, request.weights, also)
     extra.clip_metrics += gathered
     extra.not_computed |= reasons
     return extra

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ from signgen.corpora.estimate import estimated
 from signgen.errors import OptionError, PoseError
 from signgen.evaluation.clip_pair import ClipPair
 from signgen.metrics.clip.frame_pair import MODEL, ClipMetric, FrameMetric
+from signgen.metrics.clip.presets import CropErrors
 from signgen.metrics.pose.accuracy import PoseAccuracy, SequenceAccuracy, placed, repeated
 from signgen.metrics.pose.hands import HandReading, reference_of
 from signgen.metrics.pose.non_manual import NonManual
 from signgen.poses import estimators, read_beside
-from signgen.poses.estimators import Estimator, open_estimator
+from signgen.poses.estimators import Estimator, fingerprint, open_estimator
 from signgen.poses.sequence import PoseSequence
 from signgen.poses.skeletons import COCO_WHOLEBODY_133
 from signgen.progress import SILENT, Progress
@@ -29,16 +31,20 @@ NEEDS_HANDS = "it needs an estimator that looks at both clips (--estimator, --on
 
 @dataclass(frozen=True)
 class PoseRequest(Request):
-    """Where the generated clip's keypoints come from: a file, or an estimator by its name or its model's file."""
+    """Where the generated clip's keypoints come from: a file, or an estimator by its name or its model's file.
+
+    refused: why they are not taken all the same; see `judging`.
+    """
 
     poses: Path | None = None
     estimator: str | None = None
     onnx: Path | None = None
+    refused: str = ""
 
     @property
     def estimates(self) -> bool:
-        """Whether an estimator is asked for."""
-        return self.estimator is not None or self.onnx is not None
+        """Whether an estimator is asked for, and may judge."""
+        return not self.refused and (self.estimator is not None or self.onnx is not None)
 
     @property
     def estimator_name(self) -> str:
@@ -47,8 +53,26 @@ class PoseRequest(Request):
 
     @property
     def wanted(self) -> bool:
-        """Whether there is any origin of keypoints."""
-        return self.poses is not None or self.estimates
+        """Whether there is any origin of keypoints, and it may be taken."""
+        return not self.refused and (self.poses is not None or self.estimates)
+
+    def judging(self, what: str, networks: Sequence[str]) -> PoseRequest:
+        """The same for something that comes from a model which these pose networks trained or guided (fingerprints):
+        refused where one of them would judge it, or where it is not known which network keypoints of a file are from.
+
+        what: that is judged, for the reason. Raises PoseError for an ONNX file that cannot be read.
+        """
+        if not networks or not self.wanted:
+            return self
+        taught = "was trained or guided by" if len(networks) == 1 else "was trained or guided by one of"
+        if self.poses is not None:
+            named = ", ".join(networks)
+            reason = f"{what} {taught} {named}, and {self.poses} does not say which network its keypoints are from"
+        elif (own := fingerprint(self.estimator, self.onnx)) in networks:
+            reason = f"{what} was trained or guided by this very network ({own}), which therefore cannot judge it"
+        else:
+            return self
+        return replace(self, refused=f"{reason}; take another with --estimator or --onnx FILE")
 
     def open(self) -> Estimator:
         """The estimator, for one clip. Raises PoseError for two of them, and for one that cannot be had."""
@@ -63,9 +87,9 @@ class PoseRequest(Request):
 
 
 def pose_metrics(
-    request: PoseRequest, pair: ClipPair, progress: Progress = SILENT
+    request: PoseRequest, pair: ClipPair, progress: Progress = SILENT, *, crops: bool = False
 ) -> tuple[list[FrameMetric], list[ClipMetric], list[str]]:
-    """The metrics and notes for the report.
+    """The metrics and notes for the report. crops: with errors in the crops of a preset.
 
     With an estimator the truth is estimated by it too: it then errs alike on both, and an identical clip has no error.
     """
@@ -75,6 +99,7 @@ def pose_metrics(
     if truth.shape[1] == COCO_WHOLEBODY_133.points:
         if request.estimates:
             frame_metrics.append(HandReading(reference_of(pair.keypoints, truth), truth, seen))
+            frame_metrics += [CropErrors(truth, seen)] if crops else []
         clip_metrics.append(NonManual(truth, seen, (pair.truth.width, pair.truth.height), pair.truth.fps))
     return frame_metrics, clip_metrics, notes
 

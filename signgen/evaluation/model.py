@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from signgen.config import SamplingSettings
 from signgen.errors import OptionError, PairSetError
 from signgen.evaluation.clip_poses import PoseRequest
-from signgen.evaluation.model_clips import NO_SEQUENCES, score_clips
+from signgen.evaluation.model_clips import NO_SEQUENCES, preset_of, score_clips
 from signgen.evaluation.model_images import score_images
 from signgen.evaluation.model_work import ModelRequest, Shard
 from signgen.evaluation.provenance import provenance
@@ -43,11 +43,15 @@ def evaluate_model(request: ModelRequest, progress: Progress = SILENT) -> ModelR
     estimator that cannot be had.
     """
     _check_options(request)
+    preset_of(request)
     # what is rendered
     pair_set = PairSet.load(request.pairs)
     card = read_card(request.model)
     check_pairs(pair_set, card, request.split)
     _check_estimator(request.poses, pair_set)
+    request = replace(request, poses=request.poses.judging(f"{request.model}", card.pose_networks))
+    if request.poses.refused:
+        progress.note(f"no keypoints are estimated: {request.poses.refused}")
     triples = pair_set.triples(request.split)
     jobs = jobs_of(triples)
     progress.note(f"{len(triples):,} {request.split} pairs of {len({job.clip_index for job in jobs}):,} clips")
@@ -77,6 +81,7 @@ def _check_options(request: ModelRequest) -> None:
         "--estimator": request.poses.estimator,
         "--onnx": request.poses.onnx,
         "--distribution": request.distribution or None,
+        "--preset": request.preset,
     }
     protocol_options = {"--size": request.size, "--train-images": request.train_images}
     refused, reason = (

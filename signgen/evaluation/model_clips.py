@@ -14,6 +14,7 @@ from torchmetrics import Metric
 from signgen.evaluation.clip_poses import PoseRequest
 from signgen.evaluation.model_work import (
     WORST,
+    ModelRequest,
     Rendered,
     Shard,
     Work,
@@ -22,10 +23,11 @@ from signgen.evaluation.model_work import (
     shards_of,
     without_nearest,
 )
-from signgen.evaluation.scorer import distributions, find_lpips
+from signgen.evaluation.scorer import crop_pictures, distributions, find_lpips
 from signgen.evaluation.worst import WorstPictures
 from signgen.metrics.accumulate import merge_states
 from signgen.metrics.clip.join import ClipSet
+from signgen.metrics.clip.presets import ClipPreset, CropErrors, preset_named, with_preset
 from signgen.metrics.clip.scorer import FrameScorer, frame_metrics
 from signgen.metrics.definitions import FINGER_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.metrics.distribution.fvd import Distribution
@@ -47,7 +49,12 @@ def score_clips(pair_set: PairSet, whole: Shard, progress: Progress) -> tuple[di
     notes = sorted({note for part in (whole_set, *others) for note in part.notes})
     labels = labels_of(pair_set, whole.request.split)
     result = whole_set.clips.result(labels, without_nearest(pair_set), notes, whole_set.set_metrics)
-    return result, merge_worst([part.worst for part in (whole_set, *others)])
+    return with_preset(result, preset_of(whole.request)), merge_worst([part.worst for part in (whole_set, *others)])
+
+
+def preset_of(request: ModelRequest) -> ClipPreset | None:
+    """Raises OptionError for an unknown one."""
+    return None if request.preset is None else preset_named(request.preset)
 
 
 @dataclass(frozen=True)
@@ -68,12 +75,16 @@ def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
     """The shard, scored as clips."""
     # metrics
     work = Work(shard)
-    lpips, missing = find_lpips(shard.request.lpips_weights, shard.request.weights)
-    set_metrics, without = distributions(shard.request.distribution, shard.request.weights)
-    poses = _Poses(work, shard.request.poses, shard.total)
-    missing |= without | poses.missing
+    networks, missing = find_lpips(shard.request.lpips_weights, shard.request.weights)
+    preset = preset_of(shard.request)
+    also = () if preset is None else preset.distributions
+    set_metrics, without = distributions(shard.request.distribution, shard.request.weights, also)
+    crops, uncropped = crop_pictures(preset, networks, missing)
+    poses = _Poses(work, shard.request.poses, shard.total, preset)
+    missing |= without | poses.missing | uncropped
     worst = WorstPictures("ssim", WORST)
-    names = [name for metric in frame_metrics(work.points, lpips) for name in metric.names]
+    of_frames = frame_metrics(work.points, networks.get("alex"), networks.get("vgg"))
+    names = [name for metric in [*of_frames, *crops] for name in metric.names]
     scored = ClipSet(shard.total, [*names, *poses.names])
 
     # what is done with each frame and clip, in the worker
@@ -91,9 +102,10 @@ def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
             clip = work.pair_set.clips[job.clip_index]
             scorer = FrameScorer(
                 keypoints=work.poses(clip.name).resized(clip.width, clip.height).keypoints,
-                lpips=lpips,
+                lpips=networks.get("alex"),
+                lpips_vgg=networks.get("vgg"),
                 baselines=work.baselines(job),
-                metrics=poses.of_job(job),
+                metrics=[*poses.of_job(job), *crops],
                 clip_metrics=[metric.of_clip() for metric in set_metrics],
                 not_computed=missing,
             )
@@ -105,15 +117,15 @@ def clips_part(shard: Shard, tick: Tick) -> ScoredClips:
 class _Poses:
     """What an estimator sees in the clips of a shard, if one is asked for; it works where frames are scored."""
 
-    def __init__(self, work: Work, request: PoseRequest, total: int) -> None:
+    def __init__(self, work: Work, request: PoseRequest, total: int, preset: ClipPreset | None) -> None:
 
         self._work, self._request = work, request
         self.set_metrics = [EstimatedSet(total, request.estimator_name)] if request.estimates else []
-        self.names = EstimatedClip.names if request.estimates else ()  # of its metric of frames
-        reason = NO_SEQUENCES if work.pair_set.listed else _NO_KEYPOINTS
-        self.missing = (
-            {} if request.estimates else dict.fromkeys((*POSE_METRICS, *FINGER_METRICS, *SEQUENCE_METRICS), reason)
-        )
+        self._crops = preset is not None and preset.crops
+        of_frames = (*POSE_METRICS, *FINGER_METRICS, *(CropErrors.names if self._crops else ()))
+        self.names = of_frames if request.estimates else ()  # of its metric of frames
+        reason = request.refused or (NO_SEQUENCES if work.pair_set.listed else _NO_KEYPOINTS)
+        self.missing = {} if request.estimates else dict.fromkeys((*of_frames, *SEQUENCE_METRICS), reason)
         self._waiting: dict[PairJob, EstimatedClip] = {}
 
     def of_job(self, job: PairJob) -> list[EstimatedClip]:
@@ -127,7 +139,9 @@ class _Poses:
             return (frames.read(target, target + 1)[0] for target in targets)
 
         keypoints = self._work.poses(clip.name).resized(clip.width, clip.height).keypoints
-        self._waiting[job] = EstimatedClip(self._request.open, truth, targets, clip.num_frames, keypoints, clip.fps)
+        self._waiting[job] = EstimatedClip(
+            self._request.open, truth, targets, clip.num_frames, keypoints, clip.fps, crops=self._crops
+        )
         return [self._waiting[job]]
 
     def finish(self, job: PairJob) -> None:

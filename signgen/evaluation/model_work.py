@@ -22,6 +22,7 @@ from signgen.rendering.background import FrameWorker
 from signgen.rendering.pairs import PairJob, render_job
 from signgen.rendering.renderer import Renderer
 from signgen.requests import Request
+from signgen.video.origin import Origin
 from signgen.video.reader import write_png
 
 WORST = 10  # pictures on the page
@@ -32,7 +33,8 @@ class ModelRequest(Request):
     """What the command line asks for. sampling: what it chose; keep: folder for the frames as PNG.
 
     distribution: whether to take FID and FVD of clips; a protocol has its own. poses: the estimator of keypoints, if
-    any. weights: a folder of networks' weights, lpips_weights: AlexNet's, instead of the usual places.
+    any. preset: a paper's scores of clips as well. weights: a folder of networks' weights, lpips_weights: AlexNet's,
+    instead of the usual places.
     """
 
     model: Path
@@ -46,6 +48,7 @@ class ModelRequest(Request):
     keep: Path | None = None
     distribution: bool = False
     poses: PoseRequest = field(default_factory=PoseRequest)
+    preset: str | None = None
     sampling: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     device: str = "auto"
@@ -131,7 +134,7 @@ class Work:
         def finish(row: int, target: int, frame: np.ndarray) -> None:
             names = self.names(job, target)
             if keep is not None:
-                write_png(keep / names[0], frame)
+                write_png(keep / names[0], frame, Origin(self.renderer.card.pose_networks).text())
             score(Rendered(row, target, names, frame, truth.read(target, target + 1)[0]))
 
         frames = render_job(self.renderer, self.pair_set, job, self.poses(clip))

@@ -20,18 +20,31 @@ _HANDS = f"all pixels in the box of the left or the right hand (a pixel in both 
 _HAND_MEAN = "the mean is over the frames in which at least one hand has a box"
 FINGER_SHARE = 0.1  # of the hand's size
 NON_MANUAL_PARTS = ("mouth", "eyes", "brows")
+CROP_SIDE = 256  # px, of the crops of the preset signrefine
+CROP_REGIONS = ("face", "left_hand", "right_hand")
 PCK_SHARES = {"pck_10": 0.1, "pck_20": 0.2}  # of the shoulder width
 
 _SEEN = f"points with a score of at least {SCORE_THRESHOLD:g} in both; a point unseen in either does not count"
 _UNIT = "the truth's median shoulder width over the clip"
-_LPIPS = "LPIPS v0.1, AlexNet, RGB in [-1, 1]; 0 is identical, lower is better"
-_ENLARGED = "enlarged by OpenCV's bicubic until its shorter side has the 64 pixels that AlexNet needs"
+_LPIPS = {
+    "": "LPIPS v0.1, AlexNet, RGB in [-1, 1]; 0 is identical, lower is better",
+    "_vgg": "LPIPS v0.1, VGG-16, RGB in [-1, 1]; 0 is identical, lower is better",
+}
+_ENLARGED = (
+    "neither padded nor brought to one size, but enlarged by OpenCV's bicubic, its sides in proportion, where its "
+    "shorter side has fewer than the 64 pixels that AlexNet needs (VGG-16 is shown the same pixels)"
+)
 _FLOW = (
     "motion is OpenCV's DIS flow (preset medium) from truth(t) to truth(t-1) on luma; a pixel is seen in both where it "
     "stays in the frame and the flow back disagrees by |f + b|^2 <= .01 (|f|^2 + |b|^2) + .5"
 )
 _ROOT = "root by singular values; torchmetrics' eigenvalues lose digits of few images"
 _FVD = f"Fréchet distance ({_ROOT}) between features of 16-frame windows without overlap, generated and true; 0 is best"
+_CROP = (
+    "the crop: a square around the middle of the region's box, as long as its longer side and moved into the frame, "
+    f"resized to {CROP_SIDE}x{CROP_SIDE} (OpenCV's bicubic, area where it is larger); box: {_BOX}; the mean is over "
+    "the frames that have the region"
+)
 
 DEFINITIONS = {
     "ssim": f"Structural similarity, whole frame: {_SSIM}; mean over the pixels whose window lies inside the frame.",
@@ -48,11 +61,22 @@ DEFINITIONS = {
     "the mean is over the frames in which the face has a box.",
     "ms_ssim": "MS-SSIM (Wang et al. 2003), whole frame: product over five scales, the terms averaged over R, G and B; "
     "none of frames below 176x176; torchmetrics' definition with normalize=relu.",
-    "lpips": f"{_LPIPS}, whole frame at this size.",
-    "hand_lpips": f"{_LPIPS}, of what is in the box of each hand ({_BOX}), {_ENLARGED}; mean of the frame's hands; "
-    f"{_HAND_MEAN}.",
-    "face_lpips": f"{_LPIPS}, of what is in the face box ({_BOX}), {_ENLARGED}; the mean is over the frames in which "
-    "the face has a box.",
+    **{
+        f"{part}lpips{net}": f"{text}, {what}."
+        for net, text in _LPIPS.items()
+        for part, what in (
+            ("", "whole frame at this size"),
+            (
+                "hand_",
+                f"of what is in the box of each hand ({_BOX}), {_ENLARGED}; mean of the frame's hands; {_HAND_MEAN}",
+            ),
+            (
+                "face_",
+                f"of what is in the face box ({_BOX}), {_ENLARGED}; the mean is over the frames in which the face has "
+                "a box",
+            ),
+        )
+    },
     "flicker": "Mean |generated(t) - generated(t-1)| on the 0..255 scale over R, G, B and the pixels where the truth "
     f"is static (no channel changes by more than {STATIC_THRESHOLD} from t-1 to t); at best equal to flicker_truth; a "
     "frozen video has 0, so read it beside the hand scores.",
@@ -120,6 +144,19 @@ DEFINITIONS = {
         for part in NON_MANUAL_PARTS
     },
     **{f"{part}_sharpness": f"As hand_sharpness, in the box of the {part}." for part in NON_MANUAL_PARTS},
+    **{
+        f"crop_{region}_{kind}": f"{what.format(region.replace('_', ' '))}; {_CROP}."
+        for region in CROP_REGIONS
+        for kind, what in (
+            (
+                "mpjpe",
+                f"Mean distance of the {{}}'s points, of 133, in pixels of the {CROP_SIDE}x{CROP_SIDE} crop, between "
+                f"what one estimator (named in the notes) sees in the whole generated and true frame, over {_SEEN}",
+            ),
+            ("lpips_vgg", f"{_LPIPS['_vgg']}, of the {{}}'s crop"),
+            ("ssim", f"Structural similarity of the {{}}'s crop: {_SSIM}, over the pixels whose window lies inside"),
+        )
+    },
     "fid": f"Fréchet distance ({_ROOT}) between pytorch-fid's Inception-v3 features of the generated and the true "
     "frames, resized to 299x299, bilinear; 0 is best; blind to the order of frames.",
     "fvd": f"{_FVD}, each frame resized to 224x224, features of the I3D of i3d_torchscript.pt (Kinetics-400).",
@@ -139,8 +176,10 @@ POSE_METRICS = (
 )
 DISTRIBUTION_METRICS = ("fid", "fvd", "fvd_r3d")
 LPIPS_METRICS = ("lpips", "hand_lpips", "face_lpips")
+LPIPS_VGG_METRICS = ("lpips_vgg", "hand_lpips_vgg", "face_lpips_vgg")
 HAND_METRICS = ("hand_ssim", "hand_psnr", "hand_sharpness")
 FACE_METRICS = ("face_ssim", "face_psnr")
+CROP_METRICS = tuple(f"crop_{region}_{kind}" for region in CROP_REGIONS for kind in ("mpjpe", "lpips_vgg", "ssim"))
 FINGER_METRICS = ("finger_pck", "finger_pck_truth", "finger_pck_share", "hands_found", "hands_found_truth")
 NON_MANUAL_METRICS = (
     *(f"{name}_r" for name in ("mouth_opening", "mouth_width", "eye_opening", "brow_height")),

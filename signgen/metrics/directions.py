@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from signgen.metrics.definitions import CROP_METRICS
+
 
 @dataclass(frozen=True)
 class Direction:
@@ -51,8 +53,11 @@ DIRECTIONS: dict[str, Direction] = {
     **dict.fromkeys(("mouth_ssim", "eyes_ssim", "brows_ssim"), HIGHER),
     **dict.fromkeys(("mouth_opening_r", "mouth_width_r", "eye_opening_r", "brow_height_r"), HIGHER),
     **dict.fromkeys(("head_yaw_error", "head_pitch_error", "head_roll_error"), LOWER),
-    **dict.fromkeys(("l1", "lpips", "lpips_alex", "lpips_vgg", "hand_lpips", "face_lpips"), LOWER),
+    **dict.fromkeys(("l1", "lpips", "lpips_alex", "hand_lpips", "face_lpips"), LOWER),
+    **dict.fromkeys(("lpips_vgg", "hand_lpips_vgg", "face_lpips_vgg"), LOWER),
     **dict.fromkeys(("fid", "fid_train", "fid_test", "kid_train", "kid_test", "fvd", "fvd_r3d"), LOWER),
+    **dict.fromkeys((name for name in CROP_METRICS if name.endswith("_ssim")), HIGHER),
+    **dict.fromkeys((name for name in CROP_METRICS if not name.endswith("_ssim")), LOWER),
     **dict.fromkeys(("successive_ssim_difference", "dtw_mje"), LOWER),
     **dict.fromkeys(("body_joint_error", "hand_joint_error", "face_joint_error"), LOWER),
     **dict.fromkeys((f"{place}recall@{k}" for place in ("", "near_", "clip_") for k in (1, 5, 10)), HIGHER),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,12 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class ModelCard:
-    """The content of signgen.json. `recipe` is complete; `data` says which pair set it was trained on."""
+    """The content of signgen.json. `recipe` is complete; `data` says which pair set it was trained on.
+
+    pose_networks: fingerprints (`signgen.poses.estimators.fingerprint`) of the pose networks whose opinion was in the
+    loss or the guidance, of this model or of one that it was started from: they may not judge it. A network that only
+    estimated keypoints of the training data is not one of them.
+    """
 
     recipe: dict[str, Any]
     skeleton: str
@@ -46,9 +51,17 @@ class ModelCard:
     seed: int
     threads: int
     signgen: str = __version__
+    pose_networks: tuple[str, ...] = ()
 
     @classmethod
-    def describe(cls, recipe: Recipe, data: dict[str, Any], steps: dict[str, int], threads: int) -> ModelCard:
+    def describe(
+        cls,
+        recipe: Recipe,
+        data: dict[str, Any],
+        steps: dict[str, int],
+        threads: int,
+        pose_networks: tuple[str, ...] = (),
+    ) -> ModelCard:
         """The card of a model trained now."""
         palette = palette_of(recipe)
         return cls(
@@ -61,6 +74,7 @@ class ModelCard:
             steps=steps,
             seed=recipe.seed,
             threads=threads,
+            pose_networks=pose_networks,
         )
 
     def parsed_recipe(self) -> Recipe:
@@ -129,7 +143,10 @@ def read_card(folder: Path) -> ModelCard:
             raise ValueError("no recipe, or nothing of its data")
         if not isinstance(card.data.get("fingerprint"), str):
             raise ValueError("its data have no fingerprint")
-        return card
+        networks = card.pose_networks
+        if not isinstance(networks, list | tuple) or not all(isinstance(name, str) for name in networks):
+            raise ValueError(f"pose_networks is {networks!r}")
+        return replace(card, pose_networks=tuple(networks))
     except FileNotFoundError:
         raise ModelError(f"{folder}: lacks {CARD}", expected=advice) from None
     except (ValueError, TypeError, OSError) as error:

@@ -35,6 +35,7 @@ from signgen.requests import Request
 from signgen.video.background import RGB, parse_background
 from signgen.video.damage import damage_text, damage_within
 from signgen.video.display import padding_note
+from signgen.video.origin import Origin
 from signgen.video.reader import FrameSource, frame_range, open_frames
 
 TRUTHS = ("auto", "none")
@@ -145,7 +146,8 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     if request.fps and sequence.fps and not same_rate(sequence.fps, fps):
         speed = f"play at {fps / sequence.fps:.2g} times their speed"
         notes.add(f"the poses' {sequence.fps:g} frames per second {speed}; {_RESAMPLE}", "output")
-    outputs = Outputs(request.out, fps, request.side_by_side, request.save_frames, video.sample_aspect)
+    about = Origin(card.pose_networks).text()
+    outputs = Outputs(request.out, fps, request.side_by_side, request.save_frames, video.sample_aspect, None, about)
     named = [] if request.truth in TRUTHS else [Path(request.truth)]
     outputs.check(part.stop - part.start, [request.source, request.poses, *named])
     # truth

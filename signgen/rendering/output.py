@@ -26,7 +26,7 @@ class Outputs:
     """Where to write. `video` with one pose becomes a PNG; `side_by_side` and `frames` are optional.
 
     sample_aspect: how wide a pixel is shown by its height; None: see `writer.sample_aspect`. times: seconds of every
-    frame that is written, where they come unevenly.
+    frame that is written, where they come unevenly. description: kept in every file (`signgen.video.origin`).
     """
 
     video: Path
@@ -35,6 +35,7 @@ class Outputs:
     frames: Path | None = None
     sample_aspect: Fraction | None = None
     times: np.ndarray | None = None
+    description: str = ""
 
     def paths(self, count: int) -> tuple[Path, Path | None]:
         """The main file for `count` frames, and the side-by-side file if wanted."""
@@ -92,7 +93,7 @@ def write_rendering(
             for write, is_strip in sinks:
                 write(_strip(source, poses, index - first, palette, frame, real) if is_strip else frame)
             if outputs.frames is not None:
-                write_png(outputs.frames / f"images{index + 1:04d}.png", frame)
+                write_png(outputs.frames / f"images{index + 1:04d}.png", frame, outputs.description)
             if truth is not None and real is not None:
                 truth.scorer.update(index, frame, real)
 
@@ -111,9 +112,10 @@ def _sink(
     width: of what is written; native: the source's width and height.
     """
     if path.suffix == ".png":
-        return lambda frame: write_png(path, frame)
+        return lambda frame: write_png(path, frame, outputs.description)
     aspect = sample_aspect(*native, outputs.sample_aspect)
-    return stack.enter_context(VideoWriter(path, width, native[1], outputs.fps, aspect, outputs.times)).write
+    writer = VideoWriter(path, width, native[1], outputs.fps, aspect, outputs.times, outputs.description)
+    return stack.enter_context(writer).write
 
 
 def _strip(

@@ -26,6 +26,7 @@ class Start:
         pipeline, card = load_model(folder)
         self._networks = pipeline.networks()
         self.data: dict[str, Any] = card.data
+        self.pose_networks = card.pose_networks
         wanted = palette_of(recipe).fingerprint()
         if card.palette_fingerprint != wanted:
             raise ModelError(

@@ -253,7 +253,9 @@ class TrainingRun:
             }
             if self.start:
                 data["started_from"] = self.start.data
-            save_model(pipeline, ModelCard.describe(self.recipe, data, counts, torch.get_num_threads()), folder)
+            inherited = self.start.pose_networks if self.start else ()
+            card = ModelCard.describe(self.recipe, data, counts, torch.get_num_threads(), inherited)
+            save_model(pipeline, card, folder)
             pairs = str(self.pairs.folder.resolve())  # here and not in the model folder, which may be published
             write_json(self.folder / "run.json", {"pairs": pairs, "steps": counts, "seconds": round(seconds, 1)})
         self.accelerator.wait_for_everyone()

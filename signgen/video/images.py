@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -12,6 +14,9 @@ from signgen.files import atomic_path
 from signgen.video.background import RGB, chosen_colour, is_transparent, laid_over
 from signgen.video.headers import WHOLE, opened
 
+_HEADER_END = 33  # of a PNG: signature and IHDR
+_KEYWORD = b"Description\0"
+_LONGEST_TEXT = 1 << 16  # bytes of a chunk that is looked at
 _PNG, _OTHERS_WITH_ALPHA = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*", b"GIF8")
 
 
@@ -82,10 +87,33 @@ def _rgba(path: Path, data: np.ndarray) -> np.ndarray:
         return np.array(ImageOps.exif_transpose(image).convert("RGBA"))
 
 
-def write_png(path: Path, frame: np.ndarray) -> None:
-    """Write uint8 (H, W, 3) RGB as PNG, atomically."""
+def write_png(path: Path, frame: np.ndarray, text: str = "") -> None:
+    """Write uint8 (H, W, 3) RGB as PNG, atomically. text: ASCII, kept in the file as its description."""
     ok, data = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
     if not ok:
         raise VideoError(f"{path}: frame of shape {frame.shape} cannot be written as PNG")
     with atomic_path(path) as temporary:
-        temporary.write_bytes(data.tobytes())
+        temporary.write_bytes(_described(data.tobytes(), text) if text else data.tobytes())
+
+
+def read_png_text(path: Path) -> str:
+    """The description that `write_png` put into a file; empty where there is none, and for what is no PNG."""
+    with path.open("rb") as file:
+        if file.read(len(_PNG)) != _PNG:
+            return ""
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"IDAT" or length > _LONGEST_TEXT:
+                return ""
+            content = file.read(length)
+            if kind == b"tEXt" and content.startswith(_KEYWORD):
+                return content.removeprefix(_KEYWORD).decode("latin-1")
+            file.seek(4, 1)
+    return ""
+
+
+def _described(data: bytes, text: str) -> bytes:
+    """A PNG with a tEXt chunk (PNG specification, 11.3.3.2) behind its header."""
+    content = b"tEXt" + _KEYWORD + text.encode("ascii")
+    chunk = struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
+    return data[:_HEADER_END] + chunk + data[_HEADER_END:]

@@ -53,6 +53,7 @@ class VideoWriter:
     `open_frames` crops (`signgen.video.display`).
 
     times: seconds at which frames are shown, ascending, one for each that will be written, where they come unevenly.
+    description: kept in the file's metadata.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class VideoWriter:
         fps: float | Fraction,
         sample_aspect: Fraction = Fraction(1, 1),
         times: Sequence[float] | np.ndarray | None = None,
+        description: str = "",
     ) -> None:
+        self._description = description
         self.path, self.width, self.height = Path(path), width, height
         self.rate, self.sample_aspect = exact_rate(fps), sample_aspect
         self.partial_path = self.path.with_name(f"{self.path.stem}.partial.mp4")
@@ -82,6 +85,8 @@ class VideoWriter:
             self._container = av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
             if self.coded_size != (self.width, self.height):
                 self._container.metadata["comment"] = true_size_text(self.width, self.height)
+            if self._description:
+                self._container.metadata["description"] = self._description
             self._stream = self._open_stream()
         except av.FFmpegError as error:
             self._stack.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from signgen.evaluation import model_clips
 from signgen.evaluation.worst import WorstPictures
-from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
+from signgen.metrics.definitions import CROP_METRICS, FINGER_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.metrics.distribution import i3d as video_features
 from signgen.metrics.distribution.frechet import FeatureStatistics, frechet_distance
 from signgen.pairs.pairset import PairSet, frame_name
@@ -21,6 +22,7 @@ from signgen.pairs.triples import TRIPLE
 from signgen.parallel import split_evenly
 from signgen.poses.estimators import ESTIMATORS
 from signgen.rendering.pairs import jobs_of, runs
+from signgen.video.origin import Origin, origin_of
 from signgen.video.reader import read_image, write_png
 from tests.line import Command, Line
 
@@ -190,6 +192,52 @@ def test_a_clip_in_which_nobody_is_seen_is_named(
     for name in (*POSE_METRICS, *SEQUENCE_METRICS):
         assert result["mean"][name] is None
         assert "no two shoulders in the truth" in result["not_computed"][name]
+
+
+def test_a_preset_of_clips_is_that_of_evaluate(command: Command, line: Line, tmp_path: Path, reds: type[Reds]) -> None:
+    words = ("--preset", "signrefine", "--estimator", "reds")
+    model = ("evaluate-model", line.model, line.pairs, "--split", "val", "--threads", 1)
+    out = command.works(*model, *words, "--keep", tmp_path / "kept", "--out", tmp_path / "r")
+    assert "preset signrefine (SignRefine's regional scores)" in " ".join(out.split())
+    result = numbers(tmp_path / "r")
+    for row in result["per_frame"][:4]:
+        write_png(tmp_path / "clip0" / row["generated"], read_image(tmp_path / "kept" / row["generated"]))
+    again = ("evaluate", tmp_path / "clip0", line.video, "--poses", line.poses, "--frames", "12:16", *words)
+    command.works(*again, "--out", tmp_path / "e")
+    alone = numbers(tmp_path / "e")
+    names = [name for name in CROP_METRICS if not name.endswith("_lpips_vgg")]
+    for one, other in zip(result["per_frame"][:4], alone["per_frame"], strict=True):
+        assert {name: one[name] for name in names} == {name: other[name] for name in names}
+        assert one["crop_face_mpjpe"] > 0
+    assert result["preset"] == alone["preset"]
+    assert "vgg16" in result["not_computed"]["crop_face_lpips_vgg"]
+    refused = command.refuses(*model, "--preset", "signvip", "--protocol", "strict", "--out", tmp_path / "x")
+    assert "--preset does not go with --protocol" in refused
+
+
+def test_a_model_is_not_judged_by_a_network_that_taught_it(
+    command: Command, line: Line, tmp_path: Path, reds: type[Reds]
+) -> None:
+    """The card names it: nothing is estimated; what is rendered and kept says so, and `evaluate` does not either."""
+    model = Path(shutil.copytree(line.model, tmp_path / "model"))
+    card = json.loads((model / "signgen.json").read_text())
+    (model / "signgen.json").write_text(json.dumps({**card, "pose_networks": ["reds"]}))
+    words = ("evaluate-model", model, line.pairs, "--split", "val", "--threads", 1, "--estimator", "reds")
+    out = command.works(*words, "--keep", tmp_path / "kept", "--out", tmp_path / "r")
+    assert reds.opened == 1  # to see that it can be
+    assert "no keypoints are estimated" in out
+    result = numbers(tmp_path / "r")
+    for name in (*POSE_METRICS, *FINGER_METRICS, *SEQUENCE_METRICS):
+        assert "this very network (reds)" in result["not_computed"][name]
+        assert name not in result["mean"]
+    assert result["mean"]["psnr"] is not None
+    assert origin_of(tmp_path / "kept") == Origin(("reds",))
+    command.works("render", line.video, line.poses, "--model", model, "--threads", 1, "--out", tmp_path / "o.mp4")
+    assert origin_of(tmp_path / "o.mp4") == Origin(("reds",))
+    command.works("evaluate", tmp_path / "o.mp4", line.video, "--estimator", "reds", "--out", tmp_path / "e")
+    assert "this very network (reds)" in numbers(tmp_path / "e")["not_computed"]["finger_pck"]
+    (model / "signgen.json").write_text(json.dumps({**card, "pose_networks": "reds"}))
+    assert "pose_networks is 'reds'" in command.refuses(*words, "--out", tmp_path / "x")
 
 
 def test_what_was_kept_scores_the_same_under_a_protocol_and_in_two_processes(

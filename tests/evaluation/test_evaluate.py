@@ -100,11 +100,12 @@ def test_report_files_and_table(command: Command, clips: tuple[Path, Path], tmp_
         assert {k: float(v) if v else None for k, v in row.items()} == frame_row
     assert rows[0]["flicker"] == ""
     assert set(result["baselines"]) == {"copy-source"}
-    networks = ("lpips", "hand_lpips", "face_lpips")
+    networks, vgg = ("lpips", "hand_lpips", "face_lpips"), ("lpips_vgg", "hand_lpips_vgg", "face_lpips_vgg")
     assert set(result["not_computed"]) == {
         "nearest-pose",
         "ms_ssim",
         *networks,
+        *vgg,
         *POSE_METRICS,
         *FINGER_METRICS,
         *SEQUENCE_METRICS,
@@ -122,6 +123,7 @@ def test_report_files_and_table(command: Command, clips: tuple[Path, Path], tmp_
             digits = 2 if any(word in metric for word in ("psnr", "flicker", "warping")) else 3
             assert f"{value:.{digits}f}" in out.split("\n", 1)[1], metric
     assert f"not computed: {', '.join(networks)}: weights missing" in out
+    assert f"not computed: {', '.join(vgg)}: weights missing: vgg16-397923af.pth" in out
 
 
 def test_the_first_line_says_who_wins(command: Command, clips: tuple[Path, Path], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signgen.metrics.definitions import POSE_METRICS, SEQUENCE_METRICS
+from signgen.metrics.definitions import FINGER_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.poses import PoseSequence
 from signgen.poses.estimators import ESTIMATORS
-from signgen.video.reader import write_png
+from signgen.video.origin import Origin
+from signgen.video.reader import read_image, write_png
 from tests.line import Command
 from tests.poses.estimating import dots, write_model
 
@@ -134,3 +136,63 @@ def test_without_keypoints_the_report_says_how_to_get_them(
     command.works("evaluate", *clips, "--out", tmp_path / "r")
     reasons = report(tmp_path / "r")["not_computed"]
     assert all("--generated-poses" in reasons[name] and "--onnx FILE" in reasons[name] for name in ALL)
+
+
+class TestANetworkDoesNotJudgeWhatItTaught:
+    def written(self, clips: tuple[Path, Path], networks: tuple[str, ...] | None) -> Path:
+        """The generated frames as a render leaves them whose model these networks trained; None: as others do."""
+        text = "" if networks is None else Origin(networks).text()
+        for path in sorted(clips[0].iterdir()):
+            write_png(path, read_image(path), text)
+        return clips[0]
+
+    def test_by_name(self, clips: tuple[Path, Path], command: Command, tmp_path: Path) -> None:
+        generated = self.written(clips, ("dots",))
+        output = command.works("evaluate", generated, clips[1], "--out", tmp_path / "r", "--estimator", "dots")
+        result = report(tmp_path / "r")
+        names = (*ALL, *FINGER_METRICS)
+        assert not set(names) & set(result["mean"])
+        assert all(
+            "by this very network (dots), which therefore cannot judge it" in result["not_computed"][n] for n in names
+        )
+        assert "this very network (dots)" in " ".join(output.split())
+        assert result["mean"]["psnr"] is not None
+
+    def test_by_the_files_bytes(self, clips: tuple[Path, Path], command: Command, tmp_path: Path) -> None:
+        pytest.importorskip("onnxruntime", reason="needs the extra onnx: pip install -e '.[onnx]'")
+        model, other = (write_model(tmp_path / f"{size}.onnx", size, 200) for size in (150, 100))
+        renamed = Path(shutil.copy(model, tmp_path / "another_name.onnx"))
+        digest = hashlib.sha256(model.read_bytes()).hexdigest()
+        generated = self.written(clips, (f"onnx:{digest}",))
+        call = ("evaluate", generated, clips[1], "--out", tmp_path / "r", "--onnx")
+        command.works(*call, renamed)
+        assert digest in report(tmp_path / "r")["not_computed"]["finger_pck"]
+        command.works(*call, other)
+        assert report(tmp_path / "r")["mean"]["finger_pck"] is not None
+
+    def test_another_network_judges(self, clips: tuple[Path, Path], command: Command, tmp_path: Path) -> None:
+        generated = self.written(clips, ("mediapipe",))
+        command.works("evaluate", generated, clips[1], "--out", tmp_path / "r", "--estimator", "dots")
+        result = report(tmp_path / "r")
+        assert result["mean"]["hand_pck_20"] is not None
+        assert not any("does not say which pose networks" in note for note in result["notes"])
+
+    def test_what_says_nothing_of_its_model_is_scored_with_a_note(
+        self, clips: tuple[Path, Path], command: Command, tmp_path: Path
+    ) -> None:
+        generated = self.written(clips, None)
+        command.works("evaluate", generated, clips[1], "--out", tmp_path / "r", "--estimator", "dots")
+        result = report(tmp_path / "r")
+        assert result["mean"]["hand_pck_20"] is not None
+        assert any("does not say which pose networks trained or guided" in note for note in result["notes"])
+
+    def test_keypoints_of_a_file_may_be_from_anywhere(
+        self, clips: tuple[Path, Path], command: Command, tmp_path: Path
+    ) -> None:
+        points = np.full((FRAMES, 133, 3), 0.9, np.float32)
+        points[..., :2] = np.random.default_rng(0).uniform(10, 50, (133, 2))
+        given = tmp_path / "k.poses.npz"
+        PoseSequence(points, WIDTH, HEIGHT).save(given)
+        call = ("evaluate", self.written(clips, ("dots",)), clips[1], "--out", tmp_path / "r")
+        command.works(*call, "--poses", given, "--generated-poses", given)
+        assert "does not say which network" in report(tmp_path / "r")["not_computed"]["pck_10"]

@@ -9,6 +9,7 @@ import torch
 
 from signgen.metrics.clip.frame_metrics import MultiScale, Perceptual, crop
 from signgen.metrics.clip.frame_pair import FramePair, TruthFrame
+from signgen.metrics.definitions import LPIPS_METRICS, LPIPS_VGG_METRICS
 from signgen.metrics.image.lpips import Lpips, build_network
 from tests.metrics.test_scoring import LEFT, RIGHT, around, keypoints, scored, still_clip
 
@@ -53,6 +54,37 @@ def test_lpips_in_boxes_is_the_mean_of_the_hands_that_are_there() -> None:
     without = scored(generated, truth, lpips=distance)
     assert without["not_computed"]["hand_lpips"] == "no keypoints of the truth (--poses)"
     assert "hand_lpips" not in without["mean"]
+
+
+def test_vgg_is_shown_the_same_boxes_and_quick_scores_leave_out_its_whole_frame() -> None:
+    """LPIPS over VGG-16 by hand on the crops of the right hand, which are smaller than 64 px."""
+    torch.manual_seed(0)
+    network = Lpips(build_network("vgg"))
+    points = keypoints(1)
+    truth = still_clip(1)
+    generated = np.stack([cv2.GaussianBlur(truth[0], (0, 0), 2)])
+    points[0, LEFT] = np.nan
+    seen = points[0, RIGHT, :2]
+    low, high = seen.min(0), seen.max(0)
+    reach = 0.15 * (high - low).max()
+    x0, y0 = np.floor(low - reach).astype(int)
+    x1, y1 = np.ceil(high + reach).astype(int) + 1
+    scale = 64 / min(x1 - x0, y1 - y0)
+    size = round((x1 - x0) * scale), round((y1 - y0) * scale)
+    crops = [cv2.resize(x[0, y0:y1, x0:x1], size, interpolation=cv2.INTER_CUBIC) for x in (generated, truth)]
+    signed = [torch.from_numpy(x).permute(2, 0, 1)[None].float() / 127.5 - 1 for x in crops]
+    with torch.no_grad():
+        expected = network._network(*signed).item()
+    whole = scored(generated, truth, points, lpips_vgg=network)
+    assert scale > 1
+    assert whole["mean"]["hand_lpips_vgg"] == pytest.approx(expected, rel=1e-5)
+    assert whole["mean"]["lpips_vgg"] == pytest.approx(network(generated[0], truth[0]), rel=1e-5)
+    assert set(LPIPS_METRICS) <= set(whole["not_computed"])
+    assert not set(LPIPS_VGG_METRICS) & set(whole["not_computed"])
+    quick = scored(generated, truth, points, lpips_vgg=network, quick=True)
+    assert "lpips_vgg" not in quick["mean"]
+    assert quick["not_computed"]["lpips_vgg"].startswith("left out by render")
+    assert quick["mean"]["face_lpips_vgg"] == whole["mean"]["face_lpips_vgg"] > 0
 
 
 def test_lpips_of_a_box_is_the_networks_on_that_crop() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from signgen.errors import WeightsError
+from signgen.evaluation.scorer import find_lpips
 from signgen.metrics.image.lpips import TRUNKS, Lpips, build_network, load_lpips
 from signgen.metrics.weights import hub_folder
 
@@ -105,6 +106,23 @@ def test_vgg_is_another_network_in_another_file(nowhere: Path) -> None:
         load_lpips(nowhere / "weights")
     with pytest.raises(WeightsError, match="not AlexNet weights"):
         load_lpips(nowhere / "weights" / TRUNKS["vgg"].file)
+
+
+def test_clips_take_each_network_that_is_there(nowhere: Path, network: torch.nn.Module) -> None:
+    """AlexNet alone, VGG alone; the reason of the other one names its own file."""
+    found, missing = find_lpips(None, nowhere / "weights")
+    assert (found, set(missing)) == ({}, {"lpips", "lpips_vgg"})
+    torch.manual_seed(1)
+    vgg = build_network("vgg")
+    write_trunk(vgg, nowhere / "weights" / TRUNKS["vgg"].file)
+    found, missing = find_lpips(None, nowhere / "weights")
+    assert (set(found), set(missing)) == ({"vgg"}, {"lpips"})
+    generated, truth = frames()
+    assert found["vgg"](generated, truth) == pytest.approx(Lpips(vgg)(generated, truth), rel=1e-5)
+    found, missing = find_lpips(write_trunk(network, nowhere / "mine.pth"), None)
+    assert set(found) == {"alex"}
+    assert "get them with: curl" in missing["lpips_vgg"]
+    assert "vgg16-397923af.pth" in missing["lpips_vgg"]
 
 
 def test_other_files_are_refused_in_one_line(nowhere: Path) -> None:

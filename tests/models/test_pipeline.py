@@ -160,7 +160,7 @@ class TestPartWarp:
 @pytest.fixture
 def saved(pipeline, tmp_path):
     recipe = tiny_recipe()
-    card = ModelCard.describe(recipe, {"fingerprint": "x", "clips": []}, {"diffusion": 0}, 1)
+    card = ModelCard.describe(recipe, {"fingerprint": "x", "clips": []}, {"diffusion": 0}, 1, ("mediapipe",))
     save_model(pipeline, card, tmp_path / "model")
     return tmp_path / "model"
 
@@ -173,6 +173,7 @@ def test_the_same_pixels_after_save_and_load(pipeline, inputs, saved):
     assert torch.equal(before, loaded(source, poses, source_pose, warps, **SAMPLING))
     assert torch.equal(before, plain(source, poses, source_pose, warps, **SAMPLING))
     assert card.parsed_recipe() == tiny_recipe()
+    assert card.pose_networks == ("mediapipe",)
 
 
 def test_a_folder_keeps_the_keys_of_0_1_and_the_recipes_words_are_used_of_it(pipeline, saved):

@@ -254,6 +254,9 @@ def test_where_source_banks_cannot_be_kept_it_is_told_once_and_trained_alike(pai
 
 def test_a_run_can_start_from_a_trained_model(pairs, tmp_path):
     train(pairs, tmp_path / "first")
+    card = tmp_path / "first" / "model" / "signgen.json"
+    assert json.loads(card.read_text())["pose_networks"] == []
+    card.write_text(json.dumps({**json.loads(card.read_text()), "pose_networks": ["onnx:12ab"]}))
     train(pairs, tmp_path / "second", *STILL, init=tmp_path / "first" / "model")
     for part in ("unet", "fusion"):
         first, second = (list(weights(tmp_path / run / "model" / part).values()) for run in ("first", "second"))
@@ -261,6 +264,7 @@ def test_a_run_can_start_from_a_trained_model(pairs, tmp_path):
         assert all(map(torch.equal, first, second))
     card = json.loads((tmp_path / "second" / "model" / "signgen.json").read_text())
     assert card["data"]["started_from"]["fingerprint"] == card["data"]["fingerprint"]
+    assert card["pose_networks"] == ["onnx:12ab"]  # what taught the first one taught this one
 
 
 def test_a_start_of_other_sizes_is_refused(pairs, tmp_path):

@@ -12,6 +12,7 @@ from signgen.metrics.definitions import (
     FACE_METRICS,
     HAND_METRICS,
     LPIPS_METRICS,
+    LPIPS_VGG_METRICS,
     NON_MANUAL_BOXES,
     NON_MANUAL_PARTS,
     RATIOS,
@@ -19,7 +20,7 @@ from signgen.metrics.definitions import (
 )
 from signgen.metrics.image import pixels as image
 from signgen.metrics.image import ssim as similarity
-from signgen.metrics.image.lpips import SMALLEST_SIDE, Lpips
+from signgen.metrics.image.lpips import NAMES, SMALLEST_SIDE, SMALLEST_SIDES, Lpips, Net
 from signgen.poses.parts import Box
 from signgen.poses.skeletons import OPENPOSE_18
 
@@ -105,28 +106,36 @@ class MultiScale:
 
 
 class Perceptual:
-    """LPIPS of the whole frame and, with keypoints, of what is in the boxes of each hand and of the face."""
+    """LPIPS of the whole frame and, with keypoints, of what is in the boxes of each hand and of the face.
 
-    def __init__(self, network: Lpips, points: int) -> None:
-        self._network, self._points = network, points
-        self.names = LPIPS_METRICS if points else LPIPS_METRICS[:1]
+    net: which network it is. whole: False leaves out the whole frame, which takes most of the time. Both networks are
+    shown the same pixels of a box.
+    """
+
+    def __init__(self, network: Lpips, points: int, net: Net = "alex", *, whole: bool = True) -> None:
+        self._network, self._points, self._net = network, points, net
+        self._suffix = "" if net == "alex" else f"_{net}"
+        of_net = LPIPS_METRICS if net == "alex" else LPIPS_VGG_METRICS
+        self.names = (*(of_net[:1] if whole else ()), *(of_net[1:] if points else ()))
 
     def __call__(self, pair: FramePair) -> dict[str, float]:
         scores = {}
-        if min(pair.frame.shape[:2]) >= SMALLEST_SIDE:
-            scores["lpips"] = self._network(pair.frame, pair.truth.frame)
+        whole = f"lpips{self._suffix}"
+        if whole in self.names and min(pair.frame.shape[:2]) >= SMALLEST_SIDES[self._net]:
+            scores[whole] = self._network(pair.frame, pair.truth.frame)
         for part, names in _BOXES.items():
             boxes = [box for name in names if (box := pair.truth.boxes.get(name)) is not None]
             if boxes:
-                scores[f"{part}_lpips"] = float(np.mean([self._in_box(pair, box) for box in boxes]))
+                scores[f"{part}_lpips{self._suffix}"] = float(np.mean([self._in_box(pair, box) for box in boxes]))
         return scores
 
     def _in_box(self, pair: FramePair, box: Box) -> float:
         return self._network(crop(pair.frame, box, SMALLEST_SIDE), crop(pair.truth.frame, box, SMALLEST_SIDE))
 
     def why_missing(self, name: str, frames: int, truth: np.ndarray) -> str:
-        if name == "lpips":
-            return f"frames are {image.size_text(truth)}; AlexNet needs {SMALLEST_SIDE}x{SMALLEST_SIDE}"
+        if name.startswith("lpips"):
+            side = SMALLEST_SIDES[self._net]
+            return f"frames are {image.size_text(truth)}; {NAMES[self._net]} needs {side}x{side}"
         return no_box("hand" if name.startswith("hand") else "face", self._points)
 
 

@@ -18,6 +18,7 @@ from signgen.metrics.definitions import (
     FACE_METRICS,
     HAND_METRICS,
     LPIPS_METRICS,
+    LPIPS_VGG_METRICS,
     POSE_METRICS,
     ScoringProtocol,
 )
@@ -25,7 +26,8 @@ from signgen.metrics.image import pixels as image
 from signgen.metrics.image.lpips import Lpips
 from signgen.metrics.means import OWN_TRUTH, Row, columns_of, counted, mean_row, with_own_truth
 
-SLOW_METRICS = (*NonManualBoxes.names, *MultiScale.names, *SuccessiveSsim.names, *WarpingError.names)
+_VGG_WHOLE = LPIPS_VGG_METRICS[0]  # ten times as slow as AlexNet's
+SLOW_METRICS = (*NonManualBoxes.names, *MultiScale.names, *SuccessiveSsim.names, *WarpingError.names, _VGG_WHOLE)
 # (frame index, keypoints (K, 3) of that frame or None) -> uint8 (H, W, 3), or None where there is no answer.
 Baseline = Callable[[int, np.ndarray | None], np.ndarray | None]
 
@@ -44,7 +46,7 @@ class FrameScorer:
     protocol: how the scores are taken; reported only: frames are compared at the size they come in.
     keypoints: (T, K, 3) of a skeleton signgen knows, in pixels of the truth, by frame; None leaves out hands and
         face, and 18 points, which have no hands, the hands.
-    lpips: the network, or None; then `not_computed` should say why.
+    lpips: AlexNet's, or None; then `not_computed` should say why. lpips_vgg: VGG-16's, likewise.
     baselines: name -> callable (frame index, keypoints of that frame) -> uint8 (H, W, 3) or None.
     metrics: of frames, clip_metrics: of the whole clip, beside those that need nothing but frames and keypoints.
     quick: leave out SLOW_METRICS, which take four fifths of the time.
@@ -57,6 +59,7 @@ class FrameScorer:
         keypoints: np.ndarray | None = None,
         *,
         lpips: Lpips | None = None,
+        lpips_vgg: Lpips | None = None,
         baselines: Mapping[str, Baseline] | None = None,
         metrics: Iterable[FrameMetric] = (),
         clip_metrics: Iterable[ClipMetric] = (),
@@ -67,11 +70,14 @@ class FrameScorer:
         self._protocol = protocol or ScoringProtocol()
         self._keypoints = keypoints
         points = 0 if keypoints is None else keypoints.shape[1]
-        self._metrics = [*frame_metrics(points, lpips, quick=quick), *metrics]
+        self._metrics = [*frame_metrics(points, lpips, lpips_vgg, quick=quick), *metrics]
         self._clip_metrics = list(clip_metrics)
         self._baselines = dict(baselines or {})
         reasons = dict(not_computed or {})
-        self._not_computed = _unavailable(points, lpips, reasons.get("lpips", "not asked for")) | reasons
+        absent = [name for name, network in (("lpips", lpips), ("lpips_vgg", lpips_vgg)) if network is None]
+        self._not_computed = (
+            _unavailable(points, {name: reasons.get(name, "not asked for") for name in absent}) | reasons
+        )
         if quick:
             self._not_computed |= dict.fromkeys(SLOW_METRICS, "left out by render; signgen evaluate computes it")
         self._notes = list(notes)
@@ -192,21 +198,26 @@ class FrameScorer:
         ]
 
 
-def frame_metrics(points: int, lpips: Lpips | None, *, quick: bool = False) -> list[FrameMetric]:
+def frame_metrics(
+    points: int, lpips: Lpips | None, lpips_vgg: Lpips | None = None, *, quick: bool = False
+) -> list[FrameMetric]:
     """What is taken of every frame: of poses of `points` keypoints (0: none are known), in the report's order."""
     metrics: list[FrameMetric] = [WholeFrame(), MultiScale()]
     if points:
         metrics += [Hands(points), Face(), NonManualBoxes()]
     if lpips is not None:
         metrics.append(Perceptual(lpips, points))
+    if lpips_vgg is not None:
+        metrics.append(Perceptual(lpips_vgg, points, "vgg", whole=not quick))
     metrics += [Flicker(), SuccessiveSsim(), WarpingError()]
     return [metric for metric in metrics if not (quick and set(metric.names) <= set(SLOW_METRICS))]
 
 
-def _unavailable(points: int, lpips: Lpips | None, reason: str) -> dict[str, str]:
-    """Name -> why there is no such number, without keypoints and, for `reason`, without the network."""
-    boxed = (*HAND_METRICS, *FACE_METRICS, *NonManualBoxes.names, *LPIPS_METRICS[1:])
-    networks = dict.fromkeys(LPIPS_METRICS, reason) if lpips is None else {}
+def _unavailable(points: int, absent: Mapping[str, str]) -> dict[str, str]:
+    """Name -> why there is no such number, without keypoints and without networks (`lpips`, `lpips_vgg`: reason)."""
+    boxed = (*HAND_METRICS, *FACE_METRICS, *NonManualBoxes.names, *LPIPS_METRICS[1:], *LPIPS_VGG_METRICS[1:])
+    families = {names[0]: names for names in (LPIPS_METRICS, LPIPS_VGG_METRICS)}
+    networks = {name: reason for family, reason in absent.items() for name in families[family]}
     return networks | ({} if points else dict.fromkeys(boxed, "no keypoints of the truth (--poses)"))
 
 

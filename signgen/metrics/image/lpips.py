@@ -22,6 +22,7 @@ TRUNKS: dict[Net, WeightsFile] = {
     ),
     "vgg": WeightsFile("VGG-16", "vgg16-397923af.pth", "https://download.pytorch.org/models/vgg16-397923af.pth"),
 }
+NAMES: dict[Net, str] = {"alex": "AlexNet", "vgg": "VGG-16"}
 SMALLEST_SIDES: dict[Net, int] = {"alex": 64, "vgg": 16}  # below, the last pooling has nothing left
 SMALLEST_SIDE = SMALLEST_SIDES["alex"]
 

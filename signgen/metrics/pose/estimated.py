@@ -15,6 +15,7 @@ from torchmetrics import Metric
 
 from signgen.metrics.accumulate import RowTable, Texts
 from signgen.metrics.clip.frame_pair import MODEL, FramePair
+from signgen.metrics.clip.presets import CropErrors, no_points
 from signgen.metrics.definitions import BASELINE_DEFINITIONS, FINGER_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.metrics.pose.accuracy import (
     PoseAccuracy,
@@ -56,10 +57,9 @@ class EstimatedClip:
     unit of distances is that of the whole clip; generated frames one by one, in their order.
 
     truth: its frames at `targets`, uint8 (H, W, 3), in that order, read when called. frames: how many the clip has.
-    keypoints: (T, K, 3) of the clip, for the hands that are to be found; the estimator's where they have none.
+    keypoints: (T, K, 3) of the clip, for the hands that are to be found; the estimator's where they have none. crops:
+    with errors in the crops of a preset.
     """
-
-    names = (*POSE_METRICS, *FINGER_METRICS)
 
     def __init__(
         self,
@@ -69,7 +69,11 @@ class EstimatedClip:
         frames: int,
         keypoints: np.ndarray | None = None,
         fps: float | None = None,
+        *,
+        crops: bool = False,
     ) -> None:
+        self.names = (*POSE_METRICS, *FINGER_METRICS, *(CropErrors.names if crops else ()))
+        self._crops: CropErrors | None = None
         self._keypoints, self._fps, self._size = keypoints, fps, (0, 0)
         self._hands: HandReading | None = None
         self._open, self._read, self._targets, self._frames = open_new, truth, list(targets), frames
@@ -87,7 +91,9 @@ class EstimatedClip:
         elif pair.track == _COPIED and _COPIED not in self._seen:
             self._seen[_COPIED] = repeated(self._estimated([pair.frame])[0], self._frames)
         scores = {} if self._accuracy is None else self._accuracy(pair)
-        return scores | ({} if self._hands is None else self._hands(pair))
+        for metric in (self._hands, self._crops):
+            scores |= {} if metric is None else metric(pair)
+        return scores
 
     def _begin(self) -> Estimator:
         """Estimate the truth; the estimator for the generated frames."""
@@ -98,6 +104,8 @@ class EstimatedClip:
             self._accuracy = PoseAccuracy(self._truth, self._seen)
         if self._whole_body:
             self._hands = HandReading(reference_of(self._keypoints, self._truth), self._truth, self._seen)
+            if CropErrors.names[0] in self.names:
+                self._crops = CropErrors(self._truth, self._seen)
         self._estimator = self._open()
         return self._estimator
 
@@ -111,6 +119,8 @@ class EstimatedClip:
     def why_missing(self, name: str, frames: int, truth: np.ndarray) -> str:
         if name in FINGER_METRICS:
             return "keypoints without hands" if self._hands is None else self._hands.why_missing(name, frames, truth)
+        if name in CropErrors.names:
+            return no_points(name)
         return _NO_UNIT if self._accuracy is None else self._accuracy.why_missing(name, frames, truth)
 
     @property

@@ -5,6 +5,7 @@ Neither is a dependency of signgen: each comes with an extra (`pose`, `onnx`) an
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,22 @@ from signgen.poses.estimators.base import Estimator, extract
 from signgen.poses.estimators.holistic import Holistic
 from signgen.poses.estimators.simcc import SimccModel
 
-__all__ = ["ESTIMATORS", "Estimator", "extract", "open_estimator"]
+__all__ = ["ESTIMATORS", "Estimator", "extract", "fingerprint", "open_estimator"]
 
 ESTIMATORS: dict[str, Callable[[], Estimator]] = {"mediapipe": Holistic}
+
+
+def fingerprint(name: str | None = None, model: Path | None = None) -> str:
+    """Which network estimates, as model cards name it: `onnx:` and the SHA-256 of the file `model`, or the name.
+
+    Raises PoseError where the file cannot be read.
+    """
+    if model is None:
+        return name or next(iter(ESTIMATORS))
+    try:
+        return f"onnx:{hashlib.sha256(model.read_bytes()).hexdigest()}"
+    except OSError as error:
+        raise PoseError(f"{model}: cannot be read ({error.strerror})", expected="a whole-body ONNX model") from error
 
 
 def open_estimator(name: str | None = None, model: Path | None = None) -> Estimator:
