@@ -27,6 +27,16 @@ class CopySource:
         return self._frame
 
 
+class Reconstructed:
+    """The truth as the model's image space gives it back. reconstruct: uint8 (H, W, 3) -> the same."""
+
+    def __init__(self, truth: FrameSource, reconstruct: Callable[[np.ndarray], np.ndarray]) -> None:
+        self._truth, self._reconstruct = truth, reconstruct
+
+    def __call__(self, frame_index: int, keypoints: np.ndarray | None) -> np.ndarray:
+        return self._reconstruct(self._truth.read(frame_index, frame_index + 1)[0])
+
+
 class NearestPose:
     """The frame with the closest pose among known frames; frames are read when they are first needed.
 

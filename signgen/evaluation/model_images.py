@@ -22,8 +22,10 @@ from signgen.evaluation.model_work import (
 from signgen.evaluation.worst import WorstPictures
 from signgen.metrics.accumulate import merge_states
 from signgen.metrics.clip.scorer import Baseline
+from signgen.metrics.definitions import BASELINE_DEFINITIONS, CEILING
 from signgen.metrics.image_set.protocols import Protocol, protocol_named
 from signgen.metrics.image_set.scorer import ImageSetScorer, references
+from signgen.models.card import read_card
 from signgen.pairs.pairset import PairSet
 from signgen.parallel import Tick, in_processes
 from signgen.poses.sequence import PoseSequence
@@ -93,6 +95,8 @@ def _image_scorer(pair_set: PairSet, shard: Shard) -> tuple[Protocol, ImageSetSc
     protocol = protocol_named(request.protocol or "")
     networks, missing = load_networks(protocol, request.weights, has_train=bool(shard.totals["train"]))
     without = without_nearest(pair_set)
+    latent = read_card(request.model).parsed_recipe().image_space.kind == "vae"
+    baselines = [name for name in BASELINE_DEFINITIONS if latent or name != CEILING]
     return protocol, ImageSetScorer(
         protocol,
         shard.total,
@@ -102,6 +106,6 @@ def _image_scorer(pair_set: PairSet, shard: Shard) -> tuple[Protocol, ImageSetSc
         parts=shard.parts,
         size=None if request.size is None else parse_size(request.size),
         totals=shard.totals,
-        baselines=[name for name in ("copy-source", "nearest-pose") if name not in without],
+        baselines=[name for name in baselines if name not in without],
         not_computed={**missing, **without},
     )

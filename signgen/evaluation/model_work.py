@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from signgen.evaluation.baselines import CopySource, NearestPose, nearest_pose
+from signgen.evaluation.baselines import CopySource, NearestPose, Reconstructed, nearest_pose
 from signgen.evaluation.clip_poses import PoseRequest
 from signgen.evaluation.worst import WorstPictures
 from signgen.metrics.clip.scorer import Baseline
+from signgen.metrics.definitions import CEILING
 from signgen.models.card import load_model
 from signgen.models.device import precision_note, prepare_device
 from signgen.pairs.pairset import ClipRecord, PairSet, frame_name, pair_name
@@ -152,10 +153,14 @@ class Work:
         return names_of(self.pair_set.clips[job.clip_index], job.source, target)
 
     def baselines(self, job: PairJob) -> dict[str, Baseline]:
-        """copy-source, and nearest-pose where there are training clips."""
-        source = self.pair_set.frames(self.pair_set.clips[job.clip_index].name).read(job.source, job.source + 1)[0]
-        nearest = self._nearest_pose(job.clip_index)
-        return {"copy-source": CopySource(source, job.source)} | ({} if nearest is None else {"nearest-pose": nearest})
+        """copy-source, nearest-pose where there are training clips, and the VAE's reconstruction where there is one."""
+        frames = self.pair_set.frames(self.pair_set.clips[job.clip_index].name)
+        found: dict[str, Baseline] = {"copy-source": CopySource(frames.read(job.source, job.source + 1)[0], job.source)}
+        if (nearest := self._nearest_pose(job.clip_index)) is not None:
+            found["nearest-pose"] = nearest
+        if self.renderer.latent:
+            found[CEILING] = Reconstructed(frames, self.renderer.reconstruct)
+        return found
 
     def _nearest_pose(self, clip: int) -> NearestPose | None:
         """nearest-pose of the clip's signer and size; None of a list of pairs."""

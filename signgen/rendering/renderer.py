@@ -14,6 +14,7 @@ from signgen.errors import PoseError
 from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard
 from signgen.models.device import usable_precision
+from signgen.models.image_space import VaeSpace
 from signgen.models.pipeline import SignerPipeline, clip_noise
 from signgen.models.trial import running
 from signgen.poses.draw import draw_pose
@@ -129,6 +130,20 @@ class Renderer:
                 images = torch.cat(list(batches))
             for canvas_frame in to_uint8(images):
                 yield self.canvas.restore_frame(canvas_frame, width, height)
+
+    @property
+    def latent(self) -> bool:
+        """Whether frames come from a VAE, which loses something by itself."""
+        return isinstance(self.pipeline.space, VaeSpace)
+
+    @torch.no_grad()
+    def reconstruct(self, frame: np.ndarray) -> np.ndarray:
+        """The frame, uint8 (h, w, 3), through canvas and image space and back: nothing is generated."""
+        height, width = frame.shape[:2]
+        image = self._tensor(self.canvas.fit_frame(frame)[None]) * 2 - 1
+        with self._running():
+            found = self.pipeline.space.decode(self.pipeline.space.encode(image))
+        return self.canvas.restore_frame(to_uint8(found)[0], width, height)
 
     def _tensor(self, images: np.ndarray) -> torch.Tensor:
         """uint8 (B, H, W, C) -> float32 (B, C, H, W) in [0, 1] on the device."""

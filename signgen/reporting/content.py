@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from signgen.metrics.definitions import CEILING
 from signgen.metrics.directions import best_of, direction_of
 from signgen.metrics.results import MODEL, by_reason, is_set, number_text, verdict
 from signgen.reporting.charts import curves, histograms
@@ -61,7 +62,8 @@ def summary(candidates: Mapping[str, Mapping[str, Any]], definitions: Mapping[st
         values = [means.get(metric) for means in candidates.values()]
         if all(value is None for value in values):
             continue
-        best, direction = best_of(metric, candidates), direction_of(metric)
+        rivals = {name: means for name, means in candidates.items() if name != CEILING}
+        best, direction = best_of(metric, rivals), direction_of(metric)
         cells = tuple(
             (number_text(metric, value), name in best) for name, value in zip(candidates, values, strict=True)
         )

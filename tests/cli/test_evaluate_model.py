@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from signgen.evaluation import model_clips
 from signgen.evaluation.worst import WorstPictures
 from signgen.metrics.definitions import CROP_METRICS, FINGER_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.metrics.distribution import i3d as video_features
 from signgen.metrics.distribution.frechet import FeatureStatistics, frechet_distance
+from signgen.models.canvas import Canvas
+from signgen.models.card import load_model
 from signgen.pairs.pairset import PairSet, frame_name
 from signgen.pairs.triples import TRIPLE
 from signgen.parallel import split_evenly
@@ -25,6 +28,7 @@ from signgen.rendering.pairs import jobs_of, runs
 from signgen.video.origin import Origin, origin_of
 from signgen.video.reader import read_image, write_png
 from tests.line import Command, Line
+from tests.tiny import set_options
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +41,44 @@ def numbers(folder: Path) -> dict[str, Any]:
     """The metrics file without what differs from run to run."""
     result = json.loads((folder / "metrics.json").read_text())
     return {name: value for name, value in result.items() if name != "provenance"}
+
+
+def test_a_latent_model_stands_beside_what_its_vae_makes_of_the_truth(
+    command: Command, line: Line, tmp_path: Path
+) -> None:
+    vae = {
+        "block_out_channels": [8, 8, 8],
+        "down_block_types": ["DownEncoderBlock2D"] * 3,
+        "up_block_types": ["UpDecoderBlock2D"] * 3,
+        "norm_num_groups": 4,
+        "layers_per_block": 1,
+    }
+    space = (f"image_space={json.dumps({'kind': 'vae', 'config': vae})}",)
+    steps = ("training.fusion.steps=1", "training.diffusion.steps=1")
+    train = ("train", line.pairs, "--config", "nano", "--out", tmp_path / "run", "--device", "cpu")
+    assert command(*train, *set_options(*space, *steps)).code == 0
+    model, fast = tmp_path / "run" / "model", ("--split", "val", "--steps", 1, "--threads", 1)
+    command.works("evaluate-model", model, line.pairs, *fast, "--out", tmp_path / "clips")
+    command.works("evaluate-model", model, line.pairs, *fast, "--protocol", "cfld", "--out", tmp_path / "images")
+    # of every frame, by hand
+    pair_set, (pipeline, card) = PairSet.load(line.pairs), load_model(model)
+    canvas = Canvas(**card.parsed_recipe().canvas.model_dump())
+    rows = numbers(tmp_path / "clips")["per_frame_baselines"]["vae"]
+    for row, triple in zip(rows, pair_set.triples("val"), strict=True):
+        clip, target = pair_set.clips[triple["clip"]], int(triple["target"])
+        truth = pair_set.frames(clip.name).read(target, target + 1)[0]
+        image = torch.from_numpy(canvas.fit_frame(truth)).permute(2, 0, 1)[None] / 127.5 - 1
+        with torch.no_grad():
+            vae_ = pipeline.image_space
+            drawn = vae_.decode(vae_.encode(image).latent_dist.mean).sample.clamp(-1, 1)
+        drawn = ((drawn[0].permute(1, 2, 0) + 1) * 127.5).round().numpy().astype(np.uint8)
+        error = (canvas.restore_frame(drawn, clip.width, clip.height).astype(float) - truth) ** 2
+        assert row["psnr"] == pytest.approx(10 * np.log10(255**2 / error.mean()), abs=0.02)
+    assert numbers(tmp_path / "images")["baselines"].keys() == {"copy-source", "nearest-pose", "vae"}
+    page = (tmp_path / "clips" / "report.html").read_text()
+    assert "through the model" in page
+    # which nobody has to beat
+    assert not any(name.startswith("vae") for name in numbers(tmp_path / "clips")["not_computed"])
 
 
 def test_one_pass_is_render_and_evaluate(command: Command, line: Line, tmp_path: Path) -> None:
