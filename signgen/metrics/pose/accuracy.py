@@ -12,6 +12,7 @@ import numpy as np
 from signgen.errors import PoseError
 from signgen.metrics.clip.frame_pair import MODEL, FramePair
 from signgen.metrics.definitions import PCK_SHARES, POSE_METRICS
+from signgen.metrics.pose.sequence_metric import SequenceMetric
 from signgen.poses.parts import joint_parts, shoulder_widths, visible
 
 
@@ -49,34 +50,21 @@ class PoseAccuracy:
         return f"no frame has a {part} point that is seen in truth and generated clip"
 
 
-class SequenceAccuracy:
+class SequenceAccuracy(SequenceMetric):
     """DTW-MJE of whole sequences; a ClipMetric. truth, seen: as of PoseAccuracy."""
 
     names = ("dtw_mje",)
 
-    def __init__(self, truth: np.ndarray, seen: Mapping[str, np.ndarray]) -> None:
-        self._truth, self._seen = truth, seen
-        self._frames: dict[str, list[int]] = {track: [] for track in seen}
-
-    def update(self, pair: FramePair) -> None:
-        if pair.track in self._frames:
-            self._frames[pair.track].append(pair.truth.index)
-
-    def result(self, track: str) -> tuple[dict[str, float], dict[str, str]]:
-        frames = self._frames.get(track, [])
-        if not frames:
-            return {}, {}
-        found = dtw_mje(self._seen[track][frames], self._truth[frames])
+    def compare(self, points: np.ndarray, truth: np.ndarray) -> tuple[dict[str, float], dict[str, str]]:
+        found = dtw_mje(points, truth)
         if found is None:
             return {}, {"dtw_mje": "no frame has a body or hand point in truth or generated clip"}
         return {"dtw_mje": found}, {}
 
     def notes(self) -> list[str]:
         """How much of what is seen in the truth is seen in the model's frames too."""
-        frames = self._frames.get(MODEL, [])
-        if not frames:
-            return []
-        return [seen_note(seen_counts(self._seen[MODEL][frames], self._truth[frames]))]
+        pair = self._sequences(MODEL)
+        return [] if pair is None else [seen_note(seen_counts(*pair))]
 
 
 def seen_counts(points: np.ndarray, truth: np.ndarray) -> dict[str, tuple[int, int]]:

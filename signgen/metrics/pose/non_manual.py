@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from signgen.metrics.clip.frame_pair import MODEL, FramePair
 from signgen.metrics.definitions import NON_MANUAL_METRICS
+from signgen.metrics.pose.sequence_metric import SequenceMetric
 from signgen.poses.parts import visible
 from signgen.poses.skeletons import COCO_WHOLEBODY_133 as LAYOUT
 
@@ -35,7 +35,7 @@ _ANGLES = ("head_yaw", "head_pitch", "head_roll")
 _COURSES = ("mouth_opening", "mouth_width", "eye_opening", "brow_height")
 
 
-class NonManual:
+class NonManual(SequenceMetric):
     """Correlations, head errors and blinks of whole sequences; a ClipMetric.
 
     truth: float (T, 133, 3) px, by frame of the truth. seen: track -> the same of its frames. size: width and height of
@@ -47,22 +47,11 @@ class NonManual:
     def __init__(
         self, truth: np.ndarray, seen: Mapping[str, np.ndarray], size: tuple[int, int], fps: float | None = None
     ) -> None:
-        self._truth, self._seen, self._size, self._fps = truth, seen, size, fps or 25.0
-        self._frames: dict[str, list[int]] = {track: [] for track in seen}
+        super().__init__(truth, seen)
+        self._size, self._fps = size, fps or 25.0
 
-    def update(self, pair: FramePair) -> None:
-        if pair.track in self._frames:
-            self._frames[pair.track].append(pair.truth.index)
-
-    def result(self, track: str) -> tuple[dict[str, float], dict[str, str]]:
-        frames = self._frames.get(track, [])
-        if not frames:
-            return {}, {}
-        found, reasons = non_manual(self._seen[track][frames], self._truth[frames], self._size, self._fps)
-        return found, reasons if track == MODEL else {}
-
-    def notes(self) -> list[str]:
-        return []
+    def compare(self, points: np.ndarray, truth: np.ndarray) -> tuple[dict[str, float], dict[str, str]]:
+        return non_manual(points, truth, self._size, self._fps)
 
 
 def non_manual(
