@@ -220,7 +220,7 @@ class StageSettings(Section):
 
     steps: int = Field(gt=0)
     batch_size: int = Field(gt=0)
-    accumulation: int = Field(1, gt=0)
+    accumulation: int = Field(1, gt=0, le=1024)
     share: float = Field(0.5, gt=0, le=1)
     learning_rate: float = Field(gt=0)
     warmup: int = Field(30, ge=0)

@@ -126,6 +126,7 @@ def test_what_a_recipe_cannot_extend(tmp_path, text, words):
         ("conditions.1.options.window=x", "window is x, not 0 to 100 frames"),
         ("conditions.1.options.window=true", "window is True, not 0 to 100 frames"),
         ("canvas.width=1000000", "less than or equal to 8192"),
+        ("training.diffusion.accumulation=9223372036854775808", "less than or equal to 1024"),
     ],
 )
 def test_numbers_of_which_no_network_can_be_built(override: str, said: str) -> None:

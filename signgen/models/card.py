@@ -167,7 +167,8 @@ def check_parts(folder: Path) -> None:
         found = f"{folder / 'model_index.json'}: names {_named(index, foreign)}"
         raise ModelError(found, expected="the classes of signgen's own parts", fix="copy the whole folder again")
     for name in parts:
-        check_config(folder / name / "config.json")
+        for config in ("config.json", "scheduler_config.json"):
+            check_config(folder / name / config)
     missing = [name for name in parts if not _whole(folder / name)]
     if missing:
         raise ModelError(

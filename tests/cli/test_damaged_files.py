@@ -235,6 +235,7 @@ def harmed(path: Path, **values: object) -> Iterator[None]:
         ("image_space/config.json", {"factor": 2**62}),
         ("fusion/config.json", {"side": 0.5}),
         ("scheduler/scheduler_config.json", {"timestep_spacing": 0}),
+        ("scheduler/scheduler_config.json", {"num_train_timesteps": 2**31}),
         ("source_encoder/config.json", {"layer_norm_eps": "x"}),
         ("unet/config.json", {"layers_per_block": 2**31}),
         ("unet/config.json", {"time_embedding_act_fn": "nothing"}),
