@@ -100,6 +100,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--kinds", help="only these kinds or groups of kinds, separated by commas")
+    parser.add_argument("--again", help="of the same inputs only those of these kinds, after a mend")
     parser.add_argument("--sound", action="store_true", help="instead: read every sound file as it is")
     parser.add_argument("--table", type=Path, help="JSON file of what is done; a run goes on from it")
     parser.add_argument("--seeds", type=Path, help="folder for the sound files, used again where it is there")
@@ -142,6 +143,7 @@ def main() -> int:
             "count": given.count,
             "seed": given.seed,
             "kinds": given.kinds,
+            "again": given.again,
             "sound": given.sound,
             "testdata": str(given.testdata),
         }
@@ -150,6 +152,8 @@ def main() -> int:
         (folder / "scratch").mkdir()
         setting = Setting(kinds, worlds, folder / "scratch", given.keep.resolve(), given.seed)
         tasks = sound_tasks(kinds) if given.sound else tasks_of(kinds, given.count, given.seed)
+        if given.again is not None:
+            tasks = [task for task in tasks if task.kind in chosen(kinds, given.again)]
         for start in range(0, len(tasks), SHARD):
             if start // SHARD not in table.shards:
                 began = time.perf_counter()
