@@ -48,6 +48,12 @@ def evaluate_images(
             rich_help_panel=PROTOCOL_PANEL,
         ),
     ] = None,
+    keypoints: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of DeepFashion's or Market's images: tables by pose distance.", rich_help_panel=PROTOCOL_PANEL
+        ),
+    ] = None,
     train_images: TrainImages = None,
     weights: Weights = None,
     processes: Processes = 1,
@@ -70,6 +76,7 @@ def evaluate_images(
             pair_list=pair_list,
             train_images=train_images,
             sources=source,
+            keypoints=keypoints,
             weights=weights,
             processes=processes,
         ),
