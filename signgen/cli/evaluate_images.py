@@ -50,6 +50,12 @@ def evaluate_images(
             rich_help_panel=PROTOCOL_PANEL,
         ),
     ] = None,
+    keypoints: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of DeepFashion's or Market's images: tables by pose distance.", rich_help_panel=PROTOCOL_PANEL
+        ),
+    ] = None,
     train_images: TrainImages = None,
     weights: Weights = None,
     published: Published = None,
@@ -108,6 +114,7 @@ def evaluate_images(
             pair_list=pair_list,
             train_images=train_images,
             sources=source,
+            keypoints=keypoints,
             weights=weights,
             processes=processes,
         ),

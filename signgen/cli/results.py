@@ -41,6 +41,7 @@ def print_result(result: dict[str, Any]) -> None:
     from rich.table import Table
 
     from signgen.metrics.results import MODEL, by_reason, number_text, verdict
+    from signgen.metrics.splits import split_lines
 
     console.print(escape(verdict(result)))
     console.print(escape(f"{result['protocol']}; {result['frames']} frames"))
@@ -52,6 +53,8 @@ def print_result(result: dict[str, Any]) -> None:
         if value is not None:
             table.add_row(metric, *(number_text(metric, means.get(metric)) for means in candidates.values()))
     console.print(table)
+    for line in split_lines(result):
+        console.print(escape(line))
     if "published" in result:
         print_published(result["published"])
     for reason, metrics in by_reason(result["not_computed"]).items():

@@ -13,6 +13,7 @@ from typing import Any
 from signgen.errors import OptionError, PairSetError
 from signgen.evaluation.clip_pair import ClipPair, open_pair
 from signgen.evaluation.clip_poses import NEEDS_HANDS, NOT_ASKED, PoseRequest, pose_metrics
+from signgen.evaluation.pair_traits import add_splits, traits_of_clip
 from signgen.evaluation.provenance import provenance
 from signgen.evaluation.scorer import distributions, make_scorer
 from signgen.metrics.clip.frame_pair import ClipMetric, FrameMetric
@@ -130,6 +131,8 @@ def evaluate_clip(request: ClipRequest, progress: Progress = SILENT) -> ClipResu
     _score(scorer, pair, progress)
     # the numbers, and where they come from
     scores = with_preset(scorer.result(), preset)
+    frames = range(pair.selection.start, pair.selection.stop)
+    scores = add_splits(scores, traits_of_clip(pair.keypoints, 0 if pair.own_source else None, frames))
     files = {"generated": request.generated, "truth": truth, "keypoints": request.poses, "source": request.source}
     scores["provenance"] = provenance({**files, "pairs": request.pairs, "LPIPS weights": request.lpips_weights})
     return ClipResult(scores, pair)

@@ -17,10 +17,7 @@ from signgen.metrics.directions import direction_of
 from signgen.metrics.intervals import (
     LEAST_EFFECTIVE,
     LEAST_VALUES,
-    Interval,
-    clips_interval,
-    series_interval,
-    set_interval,
+    mean_interval,
 )
 from signgen.metrics.means import metric_mean
 from signgen.metrics.results import is_set, number_text, read_metrics
@@ -197,7 +194,7 @@ def _difference(first: Run, run: Run, metric: str, common: list[Key]) -> dict[st
         return None
     # Losses of a metric that is better when higher are the negated scores.
     sign = -1 if direction is not None and direction.kind == "higher" else 1
-    interval = _interval(sign * np.array(values), clips, is_set(list(first.rows.values())))
+    interval = mean_interval(sign * np.array(values), clips, is_set(list(first.rows.values())))
     better = None
     if direction is not None and interval.sign:
         better = run.name if interval.sign * sign < 0 else first.name
@@ -210,17 +207,10 @@ def _intervals(run: Run, metrics: Sequence[str], common: list[Key]) -> dict[str,
     for metric in (name for name in metrics if name not in RATIOS):
         rows = [row for key in common if (row := run.rows[key]).get(metric) is not None]
         if rows:
-            interval = _interval(np.array([row[metric] for row in rows]), [row.get("clip") for row in rows], images)
+            interval = mean_interval(np.array([row[metric] for row in rows]), [row.get("clip") for row in rows], images)
             if interval.low is not None and interval.high is not None:
                 found[metric] = [interval.low, interval.high]
     return found
-
-
-def _interval(values: np.ndarray, clips: list[str | None], images: bool) -> Interval:
-    """By clips where the rows name them, else of images or of one clip's frames."""
-    if all(clip is not None for clip in clips):
-        return clips_interval(values, [str(clip) for clip in clips])
-    return set_interval(values) if images else series_interval(values)
 
 
 def _notes(runs: Sequence[Run], common: list[Key]) -> list[str]:

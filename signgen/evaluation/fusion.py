@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from torchmetrics import Metric
 
 from signgen.config import Augmentation
 from signgen.errors import ModelError
+from signgen.evaluation.pair_traits import add_splits, traits_of_triples
 from signgen.evaluation.provenance import provenance
 from signgen.metrics.accumulate import RowTable
 from signgen.metrics.clip.frame_pair import MODEL
@@ -26,6 +27,7 @@ from signgen.metrics.retrieval import (
     similarity,
     true_ranks,
 )
+from signgen.metrics.splits import Traits
 from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard, load_model
 from signgen.models.device import prepare_device
@@ -115,6 +117,8 @@ def evaluate_fusion(request: FusionRequest, progress: Progress = SILENT) -> dict
     scorer = FusionScorer(found, None if pair_set.listed else triples)
     scorer.update(np.arange(len(triples)))
     scores = scorer.result(pair_set.clips, triples)
+    traits, of_names = traits_of_triples(pair_set, request.split)
+    scores = with_splits(scores, traits, of_names=of_names)
     scores["provenance"] = provenance({"model": request.model, "pairs": request.pairs})
     return scores
 
@@ -215,6 +219,25 @@ class FusionScorer:
                 "counts": {name: counts for name, (counts, _) in histograms.items()},
             },
         }
+
+
+def with_splits(scores: dict[str, Any], traits: Mapping[int, Traits], *, of_names: bool) -> dict[str, Any]:
+    """The dictionary with recalls, median ranks and similarities of every cell; ranks stay those of the gallery."""
+    prefixes = [prefix for prefix in _GALLERIES if f"{prefix}rank" in scores["per_frame"][0]]
+
+    def found(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {f"{p}recall@{k}": float(row[f"{p}rank"] <= k) for p in prefixes for k in RECALLS}
+
+    return add_splits(
+        scores,
+        traits,
+        of_names=of_names,
+        rows=[found(row) for row in scores["per_frame"]],
+        baselines={name: list(map(found, rows)) for name, rows in scores["per_frame_baselines"].items()},
+        metrics=[*(f"{p}recall@{k}" for p in prefixes for k in RECALLS), *_OF_QUERIES],
+        medians={f"{p}median_rank": f"{p}rank" for p in prefixes},
+        images=True,
+    )
 
 
 def verdict(mean: dict[str, Any], baselines: dict[str, dict[str, Any]]) -> str:

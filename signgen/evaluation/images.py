@@ -13,6 +13,7 @@ import numpy as np
 
 from signgen.errors import VideoError, WeightsError
 from signgen.evaluation.match_images import images_below, match_images, source_images
+from signgen.evaluation.pair_traits import add_splits, traits_of_images
 from signgen.evaluation.provenance import provenance
 from signgen.metrics.accumulate import merge_states
 from signgen.metrics.distribution.inception import load_inception
@@ -31,7 +32,8 @@ class ImagesRequest(Request):
 
     size: WxH to compare at, the protocol's own where None. pair_list: the pairs that there must be (JSON, CSV or text).
     train_images: folder that FID and KID are taken against. sources: folder of source images; of clips, the clip whose
-    first frame was the source. weights: a folder of networks' weights, instead of the usual places. processes: among
+    first frame was the source. keypoints: of the images of DeepFashion or Market-1501, for the tables by view and pose
+    distance. weights: a folder of networks' weights, instead of the usual places. processes: among
     how many the images are divided; the numbers stay the same.
     """
 
@@ -42,6 +44,7 @@ class ImagesRequest(Request):
     pair_list: Path | None = None
     train_images: Path | None = None
     sources: Path | None = None
+    keypoints: Path | None = None
     weights: Path | None = None
     processes: int = 1
 
@@ -70,11 +73,12 @@ def _opened(clip: Path) -> FrameSource:
 
 @dataclass(frozen=True)
 class Pair:
-    """What is compared. source: what the model was given, where that is known."""
+    """What is compared. source: what the model was given, where it is there; source_key: its name in its data set."""
 
     generated: Picture
     truth: Picture
     source: Picture | None = None
+    source_key: str | None = None
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Both, uint8 (H, W, 3) RGB. Raises VideoError."""
@@ -130,6 +134,8 @@ def evaluate_images(request: ImagesRequest, progress: Progress = SILENT) -> Imag
         _refuse_lossy([pair.generated.path for pair in pairs])
     train = [] if request.train_images is None else list(images_below(request.train_images).values())
     targets = list(dict.fromkeys(pair.truth for pair in pairs))
+    named = [] if is_clip else [(pair.source_key, pair.truth.path) for pair in pairs]
+    traits, of_names = traits_of_images(named, request.keypoints)
     # in shards, one a process
     with tempfile.TemporaryDirectory(prefix="signgen-features-") as folder:
         whole = Shard(
@@ -149,6 +155,7 @@ def evaluate_images(request: ImagesRequest, progress: Progress = SILENT) -> Imag
         scorer, *others = in_processes(set_part, shards_of(whole), steps, "scoring", progress)
         merge_states(scorer, others)
         scores = scorer.result([{"generated": str(pair.generated), "truth": str(pair.truth)} for pair in pairs])
+    scores = add_splits(scores, traits, of_names=of_names)
     scores["provenance"] = provenance(
         {
             "generated": request.generated,
@@ -156,6 +163,7 @@ def evaluate_images(request: ImagesRequest, progress: Progress = SILENT) -> Imag
             "pair list": request.pair_list,
             "train images": request.train_images,
             "sources": request.sources,
+            "keypoints": request.keypoints,
             "weights": request.weights,
         }
     )
@@ -245,6 +253,7 @@ def _files(request: ImagesRequest, progress: Progress) -> tuple[list[Pair], list
             Picture(pair.generated),
             Picture(pair.truth),
             Picture(sources[pair.source]) if sources and pair.source is not None else None,
+            pair.source,
         )
         for pair in matched.pairs
     ]
@@ -256,8 +265,9 @@ def _files(request: ImagesRequest, progress: Progress) -> tuple[list[Pair], list
 
 def _frames(request: ImagesRequest, progress: Progress) -> tuple[list[Pair], list[str], str]:
     """Frames of two clips, matched by their number. Raises VideoError when one has more of them."""
-    if request.pair_list is not None:
-        raise VideoError(f"--pair-list with {request.generated}", expected="two folders of images")
+    for option, value in {"--pair-list": request.pair_list, "--keypoints": request.keypoints}.items():
+        if value is not None:
+            raise VideoError(f"{option} with {request.generated}", expected="two folders of images")
     generated, truth = open_frames(request.generated), open_frames(request.truth)
     if generated.num_frames != truth.num_frames:
         raise VideoError(

@@ -13,6 +13,7 @@ from signgen.evaluation.clip_poses import PoseRequest
 from signgen.evaluation.model_clips import NO_SEQUENCES, preset_of, score_clips
 from signgen.evaluation.model_images import score_images
 from signgen.evaluation.model_work import ModelRequest, Shard
+from signgen.evaluation.pair_traits import add_splits, traits_of_triples
 from signgen.evaluation.provenance import provenance
 from signgen.evaluation.worst import WorstPictures
 from signgen.models.card import read_card
@@ -60,6 +61,8 @@ def evaluate_model(request: ModelRequest, progress: Progress = SILENT) -> ModelR
     with tempfile.TemporaryDirectory(prefix="signgen-features-") as folder:
         whole = Shard(request, jobs, Path(folder), len(triples), _batch(pair_set, jobs, card.sampling()))
         scores, worst = score(pair_set, whole, progress)
+    traits, of_names = traits_of_triples(pair_set, request.split)
+    scores = add_splits(scores, traits, of_names=of_names)
     # how it was rendered, and from what
     chosen = {name: value for name, value in request.sampling.items() if value is not None}
     scores["render"] = {"split": request.split, "seed": request.seed, **chosen}

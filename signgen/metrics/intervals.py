@@ -82,6 +82,13 @@ def clips_interval(values: np.ndarray, clips: Sequence[str]) -> Interval:
     return _jackknife(np.bincount(place, values), counts, "clips", int(LEAST_EFFECTIVE))
 
 
+def mean_interval(values: np.ndarray, clips: Sequence[str | None], images: bool) -> Interval:
+    """By clips where they are all known; else of images, or of one clip's frames."""
+    if all(clip is not None for clip in clips):
+        return clips_interval(values, [str(clip) for clip in clips])
+    return set_interval(values) if images else series_interval(values)
+
+
 def _jackknife(sums: np.ndarray, counts: np.ndarray, units: str, least: int) -> Interval:
     """Of units with these sums of values (u,) and numbers of values (u,), each left out in turn."""
     total, size = int(counts.sum()), len(sums)

@@ -27,7 +27,7 @@ def part_boxes(keypoints: np.ndarray, width: int, height: int, margin: float = 0
     side, on every side. None where fewer than half of a part's points are seen or nothing of it lies within the frame,
     and for hands that the skeleton does not have. Raises PoseError for another number of points.
     """
-    layout = _layout(len(keypoints))
+    layout = layout_of(len(keypoints))
     if layout is OPENPOSE_18:
         return {"left_hand": None, "right_hand": None, "face": _head_box(keypoints, width, height, margin)}
     parts = {"left_hand": layout.left_hand, "right_hand": layout.right_hand, "face": layout.face}
@@ -39,7 +39,7 @@ _FACE_PARTS = {"brows": range(40, 50), "eyes": range(59, 71), "mouth": range(71,
 
 def face_part_boxes(keypoints: np.ndarray, width: int, height: int, margin: float = 0.15) -> dict[str, Box | None]:
     """As `part_boxes`, of "brows", "eyes" and "mouth"; empty for a skeleton without a face."""
-    if _layout(len(keypoints)) is not COCO_WHOLEBODY_133:
+    if layout_of(len(keypoints)) is not COCO_WHOLEBODY_133:
         return {}
     return {
         name: _box(_extent(keypoints[part.start : part.stop]), width, height, margin)
@@ -47,7 +47,8 @@ def face_part_boxes(keypoints: np.ndarray, width: int, height: int, margin: floa
     }
 
 
-def _layout(points: int) -> Skeleton:
+def layout_of(points: int) -> Skeleton:
+    """The skeleton of so many points. Raises PoseError for another number."""
     for skeleton in SKELETONS.values():
         if skeleton.points == points:
             return skeleton
@@ -118,14 +119,15 @@ def _weights(layout: Skeleton) -> np.ndarray:
     return weights
 
 
-def pose_distance(pose: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Weighted mean distance between the points seen in both, in shoulder widths of `pose` (pixels without shoulders).
+def pose_distance(pose: np.ndarray, others: np.ndarray, unit: float | None = None) -> np.ndarray:
+    """Weighted mean distance between the points seen in both, in units of so many pixels: where None, in shoulder
+    widths of `pose` (pixels without shoulders).
 
     pose: (K, 3); others: (N, K, 3), same skeleton and frame size. Returns float64 (N,); inf where no point is shared.
     A hand seen in only one of the two counts as half a shoulder width off, so that it is not better to see nothing.
     Raises PoseError for poses of two skeletons.
     """
-    layout = _layout(len(pose))
+    layout = layout_of(len(pose))
     if others.shape[1] != layout.points:
         raise PoseError(
             f"poses of {others.shape[1]} points", expected=f"{layout.points}, as in the pose they are compared with"
@@ -135,7 +137,7 @@ def pose_distance(pose: np.ndarray, others: np.ndarray) -> np.ndarray:
     shared = (seen & there) * weights
     gaps = np.linalg.norm(others[..., :2] - pose[:, :2], axis=-1)
     total = np.where(shared > 0, gaps, 0) * shared
-    unit = _shoulder_width(pose, layout)
+    unit = _shoulder_width(pose, layout) if unit is None else unit
     alone = np.zeros(layout.points)
     for hand in (layout.left_hand, layout.right_hand):
         alone[list(hand)] = weights[list(hand)]
@@ -166,7 +168,7 @@ def part_distances(poses: PoseSequence, reference: PoseSequence) -> dict[str, fl
 
 def joint_parts(points: int) -> dict[str, list[int]]:
     """The points of "body" (legs left out), "hands" and "face", of a skeleton with so many; feet are in none."""
-    layout = _layout(points)
+    layout = layout_of(points)
     return {
         "body": [point for point in layout.body if point not in layout.legs],
         "hands": [*layout.left_hand, *layout.right_hand],
@@ -176,7 +178,7 @@ def joint_parts(points: int) -> dict[str, list[int]]:
 
 def shoulder_widths(keypoints: np.ndarray) -> np.ndarray:
     """float64 (T,) px of (T, K, 3), whatever the scores; NaN where a shoulder is missing."""
-    layout, places = _layout(keypoints.shape[1]), keypoints[..., :2].astype(np.float64)
+    layout, places = layout_of(keypoints.shape[1]), keypoints[..., :2].astype(np.float64)
     return np.linalg.norm(places[:, layout.left_shoulder] - places[:, layout.right_shoulder], axis=-1)
 
 

@@ -12,6 +12,7 @@ from signgen.metrics.results import MODEL, by_reason, is_set, number_text, verdi
 from signgen.reporting.charts import curves, histograms
 
 TABLE_ROWS = 300  # of single frames or images; the files hold all
+SPLIT_CELLS = 50  # of one dimension, likewise
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def metrics_content(result: dict[str, Any], links: Mapping[str, str], title: str
         "not_computed": by_reason(result["not_computed"]),
         "published": result.get("published"),
         "notes": result["notes"],
+        "splits": [_split(name, table) for name, table in result.get("splits", {}).items()],
         "curves": [] if is_image_set else curves(tracks, definitions),
         "histograms": histograms(tracks, definitions),
         "columns": [name for name in rows[0] if name != "frame"],
@@ -70,6 +72,34 @@ def summary(candidates: Mapping[str, Mapping[str, Any]], definitions: Mapping[st
         text = direction.text if direction else "no better or worse known"
         found.append(SummaryRow(metric, definition, text, cells))
     return found
+
+
+def _split(dimension: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Of one dimension: a block of lines for each cell, model first, and the columns that some line has."""
+    cells = table["cells"]
+    metrics = [m for m in cells[0]["mean"] if any(cell["mean"].get(m) is not None for cell in cells)]
+    blocks = []
+    for cell in cells[:SPLIT_CELLS]:
+        lines = [
+            {"who": who, "numbers": [_with_interval(m, means.get(m), between.get(m)) for m in metrics]}
+            for who, means, between in [
+                (MODEL, cell["mean"], cell["intervals"]),
+                *((who, means, {}) for who, means in cell["baselines"].items()),
+            ]
+        ]
+        blocks.append({"cell": cell["cell"], "count": cell["count"], "lines": lines})
+    return {
+        "name": dimension.replace("_", " "),
+        "definition": table["definition"],
+        "metrics": metrics,
+        "blocks": blocks,
+        "left_out": len(cells) - len(blocks),
+    }
+
+
+def _with_interval(metric: str, value: float | None, between: Sequence[float] | None) -> tuple[str, str]:
+    ends = "" if between is None else f"[{number_text(metric, between[0])}, {number_text(metric, between[1])}]"
+    return number_text(metric, value), ends
 
 
 def metric_for_worst(result: dict[str, Any], part: str = "") -> str | None:

@@ -17,6 +17,7 @@ from signgen.metrics.directions import direction_of
 from signgen.models.canvas import Canvas
 from signgen.models.card import load_model
 from signgen.pairs.pairset import PairSet
+from signgen.poses.facing import pair_distance
 from signgen.training.data.batches import Sample
 from signgen.training.data.dataset import TripleDataset
 from signgen.training.retrieval import embed_triples, fusion_recalls
@@ -67,6 +68,19 @@ def test_every_number_of_a_run(command: Command, line: Line, tmp_path: Path) -> 
     for name, text in DEFINITIONS.items():
         assert result["definitions"][name] == text
         assert f'id="def-{name}"' in page
+    # The farthest fifth by pose distance, FPDM's extreme poses: shares of its own rows, ranks in the whole gallery.
+    splits = result["splits"]
+    assert list(splits) == ["pose_distance"]  # one signer, who always faces the camera
+    table = splits["pose_distance"]["cells"]
+    assert sum(cell["count"] for cell in table) == len(dataset)
+    triples = pairs.triples("train").tolist()
+    poses = {n: pairs.poses(clip.name).keypoints for n, clip in enumerate(pairs.clips)}
+    distances = np.array([pair_distance(poses[c][s], poses[c][t]) for c, s, t in triples])
+    last = np.flatnonzero(distances > np.quantile(distances, 0.8))
+    assert table[-1]["count"] == len(last)
+    assert table[-1]["mean"]["recall@5"] == np.mean(np.array(expected["rank"])[last] <= 5)
+    assert table[-1]["mean"]["median_rank"] == np.median(np.array(expected["rank"])[last])
+    assert set(table[-1]["baselines"]) == {"source-alone", "pose-alone"}
     # Training judges by the same function.
     trained = fusion_recalls(embed_triples(pipeline.fusion, dataset, range(len(dataset))))
     assert trained == {

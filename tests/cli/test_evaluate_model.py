@@ -105,6 +105,14 @@ def test_one_pass_is_render_and_evaluate(command: Command, line: Line, tmp_path:
     assert [row["generated"] for row in result["per_frame"]] == sorted(p.name for p in (tmp_path / "kept").iterdir())
     assert result["mean"]["psnr"] == pytest.approx(np.mean([row["psnr"] for row in result["per_frame"]]))
     assert "report.html" in {path.name for path in (tmp_path / "r").iterdir()}
+    # split by pose distance, of the whole set and of the clip alone
+    for numbers_of, count in ((result, 8), (alone, 4)):
+        table = numbers_of["splits"]["pose_distance"]["cells"]
+        assert sum(cell["count"] for cell in table) == count
+        whole = sum(cell["count"] * cell["mean"]["psnr"] for cell in table) / count
+        assert whole == pytest.approx(numbers_of["mean"]["psnr"])
+        assert table[0]["baselines"].keys() == numbers_of["baselines"].keys()
+    assert "by pose distance, from near to far: ssim 0." in out
 
 
 def test_distributions_are_those_of_the_whole_set(

@@ -72,7 +72,8 @@ def test_a_copy_with_the_test_list_alone_is_evaluated_on(world: Path, command: C
 def evaluated_in_one_pass(world: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pairs' names lead from the kept pictures to the data set's images, by its own list; sources are in it.
 
-    The list's poses lie in one file, which is read once, however many sources there are.
+    The list's poses lie in one file, which is read once to render and once for views and distances, however many
+    sources there are.
     """
     read, poses = list[str](), PairSet.poses
     monkeypatch.setattr(PairSet, "poses", lambda pairs, clip: read.append(clip) or poses(pairs, clip))
@@ -81,14 +82,33 @@ def evaluated_in_one_pass(world: Path, command: Command, monkeypatch: pytest.Mon
     scoring = ("--protocol", "cfld")
     command.works("evaluate-model", *model, *scoring, "--keep", world / "kept", "--out", world / "r")
     assert len(np.unique(triples[["clip", "source"]])) == 2
-    assert read.count(PairSet.load(world / "pairs").clips[triples["clip"][0]].name) == 1
+    assert read.count(PairSet.load(world / "pairs").clips[triples["clip"][0]].name) == 2
     ours = json.loads((world / "r" / "metrics.json").read_text())
     folders = (world / "kept", world / "set" / "img", "--pair-list", world / "set" / "test_pairs.json")
-    command.works("evaluate-images", *folders, *scoring, "--out", world / "set-r")
+    out = command.works(
+        *("evaluate-images", *folders, *scoring, "--keypoints", world / "set" / "pose", "--out", world / "set-r")
+    )
     theirs = json.loads((world / "set-r" / "metrics.json").read_text())
     assert ours["mean"] == theirs["mean"]
     assert ours["baselines"] == theirs["baselines"]
     assert list(ours["baselines"]) == ["copy-source"]
+    # DeepFashion's own views, from the names; distances by the same keypoints
+    views = {cell["cell"]: cell["mean"] for cell in ours["splits"]["view"]["cells"]}
+    rows = {row["generated"]: row for row in ours["per_frame"]}
+    assert list(views) == ["front to back", "side to front"]
+    back = next(row for name, row in rows.items() if name.endswith("3back.png"))
+    assert views["front to back"]["ssim_256"] == back["ssim_256"]
+    assert "DeepFashion's own" in ours["splits"]["view"]["definition"]
+    assert theirs["splits"]["view"]["cells"] == ours["splits"]["view"]["cells"]
+    assert [cell["count"] for cell in theirs["splits"]["pose_distance"]["cells"]] == [1, 1]
+    for one, other in zip(*(r["splits"]["pose_distance"]["cells"] for r in (ours, theirs)), strict=True):
+        assert one["mean"] == other["mean"]
+    assert "by view, 2 cells: ssim_uniform51" in out
+    assert 'id="splits"' in (world / "set-r" / "report.html").read_text()
+    refused = command.refuses(
+        *("evaluate-images", *folders, *scoring, "--keypoints", world / "pairs", "--out", world / "x")
+    )
+    assert "of none of the images; expected their keypoints, 18 points each" in refused
     assert "no training clip of the person" in ours["not_computed"]["nearest-pose"]
     refused = command.refuses("evaluate-model", *model, "--estimator", "mediapipe", "--out", world / "r")
     assert "a list of pairs has single images: no clip whose shoulder width is the unit" in refused

@@ -215,3 +215,21 @@ def outfit_of(key: str) -> str | None:
     """
     found = DEEPFASHION.match(key) or MARKET.match(key)
     return found["outfit"] if found else None
+
+
+def view_named(name: str) -> str | None:
+    """DeepFashion's own word for what an image shows (front, side, back, full, additional, flat); None for others.
+
+    >>> view_named("img/WOMEN/Tees_Tanks/id_00007334/03_2_side.jpg"), view_named("0002_c1s1_000451_03.jpg")
+    ('side', None)
+    """
+    key = DEEPFASHION.key(name)
+    return None if key is None else re.split(r"\d", key)[-1]
+
+
+def person_named(name: str) -> str | None:
+    """Whose image it is by its name, in either data set; None for others."""
+    for dataset in (DEEPFASHION, MARKET):
+        if key := dataset.key(IMAGE_ENDING.sub("", name)):
+            return dataset.person(key)
+    return None
