@@ -80,7 +80,8 @@ def evaluate_images(
         Path | None,
         typer.Option(
             "--poses",
-            help="Keypoints of TRUTH's images, or pictures of them with their names: the sheet's column of poses.",
+            help="The sheet's column of poses: keypoints of TRUTH's images, or pictures of them with their names.",
+            show_default="--keypoints",
             rich_help_panel=SHEET_PANEL,
         ),
     ] = None,
@@ -103,7 +104,7 @@ def evaluate_images(
     bars = Bars()
     rows = []
     if sheet is not None:
-        wanted = SheetRequest(generated, truth, sheet, named_runs(other or ()), poses, pair_list, source)
+        wanted = SheetRequest(generated, truth, sheet, named_runs(other or ()), poses or keypoints, pair_list, source)
         rows = plan_sheet(wanted, bars)  # before the scores: what has no partner is refused at once
     result = evaluate_images(
         ImagesRequest(

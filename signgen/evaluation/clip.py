@@ -132,7 +132,8 @@ def evaluate_clip(request: ClipRequest, progress: Progress = SILENT) -> ClipResu
     # the numbers, and where they come from
     scores = with_preset(scorer.result(), preset)
     frames = range(pair.selection.start, pair.selection.stop)
-    scores = add_splits(scores, traits_of_clip(pair.keypoints, 0 if pair.own_source else None, frames))
+    traits = traits_of_clip(pair.keypoints, 0 if pair.own_source else None, frames)
+    scores = add_splits(scores, traits, images=False)
     files = {"generated": request.generated, "truth": truth, "keypoints": request.poses, "source": request.source}
     scores["provenance"] = provenance({**files, "pairs": request.pairs, "LPIPS weights": request.lpips_weights})
     return ClipResult(scores, pair)

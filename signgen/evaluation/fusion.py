@@ -77,8 +77,7 @@ DEFINITIONS = {
         **{f"recall@{k}": f"Share of queries with a rank of at most {k} in the gallery {{}}." for k in RECALLS},
         "median_rank": "Median of the ranks in the gallery {}.",
         "rank": "Place, from 1, of the target's own embedding when the gallery {} is sorted by cosine similarity to "
-        "the query; one that is as similar (to 1e-6) counts as before it; counted in blocks, where "
-        "torchmetrics' retrieval would keep all pairs.",
+        "the query; one that is as similar (to 1e-6) counts as before it.",
     }.items()
 } | SIMILARITIES
 
@@ -118,7 +117,7 @@ def evaluate_fusion(request: FusionRequest, progress: Progress = SILENT) -> dict
     scorer.update(np.arange(len(triples)))
     scores = scorer.result(pair_set.clips, triples)
     traits, of_names = traits_of_triples(pair_set, request.split)
-    scores = with_splits(scores, traits, of_names=of_names)
+    scores = with_splits(scores, traits, images=pair_set.listed, of_names=of_names)
     scores["provenance"] = provenance({"model": request.model, "pairs": request.pairs})
     return scores
 
@@ -221,7 +220,9 @@ class FusionScorer:
         }
 
 
-def with_splits(scores: dict[str, Any], traits: Mapping[int, Traits], *, of_names: bool) -> dict[str, Any]:
+def with_splits(
+    scores: dict[str, Any], traits: Mapping[int, Traits], *, images: bool, of_names: bool
+) -> dict[str, Any]:
     """The dictionary with recalls, median ranks and similarities of every cell; ranks stay those of the gallery."""
     prefixes = [prefix for prefix in _GALLERIES if f"{prefix}rank" in scores["per_frame"][0]]
 
@@ -231,12 +232,12 @@ def with_splits(scores: dict[str, Any], traits: Mapping[int, Traits], *, of_name
     return add_splits(
         scores,
         traits,
+        images=images,
         of_names=of_names,
         rows=[found(row) for row in scores["per_frame"]],
         baselines={name: list(map(found, rows)) for name, rows in scores["per_frame_baselines"].items()},
         metrics=[*(f"{p}recall@{k}" for p in prefixes for k in RECALLS), *_OF_QUERIES],
         medians={f"{p}median_rank": f"{p}rank" for p in prefixes},
-        images=True,
     )
 
 

@@ -155,7 +155,7 @@ def evaluate_images(request: ImagesRequest, progress: Progress = SILENT) -> Imag
         scorer, *others = in_processes(set_part, shards_of(whole), steps, "scoring", progress)
         merge_states(scorer, others)
         scores = scorer.result([{"generated": str(pair.generated), "truth": str(pair.truth)} for pair in pairs])
-    scores = add_splits(scores, traits, of_names=of_names)
+    scores = add_splits(scores, traits, images=not is_clip, of_names=of_names)
     scores["provenance"] = provenance(
         {
             "generated": request.generated,

@@ -62,7 +62,7 @@ def evaluate_model(request: ModelRequest, progress: Progress = SILENT) -> ModelR
         whole = Shard(request, jobs, Path(folder), len(triples), _batch(pair_set, jobs, card.sampling()))
         scores, worst = score(pair_set, whole, progress)
     traits, of_names = traits_of_triples(pair_set, request.split)
-    scores = add_splits(scores, traits, of_names=of_names)
+    scores = add_splits(scores, traits, images=pair_set.listed, of_names=of_names)
     # how it was rendered, and from what
     chosen = {name: value for name, value in request.sampling.items() if value is not None}
     scores["render"] = {"split": request.split, "seed": request.seed, **chosen}

@@ -13,7 +13,6 @@ import numpy as np
 from signgen.corpora.person.images import DEEPFASHION, MARKET, image_key, person_named, view_named
 from signgen.corpora.person.keypoints import find_poses, pose_files
 from signgen.errors import PairSetError
-from signgen.metrics.results import is_set
 from signgen.metrics.splits import Traits, split_tables
 from signgen.pairs.pairset import ClipRecord, PairSet
 from signgen.poses.facing import FACING, PAIR_DISTANCE, facing, pair_distance
@@ -22,17 +21,18 @@ _BY_NAME = "Views are DeepFashion's own, from the images' names"
 
 
 def add_splits(
-    scores: dict[str, Any], traits: Mapping[int, Traits], *, of_names: bool = False, **options: Any
+    scores: dict[str, Any], traits: Mapping[int, Traits], *, images: bool, of_names: bool = False, **options: Any
 ) -> dict[str, Any]:
     """The metrics dictionary with `splits` beside `mean`: a table for each dimension in which its pairs differ.
 
-    traits: by the rows' numbers. of_names: whether views are those of names. options: of `split_tables`.
+    traits: by the rows' numbers. images: whether they are single images, and not frames of clips.
+    of_names: whether views are those of names. options: of `split_tables`.
     """
     rows = options.pop("rows", scores["per_frame"])
     baselines = options.pop("baselines", scores.get("per_frame_baselines", {}))
     texts = {"view": _BY_NAME if of_names else FACING, "pose_distance": PAIR_DISTANCE}
-    options = {"metrics": list(scores["definitions"]), "images": is_set(scores["per_frame"]), **options}
-    return {**scores, "splits": split_tables(rows, baselines, traits, texts=texts, **options)}
+    options = {"metrics": list(scores["definitions"]), **options}
+    return {**scores, "splits": split_tables(rows, baselines, traits, texts=texts, images=images, **options)}
 
 
 def traits_of_triples(pair_set: PairSet, split: str) -> tuple[dict[int, Traits], bool]:

@@ -1,7 +1,12 @@
-"""What each number means, word for word as it is printed beside the scores; and the protocol they were taken under."""
+"""What each number means, word for word as it is printed beside the scores; and the protocol they were taken under.
+
+`signgen compare` takes numbers for the same where these texts are, so that whose function gives a number stands beside
+them, in IMPLEMENTATIONS.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from signgen.metrics.image.pixels import PSNR_CAP
@@ -38,8 +43,7 @@ _FLOW = (
     "motion is OpenCV's DIS flow (preset medium) from truth(t) to truth(t-1) on luma; a pixel is seen in both where it "
     "stays in the frame and the flow back disagrees by |f + b|^2 <= .01 (|f|^2 + |b|^2) + .5"
 )
-_ROOT = "root by singular values; torchmetrics' eigenvalues lose digits of few images"
-_FVD = f"Fréchet distance ({_ROOT}) between features of 16-frame windows without overlap, generated and true; 0 is best"
+_FVD = "Fréchet distance between features of 16-frame windows without overlap, generated and true; 0 is best"
 _CROP = (
     "the crop: a square around the middle of the region's box, as long as its longer side and moved into the frame, "
     f"resized to {CROP_SIDE}x{CROP_SIDE} (OpenCV's bicubic, area where it is larger); box: {_BOX}; the mean is over "
@@ -60,7 +64,7 @@ DEFINITIONS = {
     "face_psnr": f"In dB: {_PSNR}, the error taken over the face box ({_BOX}); "
     "the mean is over the frames in which the face has a box.",
     "ms_ssim": "MS-SSIM (Wang et al. 2003), whole frame: product over five scales, the terms averaged over R, G and B; "
-    "none of frames below 176x176; torchmetrics' definition with normalize=relu.",
+    "none of frames below 176x176.",
     **{
         f"{part}lpips{net}": f"{text}, {what}."
         for net, text in _LPIPS.items()
@@ -157,8 +161,8 @@ DEFINITIONS = {
             ("ssim", f"Structural similarity of the {{}}'s crop: {_SSIM}, over the pixels whose window lies inside"),
         )
     },
-    "fid": f"Fréchet distance ({_ROOT}) between pytorch-fid's Inception-v3 features of the generated and the true "
-    "frames, resized to 299x299, bilinear; 0 is best; blind to the order of frames.",
+    "fid": "Fréchet distance between pytorch-fid's Inception-v3 features of the generated and the true frames, resized "
+    "to 299x299, bilinear; 0 is best; blind to the order of frames.",
     "fvd": f"{_FVD}, each frame resized to 224x224, features of the I3D of i3d_torchscript.pt (Kinetics-400).",
     "fvd_r3d": f"{_FVD}, each frame resized to 112x112, features of torchvision's R3D-18 (Kinetics-400); not "
     "comparable with I3D's.",
@@ -171,6 +175,37 @@ BASELINE_DEFINITIONS = {
     "can be expected to reach.",
 }
 CEILING = "vae"  # stands beside the baselines, and is nobody to beat
+
+# What stands in a metric's name -> whose function gives it, and why not torchmetrics'; docs/metrics.md measures.
+IMPLEMENTATIONS = {
+    "wer": "torchmetrics' counts, the quotient in float64",
+    "bleu": "sacrebleu's: its signature is what papers give, and it smooths orders without a match, where torchmetrics "
+    "has 0",
+    "rouge_l": "signgen's: b = 1.2, as the sign-language translation work has it; torchmetrics takes b = 1",
+    "ms_ssim": "signgen's, equal to torchmetrics' with normalize=relu to 1e-6 (images of sets to 1e-9), whose "
+    "convolutions take 20 times as long",
+    "ssim": "signgen's: the protocols' windows and ranges; torchmetrics averages the mirrored borders in",
+    "psnr": "signgen's: torchmetrics' but for the cap; of identical images it has infinity, and so has the mean",
+    "fid": "signgen's: the root by singular values; torchmetrics' eigenvalues lose half of the digits where there are "
+    "fewer images than features",
+    "fvd": "signgen's, as FID; torchmetrics has none",
+    "kid": "signgen's: over all images; torchmetrics' is the mean over random subsets, and keeps all features in "
+    "memory",
+    "recall": "signgen's: ranks counted in blocks; torchmetrics' retrieval keeps a number for each pair of query and "
+    "entry",
+    "rank": "signgen's: counted in blocks; torchmetrics' retrieval has no ranks",
+}
+
+
+def implementations_of(metrics: Iterable[str]) -> dict[str, str]:
+    """Metric -> whose function gives it, of those for which torchmetrics has one, or is asked for one.
+
+    >>> list(implementations_of(["hand_ssim", "flicker"]))
+    ['hand_ssim']
+    """
+    found = {name: next((text for part, text in IMPLEMENTATIONS.items() if part in name), "") for name in metrics}
+    return {name: text for name, text in found.items() if text}
+
 
 WHOLE_METRICS = ("ssim", "psnr")
 POSE_METRICS = (

@@ -10,7 +10,7 @@ from typing import Any
 
 from signgen.errors import MetricsError
 from signgen.files import atomic_path, read_json, write_json
-from signgen.metrics.definitions import RATIOS
+from signgen.metrics.definitions import RATIOS, implementations_of
 from signgen.metrics.directions import DIRECTIONS
 from signgen.metrics.means import OWN_TRUTH, metric_mean
 
@@ -40,7 +40,8 @@ def write_metrics(result: dict[str, Any], folder_or_path: Path) -> Path:
     """Write the verdict and the result as JSON, atomically, to a .json path or as metrics.json into a folder; return
     the path."""
     path = _target(folder_or_path, ".json", METRICS_FILE)
-    write_json(path, {"verdict": verdict(result), **result})
+    of = implementations_of(result["definitions"])
+    write_json(path, {"verdict": verdict(result), **result, "implementations": of})
     return path
 
 

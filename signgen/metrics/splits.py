@@ -14,7 +14,7 @@ import numpy as np
 from signgen.metrics.definitions import RATIOS
 from signgen.metrics.intervals import mean_interval
 from signgen.metrics.means import Row, counted, metric_mean
-from signgen.metrics.results import number_text
+from signgen.metrics.results import MODEL, number_text
 
 QUINTILES = 5
 UNKNOWN = "unknown"
@@ -54,7 +54,8 @@ def split_tables(
     the median of. A cell holds its name, count, mean, intervals (metric -> [low, high], 95 %; none of a ratio of sums,
     and of too few values) and the means of baselines.
     """
-    known = [name for name in metrics if rows and rows[0].keys() >= {name}]
+    known = [name for name in metrics if rows and name in rows[0]]
+    by_number = {who: {row["frame"]: row for row in track} for who, track in {MODEL: rows, **baselines}.items()}
     tables: dict[str, Any] = {}
     for dimension, cells in _cells([row["frame"] for row in rows], traits).items():
         if len(cells) < 2:
@@ -62,7 +63,14 @@ def split_tables(
         tables[dimension] = {
             "definition": ". ".join(filter(None, [DIMENSIONS[dimension], texts.get(dimension, "")])) + ".",
             "cells": [
-                _cell(name, numbers, rows, baselines, traits, known, medians or {}, images)
+                _cell(
+                    name,
+                    {who: [track[n] for n in numbers if n in track] for who, track in by_number.items()},
+                    [traits.get(n, Traits()).clip for n in numbers],
+                    known,
+                    medians or {},
+                    images,
+                )
                 for name, numbers in cells.items()
             ],
         }
@@ -106,31 +114,31 @@ def _fifths(distances: Mapping[int, float | None]) -> dict[str, list[int]]:
 
 def _cell(
     name: str,
-    numbers: Sequence[int],
-    rows: Sequence[Row],
-    baselines: Mapping[str, Sequence[Row]],
-    traits: Mapping[int, Traits],
+    tracks: Mapping[str, list[Row]],
+    clips: Sequence[str | None],
     metrics: Sequence[str],
     medians: Mapping[str, str],
     images: bool,
 ) -> dict[str, Any]:
-    inside = set(numbers)
-    own = [row for row in rows if row["frame"] in inside]
-    intervals = {}
+    """tracks: the cell's rows of the model, and of baselines as far as they have them. clips: of the model's rows."""
+    own, intervals = tracks[MODEL], {}
+    if images and len(set(clips)) == 1:  # one person's images are no series
+        clips = [None] * len(own)
     for metric in (metric for metric in metrics if metric not in RATIOS):
-        valued = [row for row in own if row[metric] is not None]
+        valued = [(row[metric], clip) for row, clip in zip(own, clips, strict=True) if row[metric] is not None]
         if valued:
-            clips = [traits.get(int(row["frame"] or 0), Traits()).clip for row in valued]
-            found = mean_interval(np.array([row[metric] for row in valued], np.float64), clips, images)
+            values = np.array([value for value, _ in valued], np.float64)
+            found = mean_interval(values, [clip for _, clip in valued], images)
             if found.low is not None and found.high is not None:
                 intervals[metric] = [found.low, found.high]
-    others = {who: [row for row in track if row["frame"] in inside] for who, track in baselines.items()}
     return {
         "cell": name,
         "count": len(own),
         "mean": _means(own, metrics, medians),
         "intervals": intervals,
-        "baselines": {who: _means(track, metrics, medians) for who, track in others.items() if counted(track)},
+        "baselines": {
+            who: _means(rows, metrics, medians) for who, rows in tracks.items() if who != MODEL and counted(rows)
+        },
     }
 
 

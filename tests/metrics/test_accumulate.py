@@ -15,6 +15,7 @@ import torch
 from signgen.errors import SigngenError
 from signgen.evaluation.fusion import FusionScorer
 from signgen.metrics.accumulate import RowTable, Texts
+from signgen.metrics.definitions import implementations_of
 from signgen.metrics.distribution.frechet import FeatureStatistics
 from signgen.metrics.image_set.protocols import PROTOCOLS
 from signgen.metrics.image_set.scorer import ImageSetScorer, Networks
@@ -148,3 +149,11 @@ def test_texts_are_kept_once_from_parts_of_any_length() -> None:
     other.merge_state(empty)
     empty.merge_state(other)
     assert empty.compute() == other.compute() == ["b", "ä long line"]
+
+
+def test_each_number_that_torchmetrics_has_says_whose_it_is() -> None:
+    names = [name for protocol in PROTOCOLS.values() for name in protocol.definitions(None)]
+    of = implementations_of([*names, "wer", "bleu_4", "near_recall@5", "clip_median_rank", "hand_psnr", "fvd_r3d"])
+    assert set(names) - set(of) == {name for name in names if name == "l1" or name.startswith("lpips")}
+    assert of["ms_ssim"] != of["ssim"] == of["ssim_256"]
+    assert of["wer"].startswith("torchmetrics'")

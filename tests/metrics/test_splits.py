@@ -90,6 +90,17 @@ def test_intervals_are_of_images_where_no_clip_is_known() -> None:
     assert all(cell["intervals"] == {} for table in few.values() for cell in table["cells"])
 
 
+def test_the_images_of_one_person_are_no_series() -> None:
+    """Sorted values: as a series they hang together, as images they are twelve."""
+    rows = [{"frame": n, "ssim": 0.01 * n} for n in range(24)]
+    traits = {n: Traits(signer=f"{n // 12}", clip=f"{n // 12}") for n in range(24)}
+    found = split_tables(rows, {}, traits, ["ssim"], {}, images=True)["signer"]["cells"][0]
+    interval = set_interval(np.array([row["ssim"] for row in rows[:12]]))
+    assert found["intervals"]["ssim"] == [interval.low, interval.high]
+    frames = split_tables(rows, {}, traits, ["ssim"], {}, images=False)["signer"]["cells"][0]
+    assert frames["intervals"] == {}  # worth fewer than four
+
+
 def test_equal_distances_are_in_one_cell_and_one_cell_is_no_table() -> None:
     rows = [{"frame": n, "ssim": 0.5} for n in range(20)]
     same = {n: Traits("front", "front", 0.25 if n < 12 else 1.0, "a") for n in range(20)}

@@ -6,7 +6,7 @@ of the whole sets.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,20 +80,26 @@ class FeatureStatistics(Accumulator):
             self._pending = []
             mean = features.mean(0)
             centred = features - mean
-            new = torch.cat([torch.full_like(mean, len(features))[None], mean[None], centred.T @ centred])
-            self.moments = _joined([self.moments, new]) if self.moments.numel() else new
+            if not self.moments.numel():
+                self.moments = features.new_zeros(len(mean) + 2, len(mean))
+            _join(self.moments, len(features), mean, centred.T @ centred)
 
 
-def _joined(parts: Iterable[torch.Tensor]) -> torch.Tensor:
+def _joined(parts: torch.Tensor) -> torch.Tensor:
     """Moments of all from the moments of parts, (P, D + 2, D); zeros are a part without features."""
-    whole, *others = parts
-    for part in others if whole.numel() else ():
-        count, total = part[0, 0], whole[0, 0] + part[0, 0]
-        if count:
-            share, shift = count / total, part[1] - whole[1]
-            whole = whole + torch.cat([part[:1], (share * shift)[None], part[2:]])
-            whole[2:] += torch.outer(shift, shift * (total - count) * share)
+    whole = parts[0].clone()
+    for part in parts[1:] if whole.numel() else ():
+        _join(whole, float(part[0, 0]), part[1], part[2:])
     return whole
+
+
+def _join(whole: torch.Tensor, count: float, mean: torch.Tensor, scatter: torch.Tensor) -> None:
+    """Take the moments of `count` more features into `whole`, in place: it may be large."""
+    if count:
+        share, shift = count / (float(whole[0, 0]) + count), mean - whole[1]
+        whole[2:].add_(scatter).addr_(shift, shift, alpha=float(whole[0, 0]) * share)
+        whole[1] += share * shift
+        whole[0] += count
 
 
 def frechet_distance(one: Gaussian, other: Gaussian) -> float:

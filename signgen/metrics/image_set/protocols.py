@@ -75,9 +75,6 @@ class LpipsUse:
         return f"LPIPS v0.1, {name}, image {view}, {fed}{_dropped(self.batch)}; 0 is identical, lower is better."
 
 
-_FRECHET = "Frechet distance (root by singular values; torchmetrics' eigenvalues lose digits of few images)"
-
-
 @dataclass(frozen=True)
 class FidUse:
     """reference: against which real images. signed: see InceptionFeatures. batch: as in LpipsUse."""
@@ -170,15 +167,12 @@ class Protocol:
             )
         texts["psnr"] = (
             f"In dB, image {pixels}: 10 log10(255^2 / mean squared error over R, G and B), capped at {PSNR_CAP:g} dB; "
-            "the mean is over the images' dB values (torchmetrics' caps nothing: identical images have infinity)."
+            "the mean is over the images' dB values."
         )
         texts["l1"] = f"Mean absolute difference on the 0..1 scale, image {pixels}."
         texts |= {name: use.text(features) for name, use in self.lpips.items()}
-        texts |= {name: use.text(_FRECHET, features) for name, use in self.fid.items()}
-        kernel = (
-            "Kernel distance (unbiased squared MMD, kernel (x.y/2048 + 1)^3, over all images; torchmetrics' is the "
-            "mean over random subsets)"
-        )
+        texts |= {name: use.text("Frechet distance", features) for name, use in self.fid.items()}
+        kernel = "Kernel distance (unbiased squared MMD, kernel (x.y/2048 + 1)^3, over all images, no subsets)"
         return texts | {name: use.text(kernel, features) for name, use in self.kid.items()}
 
 
