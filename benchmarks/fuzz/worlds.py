@@ -190,4 +190,4 @@ def _networks(root: Path) -> None:
 
         write_model(folder / "pose.onnx", 24, 32)
     except ImportError:
-        pass
+        print("no networks in ONNX: the package onnx is not installed")
