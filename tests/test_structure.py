@@ -214,7 +214,7 @@ def heavy_modules_after(*arguments: str) -> list[str]:
 COMMANDS = (
     *("verify", "build-pairs", "train", "render", "synthesize", "demo", "compare", "robustness"),
     "info",
-    *("evaluate", "evaluate-images", "evaluate-model", "evaluate-fusion", "evaluate-text"),
+    *("evaluate", "evaluate-images", "evaluate-model", "evaluate-fusion", "evaluate-reading", "evaluate-text"),
 )
 POSES_COMMANDS = ("extract", "convert", "clean", "retarget", "draw", "info")
 GROUPS = {"poses": POSES_COMMANDS, "study": ("build", "score")}

@@ -161,6 +161,15 @@ DEFINITIONS = {
             ("ssim", f"Structural similarity of the {{}}'s crop: {_SSIM}, over the pixels whose window lies inside"),
         )
     },
+    **{
+        f"read_{view}{suffix}": text
+        for view, shown in (("body", "the upper body with its hands"), ("hands", "the crops of both hands alone"))
+        for suffix, text in (
+            ("", f"Share of the signs that a reader, trained on drawn people, reads right from {shown} in the clip."),
+            ("_truth", f"The same of the true frames of the same signs, from {shown}: what can be reached."),
+            ("_share", f"The first divided by the second, from {shown}: 1 is as readable as the truth."),
+        )
+    },
     "fid": "Fréchet distance between pytorch-fid's Inception-v3 features of the generated and the true frames, resized "
     "to 299x299, bilinear; 0 is best; blind to the order of frames.",
     "fvd": f"{_FVD}, each frame resized to 224x224, features of the I3D of i3d_torchscript.pt (Kinetics-400).",
@@ -217,6 +226,7 @@ LPIPS_METRICS = ("lpips", "hand_lpips", "face_lpips")
 LPIPS_VGG_METRICS = ("lpips_vgg", "hand_lpips_vgg", "face_lpips_vgg")
 HAND_METRICS = ("hand_ssim", "hand_psnr", "hand_sharpness")
 FACE_METRICS = ("face_ssim", "face_psnr")
+READING_METRICS = tuple(f"read_{view}{suffix}" for view in ("body", "hands") for suffix in ("", "_truth", "_share"))
 CROP_METRICS = tuple(f"crop_{region}_{kind}" for region in CROP_REGIONS for kind in ("mpjpe", "lpips_vgg", "ssim"))
 FINGER_METRICS = ("finger_pck", "finger_pck_truth", "finger_pck_share", "hands_found", "hands_found_truth")
 NON_MANUAL_METRICS = (

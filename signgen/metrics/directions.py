@@ -58,6 +58,8 @@ DIRECTIONS: dict[str, Direction] = {
     **dict.fromkeys(("fid", "fid_train", "fid_test", "kid_train", "kid_test", "fvd", "fvd_r3d"), LOWER),
     **dict.fromkeys((name for name in CROP_METRICS if name.endswith("_ssim")), HIGHER),
     **dict.fromkeys((name for name in CROP_METRICS if not name.endswith("_ssim")), LOWER),
+    **dict.fromkeys(("read_body", "read_hands", "read_body_share", "read_hands_share"), HIGHER),
+    **dict.fromkeys(("read_body_truth", "read_hands_truth"), OF_TRUTH),
     **dict.fromkeys(("successive_ssim_difference", "dtw_mje"), LOWER),
     **dict.fromkeys(("body_joint_error", "hand_joint_error", "face_joint_error"), LOWER),
     **dict.fromkeys((f"{place}recall@{k}" for place in ("", "near_", "clip_") for k in (1, 5, 10)), HIGHER),

@@ -89,6 +89,17 @@ def mean_interval(values: np.ndarray, clips: Sequence[str | None], images: bool)
     return set_interval(values) if images else series_interval(values)
 
 
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """Wilson's score interval (1927) of hits / count, count >= 1: takes all answers for independent of each other."""
+    from scipy.stats import norm
+
+    z = norm.ppf((1 + CONFIDENCE) / 2)
+    share, scale = hits / count, 1 + z**2 / count
+    middle = (share + z**2 / (2 * count)) / scale
+    reach = z / scale * sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return max(0.0, float(middle - reach)), min(1.0, float(middle + reach))
+
+
 def _jackknife(sums: np.ndarray, counts: np.ndarray, units: str, least: int) -> Interval:
     """Of units with these sums of values (u,) and numbers of values (u,), each left out in turn."""
     total, size = int(counts.sum()), len(sums)

@@ -140,7 +140,8 @@ def write_per_frame_parquet(result: dict[str, Any], folder_or_path: Path) -> Pat
     path = _target(folder_or_path, ".parquet", PARQUET_FILE)
     rows = result["per_frame"]
     names = list(rows[0])
-    known = {"frame": pa.int64(), "clip": pa.string(), "generated": pa.string(), "truth": pa.string()}
+    texts = ("clip", "generated", "truth", "sign", "body_as", "hands_as")
+    known = {"frame": pa.int64(), **dict.fromkeys(texts, pa.string())}
     schema = pa.schema([(name, known.get(name, pa.float64())) for name in names])
     with atomic_path(path) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)

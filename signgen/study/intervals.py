@@ -1,25 +1,13 @@
-"""95 % intervals of a share: Wilson's, for independent answers, and a bootstrap over raters and items, for these."""
+"""95 % intervals of a share by a bootstrap over raters and items; Wilson's is with the metrics."""
 
 from __future__ import annotations
 
-from math import sqrt
-
 import numpy as np
 
-CONFIDENCE = 0.95
+from signgen.metrics.intervals import CONFIDENCE
+
 RESAMPLES = 5000
 LEAST_CLUSTERS = 3  # fewer raters or items say nothing about how much raters or items differ
-
-
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """Wilson's score interval (1927) of hits / count, count >= 1: takes all answers for independent of each other."""
-    from scipy.stats import norm
-
-    z = norm.ppf((1 + CONFIDENCE) / 2)
-    share, scale = hits / count, 1 + z**2 / count
-    middle = (share + z**2 / (2 * count)) / scale
-    reach = z / scale * sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return max(0.0, float(middle - reach)), min(1.0, float(middle + reach))
 
 
 def two_way_interval(hits: np.ndarray, counts: np.ndarray, seed: int = 0) -> tuple[float, float] | None:

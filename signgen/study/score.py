@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from signgen.metrics.intervals import wilson
 from signgen.study.agreement import fleiss_kappa, krippendorff_alpha
 from signgen.study.answers import Answer, Rater
 from signgen.study.design import BEST, CHECK, GENERATED, REAL, REALISM, TRUTH
-from signgen.study.intervals import LEAST_CLUSTERS, two_way_interval, wilson
+from signgen.study.intervals import LEAST_CLUSTERS, two_way_interval
 
 DEFINITIONS = {
     "r2g": "share of the real pictures' judgements that were `generated` (real to generated); higher: the generated "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,7 +14,7 @@ from signgen.synthetic.body import draw_arms, draw_hands, draw_torso
 from signgen.synthetic.head import draw_head
 from signgen.synthetic.identity import Identity
 from signgen.synthetic.materials import background, ramps
-from signgen.synthetic.motion import FPS, Motion
+from signgen.synthetic.motion import FPS, Motion, Signed
 from signgen.synthetic.observe import Observation, observe
 from signgen.synthetic.pen import Pen
 from signgen.synthetic.raster import Light, Raster
@@ -27,7 +28,8 @@ _PIXELS_AN_INSTANT = 1.3
 
 @dataclass(frozen=True)
 class SyntheticClip:
-    """frames: uint8 (T, H, W, 3) RGB. poses: exact. observed: with jitter and gaps. visible: bool (T, 133)."""
+    """frames: uint8 (T, H, W, 3) RGB. poses: exact. observed: with jitter and gaps. visible: bool (T, 133). signed:
+    which signs are in which frames."""
 
     name: str
     signer: str
@@ -36,6 +38,7 @@ class SyntheticClip:
     poses: PoseSequence
     observed: PoseSequence
     visible: np.ndarray
+    signed: tuple[Signed, ...] = ()
 
 
 def render_clip(
@@ -57,8 +60,25 @@ def render_clip(
     observed = observe(exact, visible, camera.unit, observation or Observation(), rng)
     frames = np.stack([frame for frame, _ in drawn])
     return SyntheticClip(
-        name or f"{identity.name}-{motion.name}", identity.name, motion.glosses, frames, exact, observed, visible
+        name or f"{identity.name}-{motion.name}",
+        identity.name,
+        motion.glosses,
+        frames,
+        exact,
+        observed,
+        visible,
+        motion.signed,
     )
+
+
+def render_frames(
+    identity: Identity, motion: Motion, numbers: Sequence[int], size: tuple[int, int] = PHOENIX_SIZE
+) -> tuple[np.ndarray, np.ndarray]:
+    """Some frames of `render_clip`, uint8 (N, H, W, 3), and their exact keypoints, float32 (N, 133, 3)."""
+    camera = Camera(*size, identity)
+    points = keypoints(pose(identity, motion.values), camera)
+    frames = [_frame(identity, motion, camera, number, points)[0] for number in numbers]
+    return np.stack(frames), points[list(numbers)]
 
 
 def _frame(

@@ -25,8 +25,9 @@ from signgen.files import atomic_path, make_folder, write_json, write_text
 from signgen.poses.sequence import PoseSequence
 from signgen.synthetic.clip import PHOENIX_SIZE, SyntheticClip, render_clip
 from signgen.synthetic.identity import Identity
-from signgen.synthetic.motion import FPS, Motion
+from signgen.synthetic.motion import FPS, Motion, Signed
 from signgen.synthetic.observe import Observation
+from signgen.synthetic.signs import write_signs
 from signgen.video.writer import VideoWriter, sample_aspect
 
 RELEASE = Path("PHOENIX-2014-T-release-v3/PHOENIX-2014-T")
@@ -117,9 +118,9 @@ def _ctrl_c_ignored() -> Iterator[None]:
 def write_phoenix(folder: Path, clips: Mapping[str, Iterable[SyntheticClip]]) -> Path:
     """Write splits of clips as Phoenix-2014T's release has them; returns the release folder.
 
-    Beside it `keypoints/Phoenix-2014T.<split>`, pickles as MSKA's with the observed keypoints (0, 0, 0 where there are
-    none), and `keypoints_exact/`, the same with the exact ones. Raises PairSetError for an unknown split or when a
-    corpus is there already.
+    Beside it `signs.csv` (`signgen.synthetic.signs`), `keypoints/Phoenix-2014T.<split>`, pickles as MSKA's with the
+    observed keypoints (0, 0, 0 where there are none), and `keypoints_exact/`, the same with the exact ones. Raises
+    PairSetError for an unknown split or when a corpus is there already.
     """
     root = folder / RELEASE
     unknown = sorted(set(clips) - set(SPLITS))
@@ -127,6 +128,7 @@ def write_phoenix(folder: Path, clips: Mapping[str, Iterable[SyntheticClip]]) ->
         raise PairSetError(f"split {unknown[0]}", expected=f"one of {', '.join(SPLITS)}")
     if root.exists():
         raise PairSetError(f"{root}: a corpus is there", fix="choose another folder")
+    signed: dict[str, tuple[Signed, ...]] = {}
     for split, members in clips.items():
         lines = ["name|video|start|end|speaker|orth|translation"]
         observed: dict[str, dict[str, Any]] = {}
@@ -135,12 +137,14 @@ def write_phoenix(folder: Path, clips: Mapping[str, Iterable[SyntheticClip]]) ->
             _write_frames(root / FRAMES / split / clip.name, clip.frames)
             gloss, text = " ".join(clip.glosses), " ".join(word.lower() for word in clip.glosses)
             lines.append(f"{clip.name}|{clip.name}/1/*.png|-1|-1|{clip.signer}|{gloss}|{text} .")
+            signed[clip.name] = clip.signed
             observed[clip.name] = _record(clip, clip.observed)
             exact[clip.name] = _record(clip, clip.poses)
         for place, records in (("keypoints", observed), ("keypoints_exact", exact)):
             with atomic_path(folder / place / f"Phoenix-2014T.{split}") as temporary:
                 temporary.write_bytes(pickle.dumps(records, protocol=4))
         write_text(root / "annotations" / "manual" / f"PHOENIX-2014-T.{split}.corpus.csv", "\n".join(lines) + "\n")
+    write_signs(folder, signed)
     return folder / RELEASE.parts[0]
 
 
@@ -155,9 +159,11 @@ def signer_of(clip: str) -> str:
 
 
 def write_videos(folder: Path, clips: Iterable[SyntheticClip], *, exact: bool = True) -> list[Path]:
-    """Write `<name>.mp4` and `<name>.mmpose.json` of every clip; returns the videos. exact: not the observed ones."""
+    """Write `<name>.mp4` and `<name>.mmpose.json` of every clip, and `signs.csv`; returns the videos. exact: not the
+    observed ones."""
     make_folder(folder)
     videos = []
+    signed = {}
     for clip in clips:
         height, width = clip.frames.shape[1:3]
         videos.append(folder / f"{clip.name}.mp4")
@@ -165,6 +171,8 @@ def write_videos(folder: Path, clips: Iterable[SyntheticClip], *, exact: bool = 
             for frame in clip.frames:
                 writer.write(frame)
         write_json(folder / f"{clip.name}.mmpose.json", _mmpose(clip.poses if exact else clip.observed))
+        signed[clip.name] = clip.signed
+    write_signs(folder, signed)
     return videos
 
 

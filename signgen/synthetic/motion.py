@@ -6,6 +6,7 @@ Targets are in shoulder widths and angles in degrees, so any identity performs a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -25,19 +26,30 @@ _LEAST_WINDOW = 75
 
 
 @dataclass(frozen=True)
+class Signed:
+    """A sign in frames [start, stop) of a motion: its first target is reached there, and its last hold ends."""
+
+    word: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class Motion:
-    """values: float64 (T, CHANNELS), one row a frame; the slices above name the columns. glosses: the signs made."""
+    """values: float64 (T, CHANNELS), one row a frame; the slices above name the columns. glosses: the signs made.
+    signed: those of them that lie wholly within the frames, and when."""
 
     name: str
     seed: int
     values: np.ndarray
     glosses: tuple[str, ...] = ()
+    signed: tuple[Signed, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
 
     def __getitem__(self, frames: slice) -> Motion:
-        return replace(self, values=self.values[frames])
+        return replace(self, values=self.values[frames], signed=_within(self.signed, *frames.indices(len(self))[:2]))
 
     def at(self, times: np.ndarray) -> np.ndarray:
         """(N, CHANNELS) at fractional frame numbers, held before the first and after the last frame."""
@@ -53,21 +65,28 @@ class Motion:
         rng = np.random.default_rng([seed, 0x303])
         length = max(frames, _LEAST_WINDOW)
         keys, signs = _sentence(length, rng)
+        signed = _within(tuple(signs), first := (length - frames) // 2, first + frames)
         values = np.empty((length, CHANNELS))
         values[:, HANDS] = _hands(keys, length, rng)
         active = _activity(values)
         values[:, HEAD] = _head(values, active, rng)
         values[:, TORSO] = _wander(length, 4, 22, rng) * (0.02, 1.8, 4.0, 0.012) * (0.3 + 0.7 * active)
         values[:, FACE] = _face(length, active, rng)
-        first = (length - frames) // 2
-        return cls(name or f"motion{seed:04d}", seed, values[first : first + frames], tuple(s.word for s in signs))
+        glosses = tuple(sign.word for sign in signs)
+        return cls(name or f"motion{seed:04d}", seed, values[first : first + frames], glosses, signed)
 
 
-def _sentence(length: int, rng: np.random.Generator) -> tuple[list[tuple[float, np.ndarray]], list[Sign]]:
+def _within(signed: tuple[Signed, ...], start: int, stop: int) -> tuple[Signed, ...]:
+    """The signs that lie in frames [start, stop), numbered from there."""
+    inside = [sign for sign in signed if start <= sign.start and sign.stop <= stop]
+    return tuple(Signed(sign.word, sign.start - start, sign.stop - start) for sign in inside)
+
+
+def _sentence(length: int, rng: np.random.Generator) -> tuple[list[tuple[float, np.ndarray]], list[Signed]]:
     """Keys (frame, (2, 18)) of both hands: rest, signs while there is time, rest; and the signs."""
     rest = np.stack([REST_HAND, REST_HAND])
     keys = [(0.0, rest), (float(rng.integers(3, 8)), rest)]
-    signs: list[Sign] = []
+    signs: list[tuple[str, float, float]] = []
     while True:
         sign = lexicon()[rng.integers(len(lexicon()))]
         part = _sign_keys(sign, keys[-1], rng)
@@ -75,10 +94,11 @@ def _sentence(length: int, rng: np.random.Generator) -> tuple[list[tuple[float, 
         if end > length - 2 and signs:
             break
         keys += part
-        signs.append(sign)
+        signs.append((sign.word, part[0][0], part[-1][0]))
     keys.append((keys[-1][0] + _travel(keys[-1][1], rest, 1.0), rest))
     scale = min(1.0, (length - 1) / keys[-1][0])
-    return [(time * scale, pose) for time, pose in keys], signs
+    times = [(word, int(begin * scale), min(ceil(end * scale) + 1, length)) for word, begin, end in signs]
+    return [(time * scale, pose) for time, pose in keys], [Signed(*each) for each in times]
 
 
 def _sign_keys(

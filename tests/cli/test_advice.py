@@ -10,7 +10,7 @@ ALL = commands()
 # Which commands reach a part of the package; the longest path counts. What is not named here, all of them reach.
 _POSES = [name for name in ALL if name.startswith("poses ")]
 _STUDY = [name for name in ALL if name.startswith("study ")]
-_MODEL = ["render", "evaluate-model", "evaluate-fusion", "robustness"]
+_MODEL = ["render", "evaluate-model", "evaluate-fusion", "evaluate-reading", "robustness"]
 REACHED_BY = {
     "cli/build_pairs": ["build-pairs"],
     "cli/compare": ["compare"],
@@ -19,6 +19,7 @@ REACHED_BY = {
     "cli/evaluate_fusion": ["evaluate-fusion"],
     "cli/evaluate_images": ["evaluate-images"],
     "cli/evaluate_model": ["evaluate-model"],
+    "cli/evaluate_reading": ["evaluate-reading"],
     "cli/evaluate_text": ["evaluate-text"],
     "cli/poses/": _POSES,
     "cli/poses/extract": ["poses extract"],
@@ -39,10 +40,12 @@ REACHED_BY = {
     "evaluation/images": ["evaluate-images", "evaluate-model"],
     "evaluation/match_images": ["evaluate-images", "study build"],
     "evaluation/model": ["evaluate-model"],
+    "evaluation/reading": ["evaluate-reading"],
     "evaluation/recogniser": ["evaluate-text"],
     "evaluation/render": ["render"],
     "evaluation/robustness": ["robustness"],
     "evaluation/scorer": ["evaluate", "render"],
+    "evaluation/sign_reader": ["evaluate-reading"],
     "evaluation/texts": ["evaluate-text"],
     "models/": ["train", *_MODEL],
     "pairs/": ["build-pairs", "train", *_MODEL, "evaluate"],
@@ -51,11 +54,12 @@ REACHED_BY = {
     "poses/estimators/": ["poses extract", "evaluate", "evaluate-model", "render"],
     "rendering/": _MODEL,
     "rendering/inputs": ["render"],
-    "rendering/pairs": ["evaluate-model", "evaluate-fusion", "robustness"],
+    "rendering/pairs": ["evaluate-model", "evaluate-fusion", "evaluate-reading", "robustness"],
     "rendering/pose_pictures": ["poses draw"],
     "rendering/references": ["render"],
     "study/": _STUDY,
     "synthetic/": ["synthesize", "demo"],
+    "synthetic/signs": ["evaluate-reading"],
     "training/": ["train"],
 }
 # "signgen WORD" that is prose.

@@ -225,6 +225,7 @@ def test_an_out_that_cannot_be(line, command: Command, tmp_path):
         ["evaluate-images", "gone/", "gone/", "--protocol", "strict", "--out"],
         ["evaluate-model", "gone", "gone", "--out"],
         ["evaluate-fusion", "gone", "gone", "--out"],
+        ["evaluate-reading", "gone", "gone", "--out"],
         ["evaluate-text", "gone", "gone", "--out"],
         ["robustness", "gone", "gone", "--out"],
     ],

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from signgen.metrics.intervals import wilson
 from signgen.study.agreement import fleiss_kappa, krippendorff_alpha
-from signgen.study.intervals import resampled_shares, two_way_interval, wilson
+from signgen.study.intervals import resampled_shares, two_way_interval
 
 # 14 raters, 10 subjects, 5 categories: the worked example of Wikipedia's "Fleiss' kappa", .210
 FLEISS = [
