@@ -270,10 +270,10 @@ def _onnx(path: Path, place: Place) -> str:
 
 
 def _demo(path: Path, place: Place) -> str:
-    from signgen.cli.demo import SETTINGS, _settings
+    from signgen.evaluation.demo import SETTINGS, keep_settings
 
     shutil.copy(path, place.out / SETTINGS)
-    _settings(place.out, json.loads((place.worlds / "demo.json").read_text()))
+    keep_settings(place.out, json.loads((place.worlds / "demo.json").read_text()))
     return "read"
 
 

@@ -90,7 +90,7 @@ def _print(result: dict[str, Any]) -> None:
             [
                 metric,
                 interval_text(metric, found),
-                judgement(metric, found) + (f", by {of}" if (of := found["of"]) else ""),
+                judgement(metric, found) + (f", by {found['of']}" if found["of"] else ""),
             ]
             for metric, found in differences.items()
         ]

@@ -12,16 +12,27 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from signgen.console import console
 from signgen.errors import Interrupted, SigngenError
-from signgen.evaluation.demo import FULL, QUICK, Case, Size, Step, cases_of, preparation, rendering
+from signgen.evaluation.demo import (
+    FULL,
+    QUICK,
+    Case,
+    Size,
+    Step,
+    cases_of,
+    keep_settings,
+    preparation,
+    rendering,
+    report_of,
+    score_rows,
+)
 
 COLUMNS = ("ssim", "psnr", "hand_ssim", "hand_psnr", "face_ssim")
-SETTINGS = "demo.json"
 
 
 def demo(
@@ -40,7 +51,7 @@ def demo(
     size = QUICK if quick else FULL
     size = size if minutes is None else Size(size.signers, size.clips, size.frames, minutes)
     began = time.monotonic()
-    _settings(out, {**asdict(size), "seed": seed})
+    keep_settings(out, {**asdict(size), "seed": seed})
     for step in preparation(out, size, seed):
         _run(step)
     cases = cases_of(out / "corpus")
@@ -48,20 +59,6 @@ def demo(
         for step in rendering(out, case):
             _run(step)
     _show(out, cases, time.monotonic() - began)
-
-
-def _settings(out: Path, settings: dict[str, Any]) -> None:
-    """Remember what is made here; a folder of another demo is refused."""
-    from signgen.files import read_json, write_json
-
-    path = out / SETTINGS
-    try:
-        kept = read_json(path) if path.exists() else settings
-    except (OSError, ValueError) as error:
-        raise SigngenError(f"{path}: damaged ({error})", fix="choose another --out, or delete that folder") from error
-    if kept != settings:
-        raise SigngenError(f"{path}: a demo with other settings", fix="choose another --out, or delete that folder")
-    write_json(path, settings)
 
 
 def _run(step: Step) -> None:
@@ -90,9 +87,9 @@ def _show(out: Path, cases: list[Case], seconds: float) -> None:
     from rich import box
     from rich.table import Table
 
-    from signgen.files import read_json, write_text
+    from signgen.files import write_text
 
-    rows = [row for case in cases for row in _rows(case, read_json(_report(out, case)))]
+    rows = [row for case in cases for row in score_rows(case, report_of(out, case), COLUMNS)]
     head = ("clip", "who", *COLUMNS)
     table = Table(*head, box=box.SIMPLE_HEAD)
     for row in rows:
@@ -102,17 +99,5 @@ def _show(out: Path, cases: list[Case], seconds: float) -> None:
     write_text(out / "table.md", "\n".join(lines) + "\n")
     for case in cases:
         videos = f"{out / case.name}.mp4, {out / case.name}.side-by-side.mp4"
-        console.print(f"{case.name}: {case.what}: {videos}; scores: {_report(out, case)}")
+        console.print(f"{case.name}: {case.what}: {videos}; scores: {report_of(out, case)}")
     console.print(f"table: {out / 'table.md'}; model: {out / 'run' / 'model'}; {seconds / 60:.1f} minutes")
-
-
-def _report(out: Path, case: Case) -> Path:
-    return out / f"{case.name}-report" / "metrics.json"
-
-
-def _rows(case: Case, result: dict[str, Any]) -> list[tuple[str, ...]]:
-    """The model's row and those of the baselines."""
-    return [
-        (case.name, who, *("-" if (v := means.get(c)) is None else f"{v:.{2 if 'psnr' in c else 3}f}" for c in COLUMNS))
-        for who, means in {"nano": result["mean"], **result["baselines"]}.items()
-    ]

@@ -80,6 +80,7 @@ def robustness(
     Every setting is one rendering of all frames, scored on whole frames, hands and face beside copy-source and
     nearest-pose. Writes robustness.html, a page with the plot, and robustness.json.
     """
+    from signgen.evaluation.perturbations import levels_of_study, parse_levels
     from signgen.evaluation.robustness import RobustnessRequest, measure_robustness
     from signgen.files import write_json
     from signgen.reporting.robustness_report import write_robustness_report
@@ -94,11 +95,11 @@ def robustness(
             split=split,
             frames=frames,
             clips=clips,
-            noise=_levels("noise", noise),
-            shares=_levels("shares", shares, most=100),
+            noise=parse_levels("--noise", noise),
+            shares=parse_levels("--shares", shares, most=100),
             sources=sources,
             studies=None if studies is None else studies.split(","),
-            levels=dict(_levels_of_study(word) for word in level or ()),
+            levels=dict(levels_of_study(word) for word in level or ()),
             all_sources=all_sources,
             sampling=chosen,
             seed=seed,
@@ -112,26 +113,6 @@ def robustness(
     page = write_robustness_report(result, out / PAGE_FILE, {JSON_FILE: JSON_FILE}, f"{model} on {data}")
     _print(result)
     console.print(f"wrote {out / JSON_FILE}, {page}", markup=False)
-
-
-def _levels(name: str, text: str, most: float | None = None) -> list[float]:
-    """`0,1,2` -> ascending numbers, 0 among them. Raises typer.BadParameter."""
-    try:
-        levels = sorted({0.0, *(float(word) for word in text.split(","))})
-    except ValueError:
-        raise typer.BadParameter(f"--{name} {text!r}; expected numbers, e.g. 0,1,2") from None
-    if not (levels[0] == 0 and levels[-1] <= (most or 1e4)):
-        raise typer.BadParameter(f"--{name} {text!r}; expected 0 to {most or 10000:g}")
-    return levels
-
-
-def _levels_of_study(word: str) -> tuple[str, list[float]]:
-    """`source-jpeg=25,50` -> the study and its levels. Raises typer.BadParameter."""
-    name, _, levels = word.partition("=")
-    try:
-        return name, [float(level) for level in levels.split(",")]
-    except ValueError:
-        raise typer.BadParameter(f"--levels {word!r}; expected NAME=LEVEL,..., e.g. source-jpeg=25,50") from None
 
 
 def _print(result: dict[str, Any]) -> None:

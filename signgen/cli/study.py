@@ -98,7 +98,7 @@ def build(
     """
     from signgen.evaluation.named_runs import named_runs
     from signgen.study.build import Look, build_study, refuse_existing
-    from signgen.study.design import TRUTH, amounts_for
+    from signgen.study.design import TRUTH, amounts_for, next_steps
     from signgen.study.material import match_targets, telling_files
     from signgen.study.media import IMAGE_FORMATS
     from signgen.study.texts import load_texts
@@ -123,25 +123,8 @@ def build(
     )
     look = Look(seconds, image_format, parse_size(size) if size else None, show_truth)
     key = build_study(found, places, amounts, look, wording, out, seed, Bars())
-    _tell(key, out)
-
-
-def _tell(key: dict[str, Any], out: Path) -> None:
-    from signgen.study.design import Amounts, cycle
-
-    amounts, round_ = Amounts(**key["amounts"]), len(cycle(key["runs"]))
-    console.print(
-        f"each of {amounts.raters} raters: {amounts.judgements} judgements, {key['seconds']:g} s each,"
-        f" {amounts.choices} choices, {amounts.practice} for practice, {amounts.checks} checks"
-    )
-    if amounts.judgements and amounts.raters % round_:
-        console.print(f"note: balanced over every {round_} raters in a row; {amounts.raters} is no multiple of that")
-    console.print(f"wrote {out}/site (publish this), {out}/key.json (keep this)", markup=False)
-    console.print(
-        f"give out the numbers 1 to {amounts.raters}, each once: index.html?rater=1; then: "
-        f"signgen study score {out}/answers",
-        markup=False,
-    )
+    for line in next_steps(key, out):
+        console.print(line, markup=False)
 
 
 def score(
@@ -181,26 +164,29 @@ def score(
 
 def _print(result: dict[str, Any]) -> None:
     from signgen.cli.results import print_table
+    from signgen.metrics.results import number_text
 
     counted = [row for row in result["raters"] if row["counted"]]
     console.print(f"study {result['study']}: {len(counted)} raters")
     rows = [
-        [name, _text(found["share"]), _range(found["interval"]), _range(found["wilson"]), str(found["judgements"])]
+        [
+            name,
+            number_text("share", found["share"]),
+            _range(found["interval"]),
+            _range(found["wilson"]),
+            str(found["judgements"]),
+        ]
         for name, found in result["shares"].items()
     ]
     print_table(["", "share", "95 %, raters and targets drawn anew", "95 %, Wilson", "judgements"], rows)
     for kind, found in result["agreement"].items():
         if found is not None:
             console.print(
-                f"agreement, {kind}: Krippendorff's alpha {_text(found['alpha'])}, Fleiss' kappa"
-                f" {_text(found['kappa'])} over {found['items']} items"
+                f"agreement, {kind}: Krippendorff's alpha {number_text('alpha', found['alpha'])}, Fleiss' kappa"
+                f" {number_text('kappa', found['kappa'])} over {found['items']} items"
             )
     for note in result["notes"]:
         console.print(f"note: {note}", markup=False)
-
-
-def _text(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _range(interval: list[float] | None) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from signgen.errors import SigngenError
+from signgen.files import read_json, write_json
+from signgen.metrics.results import number_text
 
 FRAME = "210x260"  # what `synthesize` draws, and its keypoint files do not say
 FPS = 25
+SETTINGS = "demo.json"
 
 
 @dataclass(frozen=True)
@@ -94,4 +101,30 @@ def rendering(out: Path, case: Case) -> list[Step]:
         *steps,
         Step((*render, *source), out / f"{case.name}.metrics.json"),
         Step((*evaluate, "--out", report), report / "metrics.json"),
+    ]
+
+
+def keep_settings(out: Path, settings: dict[str, Any]) -> None:
+    """Remember what is made here; a folder of another demo is refused."""
+    path = out / SETTINGS
+    try:
+        kept = read_json(path) if path.exists() else settings
+    except (OSError, ValueError) as error:
+        raise SigngenError(f"{path}: damaged ({error})", fix="choose another --out, or delete that folder") from error
+    if kept != settings:
+        raise SigngenError(f"{path}: a demo with other settings", fix="choose another --out, or delete that folder")
+    write_json(path, settings)
+
+
+def report_of(out: Path, case: Case) -> Path:
+    """Where the case's scores are."""
+    return out / f"{case.name}-report" / "metrics.json"
+
+
+def score_rows(case: Case, report: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """The model's row and those of the baselines: case, who, and a text for each column."""
+    result = read_json(report)
+    return [
+        (case.name, who, *(number_text(name, means.get(name)) for name in columns))
+        for who, means in {"nano": result["mean"], **result["baselines"]}.items()
     ]

@@ -155,6 +155,25 @@ def _meant(name: str) -> str | None:
     return f"did you mean {found}?" if found else None
 
 
+def parse_levels(name: str, text: str, most: float = 1e4) -> list[float]:
+    """`0,1,2` -> ascending numbers, 0 among them. Raises OptionError, with the option's or study's name."""
+    try:
+        levels = sorted({0.0, *(float(word) for word in text.split(","))})
+    except ValueError:
+        raise OptionError(f"{name} {text!r}", expected="numbers, e.g. 0,1,2") from None
+    if not (levels[0] == 0 and levels[-1] <= most):  # not a number is neither
+        raise OptionError(f"{name} {text!r}", expected=f"0 to {most:g}")
+    return levels
+
+
+def levels_of_study(word: str) -> tuple[str, list[float]]:
+    """`source-jpeg=25,50` -> the study and its levels. Raises OptionError."""
+    name, mark, levels = word.partition("=")
+    if not mark:
+        raise OptionError(f"--levels {word!r}", expected="NAME=LEVEL,..., e.g. source-jpeg=25,50")
+    return name, parse_levels(f"--levels {name}", levels)
+
+
 def usual_levels(noise: Sequence[float], shares: Sequence[float], sources: int) -> dict[str, Sequence[float]]:
     """Of every study. noise: of keypoints, px; shares: per cent of hands, and of frames, lost; sources: how many."""
     chosen: dict[str, Sequence[float]] = {

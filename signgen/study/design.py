@@ -10,8 +10,10 @@ over as many raters (or targets) as runs each of them stood at each place equall
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -153,3 +155,20 @@ def _places(runs: Sequence[str], target: int, rater: int, seed: int) -> tuple[st
     block, turn = divmod(target, len(runs))
     base = np.random.default_rng([seed, 2, block]).permutation(len(runs))
     return tuple(runs[index] for index in np.roll(base, turn + rater))
+
+
+def next_steps(key: Mapping[str, Any], out: Path) -> list[str]:
+    """What the study asks of each rater, where it lies and what to do with it, in lines for its maker."""
+    amounts, round_ = Amounts(**key["amounts"]), len(cycle(key["runs"]))
+    lines = [
+        f"each of {amounts.raters} raters: {amounts.judgements} judgements, {key['seconds']:g} s each,"
+        f" {amounts.choices} choices, {amounts.practice} for practice, {amounts.checks} checks"
+    ]
+    if amounts.judgements and amounts.raters % round_:
+        lines.append(f"note: balanced over every {round_} raters in a row; {amounts.raters} is no multiple of that")
+    return [
+        *lines,
+        f"wrote {out}/site (publish this), {out}/key.json (keep this)",
+        f"give out the numbers 1 to {amounts.raters}, each once: index.html?rater=1; then: signgen study score "
+        f"{out}/answers",
+    ]
