@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from signgen.cli.options import Device, ModelFolder, PairsFolder, ReportFolder, Seed, Solver, Steps, Threads
+from signgen.cli.options import Device, ModelFolder, NoiseScale, PairsFolder, ReportFolder, Seed, Solver, Steps, Threads
 from signgen.cli.results import write_result
 from signgen.console import Bars
 from signgen.files import check_folder
@@ -25,6 +25,7 @@ def evaluate_reading(
     ] = None,
     steps: Steps = None,
     solver: Solver = None,
+    noise_scale: NoiseScale = None,
     seed: Seed = 0,
     device: Device = "auto",
     threads: Threads = None,
@@ -38,7 +39,7 @@ def evaluate_reading(
     from signgen.reporting.reading_report import write_reading_report
 
     check_folder(out)
-    sampling = {"steps": steps, "solver": solver}
+    sampling = {"steps": steps, "solver": solver, "noise_scale": noise_scale}
     kept, learning = out / READER_FILE, ReaderSettings(processes=os.cpu_count() or 1)
     request = ReadingRequest(model, pairs, split, reader, kept, learning, sampling, seed, device, threads)
     result = evaluate_reading(request, Bars())

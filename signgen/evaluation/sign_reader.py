@@ -167,7 +167,7 @@ class SignReader:
 def train_reader(settings: ReaderSettings | None = None, progress: Progress = SILENT) -> SignReader:
     """Draw people and sentences, train both networks, and test them on people and sentences that they never saw.
 
-    The same settings give the same reader on one machine and thread count. Some two minutes on two cores.
+    The same settings give the same reader on one machine and thread count. It takes minutes.
     """
     chosen = settings or ReaderSettings()
     count = chosen.sentences + chosen.held_out
