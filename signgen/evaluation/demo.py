@@ -9,7 +9,6 @@ from typing import Any
 
 from signgen.errors import SigngenError
 from signgen.files import read_json, write_json
-from signgen.metrics.results import number_text
 
 FRAME = "210x260"  # what `synthesize` draws, and its keypoint files do not say
 FPS = 25
@@ -123,6 +122,8 @@ def report_of(out: Path, case: Case) -> Path:
 
 def score_rows(case: Case, report: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
     """The model's row and those of the baselines: case, who, and a text for each column."""
+    from signgen.metrics.results import number_text  # with numpy, which `signgen --help` does without
+
     result = read_json(report)
     return [
         (case.name, who, *(number_text(name, means.get(name)) for name in columns))
