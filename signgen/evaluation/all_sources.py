@@ -14,10 +14,11 @@ import numpy as np
 from signgen.corpora.person.images import outfit_of
 from signgen.errors import PairSetError
 from signgen.metrics.directions import direction_of
-from signgen.metrics.means import Row
+from signgen.metrics.results import MODEL
 from signgen.pairs.pairset import PairSet, frame_name
 from signgen.rendering.pairs import PairJob
 
+Scores = dict[str, Any]  # a row of scores, with the key "target"
 DEFINITION = (
     "Every target of the split from every other image of its outfit in the pair set (of Market-1501: of its person). "
     "Targets with two sources or more count. mean: over targets of the mean over their sources; spread: over targets "
@@ -59,12 +60,19 @@ def all_sources_jobs(pair_set: PairSet, split: str, most: int | None = None) -> 
     ]
 
 
-def spread_over_sources(tracks: Mapping[str, Iterable[Row]], metrics: Sequence[str]) -> dict[str, Any]:
+def rows_of_targets(clip: str, result: Mapping[str, Any]) -> dict[str, list[Scores]]:
+    """Who -> rows of one source with the key "target": an image's number means something in its own clip only, and a
+    list has a clip for each person."""
+    tracks = {MODEL: result["per_frame"], **result["per_frame_baselines"]}
+    return {who: [{**row, "target": f"{clip} {row['frame']}"} for row in rows] for who, rows in tracks.items()}
+
+
+def spread_over_sources(tracks: Mapping[str, Iterable[Scores]], metrics: Sequence[str]) -> dict[str, Any]:
     """tracks: who -> rows with the key "target". Keys: definition, targets, pairs, means: who -> metric -> numbers."""
     means: dict[str, dict[str, dict[str, float]]] = {}
     targets = pairs = 0
     for who, rows in tracks.items():
-        by_target: dict[Any, list[Row]] = defaultdict(list)
+        by_target: dict[Any, list[Scores]] = defaultdict(list)
         for row in rows:
             by_target[row["target"]].append(row)
         targets, pairs = max(targets, len(by_target)), max(pairs, sum(map(len, by_target.values())))
@@ -72,18 +80,19 @@ def spread_over_sources(tracks: Mapping[str, Iterable[Row]], metrics: Sequence[s
     return {"definition": DEFINITION, "targets": targets, "pairs": pairs, "means": means}
 
 
-def _of_metric(name: str, by_target: list[list[Row]]) -> dict[str, float]:
-    """mean, spread, best and worst over the targets that have the metric from two sources; empty without any."""
-    values = [[float(row[name]) for row in rows if row[name] is not None] for rows in by_target]  # type: ignore[arg-type]
-    several = [np.array(found) for found in values if len(found) > 1]
-    if not several:
-        return {}
+def _of_metric(name: str, by_target: list[list[Scores]]) -> dict[str, float]:
+    """mean, spread, best and worst over the targets that have the metric from two sources; empty without any, and of a
+    metric that nobody can be better by."""
     direction = direction_of(name)
-    lower = direction is not None and direction.kind == "lower"
-    ends = [(found.min(), found.max()) if lower else (found.max(), found.min()) for found in several]
+    rows = [[row for row in rows if row[name] is not None] for rows in by_target]
+    several = [found for found in rows if len(found) > 1]
+    if not several or direction is None:
+        return {}
+    values = [np.array([row[name] for row in found], np.float64) for found in several]
+    losses = [np.array([direction.loss(name, row) for row in found], np.float64) for found in several]
     return {
-        "mean": float(np.mean([found.mean() for found in several])),
-        "spread": float(np.mean([found.std(ddof=1) for found in several])),
-        "best": float(np.mean([best for best, _ in ends])),
-        "worst": float(np.mean([worst for _, worst in ends])),
+        "mean": float(np.mean([found.mean() for found in values])),
+        "spread": float(np.mean([found.std(ddof=1) for found in values])),
+        "best": float(np.mean([v[np.argmin(loss)] for v, loss in zip(values, losses, strict=True)])),
+        "worst": float(np.mean([v[np.argmax(loss)] for v, loss in zip(values, losses, strict=True)])),
     }

@@ -89,6 +89,7 @@ STUDIES: dict[str, Study] = {
         "Every value of the source image moved by an independent normal draw with this standard deviation, in grey "
         "levels.",
         (5.0, 10.0, 20.0, 40.0),
+        255,
         source=add_grain,
     ),
     "source-blur": Study(
@@ -96,6 +97,7 @@ STUDIES: dict[str, Study] = {
         " px",
         "The source image through a Gaussian of this standard deviation, in its own pixels.",
         (1.0, 2.0, 4.0),
+        100,
         source=blur,
     ),
     "source-jpeg": Study(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import OptionError
-from signgen.evaluation.all_sources import all_sources_jobs, spread_over_sources
+from signgen.evaluation.all_sources import Scores, all_sources_jobs, rows_of_targets, spread_over_sources
 from signgen.evaluation.baselines import CopySource
 from signgen.evaluation.perturbations import (
     STUDIES,
@@ -39,7 +39,7 @@ from signgen.metrics.definitions import (
     WHOLE_METRICS,
     ScoringProtocol,
 )
-from signgen.metrics.means import Row, mean_row
+from signgen.metrics.means import mean_row
 from signgen.metrics.results import number_text
 from signgen.models.card import ModelCard, load_model, read_card
 from signgen.models.device import prepare_device
@@ -179,16 +179,16 @@ def _run_views(request: RobustnessRequest, sources: int, frames: int, progress: 
     return spread_over_sources(tracks, METRICS)
 
 
-def run_views(shard: tuple[RobustnessRequest, int, int], tick: Tick) -> dict[str, list[Row]]:
+def run_views(shard: tuple[RobustnessRequest, int, int], tick: Tick) -> dict[str, list[Scores]]:
     """Rows of every count-th source, unharmed, with the key "target"."""
     request, number, count = shard
     views = _views(request, read_card(request.model))
     renderer = _renderer(request, views)
-    tracks: dict[str, list[Row]] = {}
+    tracks: dict[str, list[Scores]] = {}
     for view in views[number::count]:
         result = score_clip(renderer, view, Perturbation("noise"), request.seed, tick)
-        for who, rows in {"model": result["per_frame"], **result["per_frame_baselines"]}.items():
-            tracks.setdefault(who, []).extend({**row, "target": row["frame"]} for row in rows)
+        for who, rows in rows_of_targets(view.clip, result).items():
+            tracks.setdefault(who, []).extend(rows)
     return tracks
 
 

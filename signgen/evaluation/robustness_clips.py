@@ -58,7 +58,8 @@ class ClipUnderTest:
     are rendered and scored, ascending.
 
     name: keys all that is drawn at random. poses: of every frame, in pixels of the frames. baselines: beside
-    copy-source. listed: frames are single images that do not follow each other.
+    copy-source. listed: frames are single images that do not follow each other. clip: of a list, the
+    pair set's clip that they are of.
     """
 
     name: str
@@ -68,6 +69,7 @@ class ClipUnderTest:
     targets: tuple[int, ...]
     baselines: Mapping[str, Baseline]
     listed: bool = False
+    clip: str = ""
 
 
 def open_pair_set(request: RobustnessRequest, card: ModelCard) -> PairSet | None:
@@ -107,6 +109,7 @@ def listed_clips(pair_set: PairSet, jobs: Sequence[PairJob]) -> list[ClipUnderTe
             job.targets,
             {},
             listed=True,
+            clip=pair_set.clips[job.clip_index].name,
         )
         for job in jobs
     ]

@@ -10,7 +10,8 @@ import pytest
 
 from signgen.corpora.person.images import outfit_of
 from signgen.errors import PairSetError
-from signgen.evaluation.all_sources import all_sources_jobs, spread_over_sources
+from signgen.evaluation.all_sources import all_sources_jobs, rows_of_targets, spread_over_sources
+from signgen.evaluation.robustness_clips import listed_clips
 from signgen.pairs.pairset import PairSet, frame_name
 from tests.corpora.person_corpora import write_deepfashion
 from tests.line import Command
@@ -34,6 +35,21 @@ def test_the_spread_is_that_of_each_target_over_its_sources() -> None:
     assert (ours["best"], ours["worst"]) == (pytest.approx(0.75), pytest.approx(0.35))
     assert found["means"]["model"].keys() == {"ssim"}
     assert found["means"]["copy-source"]["ssim"]["mean"] == pytest.approx(0.6)
+    sharpness = [{"target": 1, "hand_sharpness": value} for value in (0.2, 0.9, 1.6)]
+    nearest = spread_over_sources({"model": sharpness}, ("hand_sharpness",))["means"]["model"]["hand_sharpness"]
+    assert (nearest["best"], nearest["worst"]) == (0.9, 0.2)  # by the distance from 1
+
+
+def test_equal_numbers_of_two_persons_are_two_targets() -> None:
+    """A list has a clip for each person, and numbers its images from 0."""
+    rows: dict[str, list] = {"model": []}
+    for person, scores in (("a", (0.1, 0.3)), ("b", (0.7, 0.9))):
+        for score in scores:
+            result = {"per_frame": [{"frame": 0, "ssim": score}], "per_frame_baselines": {}}
+            rows["model"] += rows_of_targets(person, result)["model"]
+    found = spread_over_sources(rows, ("ssim",))
+    assert found["targets"] == 2
+    assert found["means"]["model"]["ssim"]["spread"] == pytest.approx(np.std([0.1, 0.3], ddof=1))
 
 
 @pytest.fixture
@@ -59,6 +75,8 @@ def test_every_other_image_of_the_outfit_is_a_source(world: Path) -> None:
     outfits = [outfit_of(frame_name(record, image)) for image in range(record.num_frames)]
     same = {image for image, outfit in enumerate(outfits) if outfit == outfits[target]}
     assert {job.source for job in jobs if target in job.targets} == same - {target}
+    clips = [view.clip for view in listed_clips(pair_set, jobs)]
+    assert clips == [pair_set.clips[job.clip_index].name for job in jobs]
     assert len(all_sources_jobs(pair_set, "test", 1)) < len(jobs) or len({t for j in jobs for t in j.targets}) == 1
 
 

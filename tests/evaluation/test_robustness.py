@@ -118,7 +118,13 @@ def test_studies_by_name(clip: ClipUnderTest) -> None:
     with pytest.raises(OptionError, match=r"held of a list of pairs: single images"):
         studies_of(["held"], listed=True)
     assert check_levels("hands", [50, 0, 25, 50]) == [25, 50]
-    for name, wrong in (("hands", [101.0]), ("noise", [-1.0]), ("source-jpeg", [100.0]), ("noise", [float("nan")])):
+    for name, wrong in (
+        ("hands", [101.0]),
+        ("noise", [-1.0]),
+        ("source-jpeg", [100.0]),
+        ("noise", [float("nan")]),
+        ("source-blur", [101.0]),
+    ):
         with pytest.raises(OptionError, match=f"levels of {name}"):
             check_levels(name, wrong)
 
