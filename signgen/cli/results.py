@@ -69,8 +69,11 @@ def print_published(shown: dict[str, Any]) -> None:
 
     from signgen.metrics.published import OTHER_CONDITIONS
 
-    own = [[f"{name} (own)", *texts] for name, texts in shown["own"].items()]
-    print_table([OTHER_CONDITIONS, *shown["columns"]], [*own, *([k, *v] for k, v in shown["published"].items())])
+    rows = {**{f"{name} (own)": texts for name, texts in shown["own"].items()}, **shown["published"]}
+    table = [[OTHER_CONDITIONS, *shown["columns"]], *([name, *texts] for name, texts in rows.items())]
+    if len(shown["columns"]) > len(rows):  # the narrower way round: a terminal cuts what is too wide
+        table = [list(column) for column in zip(*table, strict=True)]
+    print_table(table[0], table[1:])
     console.print(escape(f"{shown['title']}; {shown['source']}. {shown['note']}"))
 
 

@@ -74,6 +74,14 @@ def test_compare_shows_them_on_the_page_in_print_and_in_a_papers_table(tmp_path:
     assert "no published table 'nowhere'" in command.refuses("compare", a, b, "--published", "nowhere")
 
 
+def test_a_table_of_many_columns_is_turned_so_that_no_number_is_cut(tmp_path: Path, command: Command) -> None:
+    a, b = (written(tmp_path / f"{n}.json", clip_result(range(20), s)) for n, s in (("a", 0.0), ("b", 0.02)))
+    lines = command.works("compare", a, b, "--published", "phoenix-signrefine").splitlines()
+    row = next(line.split() for line in lines if "right hand MPJPE" in line)
+    assert row[-4:] == ["-", "-", "4.58", "10.3"]
+    assert "…" not in "".join(lines)
+
+
 def test_without_the_option_nothing_is_shown(tmp_path: Path, command: Command) -> None:
     a, b = (written(tmp_path / f"{n}.json", clip_result(range(20), s)) for n, s in (("a", 0.0), ("b", 0.02)))
     command.works("compare", a, b, "--out", tmp_path / "out")
