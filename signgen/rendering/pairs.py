@@ -61,28 +61,9 @@ def render_job(renderer: Renderer, pair_set: PairSet, job: PairJob, poses: PoseS
 def render_targets(
     renderer: Renderer, source: Source, poses: PoseSequence, targets: Sequence[int]
 ) -> Iterator[np.ndarray]:
-    """The frames `targets`, ascending, of `poses`; frames without a person are held."""
+    """The frames `targets` of `poses`; frames without a person are held."""
     poses, _ = hold_missing(poses)
-    if renderer.window == 0:  # poses do not look at their neighbours: fewer, fuller batches
-        yield from renderer.frames(source, poses.with_points(poses.all_points[list(targets)]))
-        return
-    for part in runs(targets):
-        yield from renderer.frames(source, poses, part)
-
-
-def runs(frames: Sequence[int]) -> list[range]:
-    """Ascending numbers as ranges without gaps; a repeated number begins a new one.
-
-    >>> runs([0, 1, 2, 5, 5])
-    [range(0, 3), range(5, 6), range(5, 6)]
-    """
-    found: list[range] = []
-    for frame in frames:
-        if found and frame == found[-1].stop:
-            found[-1] = range(found[-1].start, frame + 1)
-        else:
-            found.append(range(frame, frame + 1))
-    return found
+    yield from renderer.frames(source, poses, targets)
 
 
 def check_pairs(pair_set: PairSet, card: ModelCard, split: str) -> None:

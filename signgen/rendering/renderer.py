@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -66,15 +66,15 @@ class Renderer:
         size = (self.canvas.width, self.canvas.height)
         return np.stack([draw_pose(frame, *size, source_size=size, palette=self.palette) for frame in points])
 
-    def draw_windows(self, poses: PoseSequence, frames: range) -> np.ndarray:
+    def draw_windows(self, poses: PoseSequence, frames: Sequence[int]) -> np.ndarray:
         """uint8 (len(frames), H, W, 3 (1 + 2 window)): each frame's pose image, then its neighbours'; a pose is drawn
         once."""
-        first, last = max(frames.start - self.window, 0), min(frames.stop + self.window, len(poses))
-        drawn = self.draw(poses[first:last])
-        shown = np.array([window_frames(frame, len(poses), self.window) for frame in frames]) - first
-        return np.concatenate([drawn[places] for places in shown.T], axis=-1)
+        shown = np.array([window_frames(frame, len(poses), self.window) for frame in frames])
+        needed, places = np.unique(shown, return_inverse=True)
+        drawn = self.draw(poses.with_points(poses.all_points[needed]))
+        return np.concatenate([drawn[column] for column in places.reshape(shown.shape).T], axis=-1)
 
-    def part_warps(self, source: Source, poses: PoseSequence) -> Callable[[range], np.ndarray]:
+    def part_warps(self, source: Source, poses: PoseSequence) -> Callable[[Sequence[int]], np.ndarray]:
         """Frames of `poses` -> uint8 (N, H, W, 6): the source's parts moved there, and masks. A source whose pose is
         not known, or shows no shoulders, stays as it is. With references, body and hands come from the nearest."""
         frame, points = self.canvas.fit_frame(source.frame), self._points(poses)
@@ -87,7 +87,7 @@ class Renderer:
 
     def _referenced_warps(
         self, source: Source, clip: ReferenceClip, points: np.ndarray
-    ) -> Callable[[range], np.ndarray]:
+    ) -> Callable[[Sequence[int]], np.ndarray]:
         """As `part_warps`. Chosen for the whole sequence at once, so that a part of it is rendered like the whole."""
         known = list(self._points(clip.poses))
 
@@ -108,8 +108,11 @@ class Renderer:
         """(T, K, 3) in canvas pixels."""
         return self.canvas.fit_keypoints(poses.keypoints, poses.width, poses.height)
 
-    def frames(self, source: Source, poses: PoseSequence, part: range | None = None) -> Iterator[np.ndarray]:
-        """Rendered frames, uint8 (h, w, 3) at the source's native size, one per pose (of `part`), as they are ready."""
+    def frames(self, source: Source, poses: PoseSequence, part: Sequence[int] | None = None) -> Iterator[np.ndarray]:
+        """Rendered frames, uint8 (h, w, 3) at the source's native size, one per pose, as they are ready.
+
+        part: numbers of the frames that are wanted, in their order; the poses beside them are looked at all the same.
+        """
         # the clip's constants, computed once
         height, width = source.frame.shape[:2]
         image = self._tensor(self.canvas.fit_frame(source.frame)[None]) * 2 - 1
@@ -119,10 +122,10 @@ class Renderer:
             clip = self.pipeline.encode_clip(image, source_pose)
         noise = clip_noise(self.seed, source.name, clip.latent.shape[1:], sampling.noise_scale).to(self.device)
         # micro-batches of one fixed size
-        part = part or range(len(poses))
+        part = range(len(poses)) if part is None else part
         warped = self.part_warps(source, poses) if self.warps else None
-        for start in range(part.start, part.stop, sampling.micro_batch):
-            batch = range(start, min(start + sampling.micro_batch, part.stop))
+        for start in range(0, len(part), sampling.micro_batch):
+            batch = part[start : start + sampling.micro_batch]
             drawn = self._tensor(self.draw_windows(poses, batch))
             with self._running():
                 warps = None if warped is None else self._tensor(warped(batch))

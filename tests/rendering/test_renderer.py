@@ -40,8 +40,17 @@ def person() -> Source:
 def test_a_part_is_rendered_as_within_the_whole(poses, person):
     ours = renderer(window=1)
     whole = np.stack([*ours.frames(person, poses)])
-    for part in (range(7), range(3), range(2, 5), range(6, 7)):
-        assert np.array_equal(np.stack([*ours.frames(person, poses, part)]), whole[part.start : part.stop])
+    for part in (range(7), range(3), range(2, 5), range(6, 7), [0, 2, 3, 6], [5, 1, 1]):
+        assert np.array_equal(np.stack([*ours.frames(person, poses, part)]), whole[list(part)])
+
+
+def test_scattered_frames_fill_their_micro_batches(poses, person, monkeypatch):
+    ours = renderer(window=1)
+    sampled = []
+    sample = ours.pipeline.sample
+    monkeypatch.setattr(ours.pipeline, "sample", lambda *given: sampled.append(1) or sample(*given))
+    assert len([*ours.frames(person, poses, [0, 2, 4, 6])]) == 4
+    assert len(sampled) == 4 // ours.sampling.micro_batch
 
 
 @pytest.mark.parametrize("window", [0, 1])
