@@ -68,11 +68,15 @@ class Section(BaseModel):
 
 
 class CanvasSettings(Section):
-    """The size the model works at, and how a native frame is brought to it."""
+    """The size the model works at, and how a native frame is brought to it and back.
+
+    resample: the filter (signgen/models/canvas.py); area is that of models before 0.3.
+    """
 
     width: int = Field(gt=0, le=8192)
     height: int = Field(gt=0, le=8192)
     fit: Literal["squash", "pad"] = "squash"
+    resample: Literal["area", "lanczos"] = "area"
 
 
 class Component(Section):
@@ -136,12 +140,14 @@ class ConditionSettings(Section):
 class BranchDropout(Section):
     """Condition dropout: probability, per sample and guidance branch, that its conditions are replaced by their nulls.
 
-    The branches are dropped independently.
+    The branches are dropped independently; `all` is one more coin that drops all of them, the state that guidance
+    starts from and that independent coins leave rare (.2 cubed is .008).
     """
 
     pose: float = Field(0.2, ge=0, lt=1)
     source: float = Field(0.2, ge=0, lt=1)
     fusion: float = Field(0.2, ge=0, lt=1)
+    all: float = Field(0.0, ge=0, lt=1)
 
 
 class RegionWeights(Section):
@@ -168,6 +174,8 @@ class CopySettings(Section):
 class DiffusionSettings(Section):
     """Stage 2's forward process and loss. The prediction type is the scheduler configuration's.
 
+    timestep_spacing: how a solver's steps are spread over the time steps, over what a loaded scheduler says; trailing
+    begins with the last one, pure noise, which a model is trained to begin with. None: the scheduler configuration's.
     timestep_power p: t = T (1 - u^p), u uniform in (0, 1); 1 is uniform, more puts t nearer to pure noise.
     noise_offset: standard deviation of one further noise per sample and channel, the same at every pixel.
     min_snr_gamma: Min-SNR loss weighting (Hang et al. 2023); None: every time step has weight 1.
@@ -176,6 +184,7 @@ class DiffusionSettings(Section):
     """
 
     scheduler: Component = Component()
+    timestep_spacing: Literal["leading", "trailing", "linspace"] | None = None
     timestep_power: float = Field(1.0, gt=0)
     noise_offset: float = Field(0.0, ge=0)
     min_snr_gamma: float | None = None
@@ -193,9 +202,16 @@ class Augmentation(Section):
     mirror: probability that all images of a triple are mirrored, poses with them. The person then signs with the other
     hand, which is wrong as language but right as a picture of these poses.
     pose_jitter: standard deviation, in canvas pixels, of noise added to the target keypoints.
+    pose_variants: how many different jitters a frame's pose has, so that stage 1's embedding of them can be computed
+    once (training.feature_cache); 0: another one each time.
     first_source: probability that the clip's first frame, from which clips are rendered, replaces the triple's source.
     references: probability that a triple's part warp takes body and hands from the nearest of the clip's other training
     frames, as `render --references` does; else it takes them from the source alone.
+    identity: probability that source and target are one frame, either's, one as often as the other (FPDM's code: .05).
+    half_source: probability that the source has half the resolution, shown at the same size (FPDM's code: .5).
+    unknown_source_pose: probability that the source's pose counts as not known: it is not shown, and parts stay where
+    they are. unmoved_parts: probability that they do though it is known, as where no shoulders are seen. Both are met by
+    `render`.
     """
 
     shift: float = Field(0.0, ge=0)
@@ -203,14 +219,20 @@ class Augmentation(Section):
     rotate: float = Field(0.0, ge=0)
     mirror: float = Field(0.0, ge=0, le=1)
     pose_jitter: float = Field(0.0, ge=0)
+    pose_variants: int = Field(0, ge=0, le=64)
     first_source: float = Field(0.0, ge=0, le=1)
     references: float = Field(0.0, ge=0, le=1)
+    identity: float = Field(0.0, ge=0, le=1)
+    half_source: float = Field(0.0, ge=0, le=1)
+    unknown_source_pose: float = Field(0.0, ge=0, lt=1)
+    unmoved_parts: float = Field(0.0, ge=0, lt=1)
 
 
 class StageSettings(Section):
     """The training of one stage. share: its part of --max-minutes. steps: optimiser steps.
 
-    batch_size: samples per micro-batch of all processes together; a step has `accumulation` micro-batches.
+    batch_size: samples per micro-batch of all processes together; a step has `accumulation` micro-batches. Stage 1
+    compares the samples of a micro-batch with each other: there its size is part of the objective.
     warmup: steps of linear warm-up. decay: of the learning rate after it, to 0 at the last step.
     clip_norm: largest norm of all gradients together. validations: how often the stage is validated, evenly spread.
     ema: the largest decay of the moving average of the weights; None: the last weights are kept.
@@ -234,10 +256,18 @@ class StageSettings(Section):
 
 
 class TrainingSettings(Section):
-    """Both stages. precision: autocast of both; weights stay float32. workers: loader processes (0: none)."""
+    """Both stages. precision: autocast of both; weights stay float32. workers: loader processes (0: none).
+
+    save_every: seconds between two savings of the state. checkpoints: how many states of a stage are kept.
+    feature_cache: whether what stage 2's frozen networks make of a frame is computed once and kept beside the pair set
+    (signgen/training/features.py); nothing is where augmentation changes pixels.
+    """
 
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     workers: int = Field(0, ge=0, le=1024)
+    save_every: float = Field(300.0, ge=0)
+    checkpoints: int = Field(2, ge=1)
+    feature_cache: bool = True
     fusion: StageSettings
     diffusion: StageSettings
 

@@ -1,6 +1,6 @@
 """What can go wrong, said in one line: what was found, what was expected, what to do next.
 
-Exit codes: 0 done; 1 findings, or clips put aside; 2 bad input; 130 interrupted, resumable.
+Exit codes: 0 done; 1 findings, or clips put aside; 2 bad input; 130 interrupted, 143 terminated, both resumable.
 """
 
 from __future__ import annotations
@@ -61,6 +61,12 @@ class Interrupted(SigngenError):
     """Ctrl-C: the state is on disk; the message says how to go on."""
 
     exit_code = 130
+
+
+class Terminated(Interrupted):
+    """SIGTERM, which schedulers send before they kill: as Ctrl-C."""
+
+    exit_code = 143
 
 
 def nearest(word: str, candidates: list[str]) -> str | None:

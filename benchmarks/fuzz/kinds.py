@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,8 +150,8 @@ def _trained(*words: object) -> str:
 
     step, save = Trainer._step, TrainingRun._save
 
-    def stepped(self: Any, batches: Iterator[Any]) -> None:
-        step(self, batches)
+    def stepped(self: Any, *given: Any) -> None:
+        step(self, *given)
         raise Enough
 
     def saved(*_: object) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from signgen.console import Bars, console
+from signgen.errors import OptionError
 
 RECIPE = "Recipe"
 MACHINE = "Machine"
@@ -17,7 +18,7 @@ def train(
     pairs: Annotated[
         Path, typer.Argument(metavar="PAIRS", help="Pair set written by build-pairs.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Run folder to write.", show_default=False)] = None,
     config: Annotated[
         str | None,
         typer.Option(help="Recipe: a shipped name (nano, phoenix-256) or a YAML file.", rich_help_panel=RECIPE),
@@ -37,13 +38,28 @@ def train(
         float | None,
         typer.Option(
             min=0.01,
-            help="Fit both stages into this time: the first 20 steps of each are timed, then its number of steps is"
-            " fixed, stored, and kept by --resume.",
+            help="Fit both stages into this time: each ends when its share is over, and a learning rate that decays"
+            " follows the clock. Kept by --resume.",
         ),
     ] = None,
     init: Annotated[
         Path | None,
         typer.Option(help="Start from the weights of this model folder, of the same recipe, instead of random ones."),
+    ] = None,
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--cache/--no-cache",
+            help="Compute what frozen networks make of each frame once, and keep it in PAIRS/cache.",
+            show_default="the recipe's: on",
+            rich_help_panel=MACHINE,
+        ),
+    ] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count parameters, FLOPs, memory and disk, and end.")
+    ] = False,
+    throughput: Annotated[
+        float | None, typer.Option(min=0.001, help="Of --dry-run: samples a second, for the time it would take.")
     ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.", rich_help_panel=MACHINE)
@@ -58,31 +74,37 @@ def train(
 ) -> None:
     """Train stage 1 (fusion), then stage 2 (diffusion), on a pair set.
 
-    Several processes: `accelerate launch -m signgen train ...` on GPUs, or
-    `torchrun --nproc_per_node 2 -m signgen train ... --device cpu`.
+    Ctrl-C and SIGTERM save the state; --resume goes on. Several processes: `accelerate launch -m signgen train ...`
+    on GPUs, or `torchrun --nproc_per_node 2 -m signgen train ... --device cpu`.
     """
     overrides = list(settings or [])
     if seed is not None:
         overrides.append(f"seed={seed}")
     if dtype is not None:
         overrides.append(f"training.precision={dtype}")
+    if not cache:
+        overrides.append("training.feature_cache=false")
     from signgen.training.run import TrainRequest, train
 
-    result = train(
-        TrainRequest(
-            pairs,
-            out,
-            config=config,
-            overrides=tuple(overrides),
-            stage=stage,
-            resume=resume,
-            max_minutes=max_minutes,
-            init=init,
-            device=device,
-            threads=threads,
-        ),
-        Bars(),
+    request = TrainRequest(
+        *(pairs, out or Path()),
+        config=config,
+        overrides=tuple(overrides),
+        stage=stage,
+        resume=resume,
+        max_minutes=max_minutes,
+        init=init,
+        device=device,
+        threads=threads,
     )
-    if not result.notes:  # not the first process of several
+    if dry_run:
+        from signgen.training import dry_run as counting
+
+        for line in counting.in_words(counting.dry_run(request), throughput):
+            console.print(line, markup=False)
         return
-    console.print(f"model: {result.model}" if result.model else f"stage 1: {result.fusion}", markup=False)
+    if out is None:
+        raise OptionError("no --out", expected="the run folder to write")
+    result = train(request, Bars())
+    if result.notes:  # of several processes, the first one
+        console.print(f"model: {result.model}" if result.model else f"stage 1: {result.fusion}", markup=False)

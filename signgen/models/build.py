@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPVisionModelWithProjection, Dinov2Config, Dinov2Model
 
-from signgen.config import Component, Recipe
+from signgen.config import Component, DiffusionSettings, Recipe
 from signgen.errors import RecipeError
 from signgen.models.compositing import channels_of
 from signgen.models.conditions import ConditionSet, provider_class
@@ -33,7 +33,7 @@ def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerP
             fusion = build_fusion(recipe)
         image_space = _build_image_space(recipe)
         source_encoder = _build_source_encoder(recipe)
-        scheduler = _build_scheduler(recipe.diffusion.scheduler)
+        scheduler = _build_scheduler(recipe.diffusion)
         copies = recipe.diffusion.copies
         if (copies.layers or copies.warp) and scheduler.config.prediction_type != "sample":
             raise RecipeError(
@@ -104,10 +104,18 @@ def _build_source_encoder(recipe: Recipe) -> Dinov2Model:
     return _made("source_encoder", lambda: Dinov2Model(Dinov2Config(**settings.config)))
 
 
-def _build_scheduler(component: Component) -> DDIMScheduler:
+def _build_scheduler(settings: DiffusionSettings) -> DDIMScheduler:
+    """Every value is written out, the recipe's time-step spacing among them: a solver made from a configuration takes
+    its own defaults where diffusers' are not, and after saving and loading they all are."""
+    component = settings.scheduler
     if component.origin is not None:
-        return load_pretrained(DDIMScheduler, component)
-    return _made("diffusion.scheduler", lambda: DDIMScheduler(**component.config))
+        scheduler = load_pretrained(DDIMScheduler, component)
+    else:
+        scheduler = _made("diffusion.scheduler", lambda: DDIMScheduler(**component.config))
+    values = {name: value for name, value in scheduler.config.items() if not name.startswith("_")}
+    if settings.timestep_spacing is not None:
+        values["timestep_spacing"] = settings.timestep_spacing
+    return DDIMScheduler(**values)
 
 
 def _build_unet(component: Component, latent_channels: int, has_vector: bool) -> UNet2DConditionModel:

@@ -7,14 +7,20 @@ from typing import Literal
 
 import numpy as np
 
+_INTERPOLATED = 1.25  # the most that an axis is shrunk by without a low-pass filter before it
+
 
 @dataclass(frozen=True)
 class Canvas:
-    """A `width` x `height` working size. squash: both axes scaled to fit exactly; pad: aspect kept, edges repeated."""
+    """A `width` x `height` working size. squash: both axes scaled to fit exactly; pad: aspect kept, edges repeated.
+
+    resample: see `resized`.
+    """
 
     width: int
     height: int
     fit: Literal["squash", "pad"] = "squash"
+    resample: Literal["area", "lanczos"] = "area"
 
     def fit_frame(self, frame: np.ndarray) -> np.ndarray:
         """uint8 (h, w, 3) -> uint8 (height, width, 3)."""
@@ -22,21 +28,14 @@ class Canvas:
 
         height, width = frame.shape[:2]
         x, y, inner_width, inner_height = self._inner(width, height)
-        shrinks = inner_width < width or inner_height < height
-        resized = cv2.resize(
-            frame, (inner_width, inner_height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-        )
+        inner = resized(frame, inner_width, inner_height, self.resample)
         right, bottom = self.width - inner_width - x, self.height - inner_height - y
-        return cv2.copyMakeBorder(resized, y, bottom, x, right, cv2.BORDER_REPLICATE)
+        return cv2.copyMakeBorder(inner, y, bottom, x, right, cv2.BORDER_REPLICATE)
 
     def restore_frame(self, image: np.ndarray, width: int, height: int) -> np.ndarray:
         """uint8 (self.height, self.width, 3) -> uint8 (height, width, 3): the inverse of `fit_frame`."""
-        import cv2
-
         x, y, inner_width, inner_height = self._inner(width, height)
-        inner = image[y : y + inner_height, x : x + inner_width]
-        shrinks = inner_width > width or inner_height > height
-        return cv2.resize(inner, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+        return resized(image[y : y + inner_height, x : x + inner_width], width, height, self.resample)
 
     def fit_keypoints(self, keypoints: np.ndarray, width: int, height: int) -> np.ndarray:
         """(..., 3) pixels of a `width` x `height` frame -> pixels of the canvas; scores and NaN are kept."""
@@ -52,3 +51,29 @@ class Canvas:
         scale = min(self.width / width, self.height / height)
         inner_width, inner_height = max(1, round(width * scale)), max(1, round(height * scale))
         return (self.width - inner_width) // 2, (self.height - inner_height) // 2, inner_width, inner_height
+
+
+def resized(image: np.ndarray, width: int, height: int, resample: str) -> np.ndarray:
+    """uint8 (h, w, 3) -> uint8 (height, width, 3), pixel centres as in cv2.resize.
+
+    area, of models before 0.3: area averages where any axis shrinks, else cubic. Where one axis grows and the other
+    shrinks, area averages repeat pixels on the growing one: 210x260 through 256x256 keeps .76 of the gradient energy.
+    lanczos: each axis by itself. One that shrinks by more than a quarter goes through Pillow's Lanczos filter, which is
+    widened by the factor and so a low-pass filter; one that grows, or shrinks less, is interpolated (OpenCV's Lanczos,
+    8 points), which loses next to nothing.
+    """
+    import cv2
+
+    old_height, old_width = image.shape[:2]
+    if resample == "area":
+        shrinks = width < old_width or height < old_height
+        return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    across = width if old_width > width * _INTERPOLATED else old_width
+    down = height if old_height > height * _INTERPOLATED else old_height
+    if (across, down) != (old_width, old_height):
+        from PIL import Image
+
+        image = np.asarray(Image.fromarray(image).resize((across, down), Image.Resampling.LANCZOS))
+    if (across, down) != (width, height):
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LANCZOS4)
+    return image

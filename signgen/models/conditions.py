@@ -235,15 +235,25 @@ class ConditionSet(ModelMixin, ConfigMixin):
         read = [(p, p.read(features)) for p in chosen]
         return {p.name: p(*found) for p, found in read if found is not None}
 
-    def merge(self, values: Values, keep: Mapping[Branch, torch.Tensor], latent: torch.Tensor) -> Conditioning:
+    def merge(
+        self,
+        values: Values,
+        keep: Mapping[Branch, torch.Tensor],
+        latent: torch.Tensor,
+        known: Mapping[str, torch.Tensor] | None = None,
+    ) -> Conditioning:
         """Concatenate the values of each kind for the batch of `latent` (B, C, h, w); vectors are added.
 
-        keep[branch]: bool (B,); a sample that does not keep a branch gets the nulls of its providers.
+        keep[branch]: bool (B,); a sample that does not keep a branch gets the nulls of its providers. known[feature]:
+        bool (B,), in training; a sample whose feature counts as not known gets the nulls of the providers that read it.
         Values of batch 1 (constants of a clip) are broadcast.
         """
         parts: dict[str, list[torch.Tensor]] = {"context": [], "spatial": [], "vector": []}
         for provider in self._all():
-            parts[provider.kind].append(self._value_or_null(provider, values.get(provider.name), keep, latent))
+            kept = keep[provider.branch]
+            for feature in set(provider.reads).intersection(known or ()):
+                kept = kept & known[feature]  # type: ignore[index]
+            parts[provider.kind].append(self._value_or_null(provider, values.get(provider.name), kept, latent))
         return Conditioning(
             context=torch.cat(parts["context"], 1),
             spatial=torch.cat(parts["spatial"], 1),
@@ -251,16 +261,15 @@ class ConditionSet(ModelMixin, ConfigMixin):
         )
 
     def _value_or_null(
-        self, provider: Condition, value: torch.Tensor | None, keep: Mapping[Branch, torch.Tensor], latent: torch.Tensor
+        self, provider: Condition, value: torch.Tensor | None, kept: torch.Tensor, latent: torch.Tensor
     ) -> torch.Tensor:
-        """The provider's value for every sample, (B, ...); its null for samples that do not keep its branch."""
+        """The provider's value for every sample, (B, ...); its null for samples that are not kept, bool (B,)."""
         null = provider.null.to(latent.dtype)
         if value is None:
             shape = {"context": (1, 1), "spatial": (1, provider.width, *latent.shape[-2:]), "vector": (1,)}
             value = null.expand(*shape[provider.kind], *([provider.width] if provider.kind != "spatial" else []))
         value = value.expand(len(latent), *value.shape[1:])
-        kept = keep[provider.branch].view(-1, *[1] * (value.dim() - 1))
-        return torch.where(kept, value, null)
+        return torch.where(kept.view(-1, *[1] * (value.dim() - 1)), value, null)
 
     def _all(self) -> list[Condition]:
         return list(self.providers.values())  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ import torch
 from signgen.models.image_space import ImageSpace
 
 FRAME_FEATURES = frozenset(
-    {"target_pose", "warp_picture", "fusion", "part_warp"}
+    {"target_pose", "warp_picture", "pose_embedding", "fusion", "part_warp"}
 )  # of the target; the rest: the source
 
 
@@ -57,9 +57,12 @@ class Features:
     @classmethod
     def known(cls, **computed: torch.Tensor) -> Features:
         """Features that are already computed, by name."""
-        features = cls()
-        vars(features).update(computed)  # where cached_property keeps them
-        return features
+        return cls().with_known(**computed)
+
+    def with_known(self, **computed: torch.Tensor) -> Features:
+        """These features, with some of them computed already, by name."""
+        vars(self).update(computed)  # where cached_property keeps them
+        return self
 
     def with_frames(self, target_pose: torch.Tensor, warp_picture: torch.Tensor | None) -> Features:
         """The clip's features (`self`) with those of some of its frames."""
@@ -94,13 +97,20 @@ class Features:
             return self.encoders.fusion.embed(unit)
 
     @cached_property
-    def fusion(self) -> torch.Tensor | None:
-        """(B, E): stage 1's embedding of source and target pose, unit length; None without stage 1."""
-        source, target_pose = self.source_embedding, self.target_pose
-        if self.encoders is None or source is None or target_pose is None:
+    def pose_embedding(self) -> torch.Tensor | None:
+        """(B, E): stage 1's embedding of the target pose, not normalised; None without stage 1."""
+        if self.encoders is None or self.encoders.fusion is None or self.target_pose is None:
             return None
         with torch.no_grad():
-            pose = self.encoders.fusion.embed(target_pose[:, :3])
+            return self.encoders.fusion.embed(self.target_pose[:, :3])
+
+    @cached_property
+    def fusion(self) -> torch.Tensor | None:
+        """(B, E): stage 1's embedding of source and target pose, unit length; None without stage 1."""
+        source, pose = self.source_embedding, self.pose_embedding
+        if self.encoders is None or source is None or pose is None:
+            return None
+        with torch.no_grad():
             return self.encoders.fusion.combiner(source.expand(len(pose), -1), pose)
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -87,8 +88,28 @@ def source_enhanced_info_nce(
     L = mean_i(-cos(T_i, F_i)/tau + logsumexp_j cos(T_i, F_j)/tau) + l1_weight mean|[s ; s] - F|.
     fused, source, target: (N, D). ids: (N,) int64, equal for the same image (clip and frame). The public code lets the
     same image act as its own negative; here column j leaves row i (i != j) iff T_i and T_j are the same image. A row's
-    own source stays a negative unless `own_source_negative` is off. The L1 term compares unit vectors.
+    own source stays a negative unless `own_source_negative` is off. The L1 term compares unit vectors. Computed in
+    float32, whatever the precision around it: at tau = 0.07 bfloat16 rounds logits to 1/16.
     """
+    # autocast is not made for the meta device, on which costs are counted
+    with nullcontext() if fused.is_meta else torch.autocast(fused.device.type, enabled=False):
+        return _info_nce(
+            fused.float(), source.float(), target.float(), source_ids, target_ids,
+            temperature, l1_weight, mask_duplicates, own_source_negative,
+        )  # fmt: skip
+
+
+def _info_nce(
+    fused: torch.Tensor,
+    source: torch.Tensor,
+    target: torch.Tensor,
+    source_ids: torch.Tensor,
+    target_ids: torch.Tensor,
+    temperature: float,
+    l1_weight: float,
+    mask_duplicates: bool,
+    own_source_negative: bool,
+) -> torch.Tensor:
     count = len(fused)
     unit_source = F.normalize(source, dim=-1)
     rows = torch.cat([F.normalize(target, dim=-1), unit_source])

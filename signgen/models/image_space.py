@@ -59,7 +59,10 @@ class PixelUnshuffleSpace(ModelMixin, ConfigMixin):
 
 
 class VaeSpace:
-    """A Stable Diffusion VAE. Latents are the posterior mean, no sample, times its scaling factor."""
+    """A Stable Diffusion VAE. Latents are the posterior mean, no sample, times its scaling factor.
+
+    They are float32: the noise schedule is computed in their precision, and in bfloat16 sigma is 0 at the first steps.
+    """
 
     def __init__(self, vae: AutoencoderKL) -> None:
         self.vae = vae
@@ -67,7 +70,7 @@ class VaeSpace:
         self.channels = int(vae.config.latent_channels)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        return self.vae.encode(images).latent_dist.mean * self.vae.config.scaling_factor
+        return self.vae.encode(images).latent_dist.mean.float() * self.vae.config.scaling_factor
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         return self.vae.decode(latents / self.vae.config.scaling_factor).sample.clamp(-1, 1)

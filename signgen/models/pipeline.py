@@ -122,6 +122,11 @@ class SignerPipeline(DiffusionPipeline):
         return CopySettings(layers=config.copies, reach=config.reach, warp=config.warp_copy)
 
     @property
+    def reads_source_latent(self) -> bool:
+        """Whether the source in the image space is looked at: by a condition, as the base, or to be copied from."""
+        return "source_latent" in self.conditions.needs or self.config.base == "source" or self.config.copies > 0
+
+    @property
     def default_sampling(self) -> SamplingSettings:
         """What a call without `sampling` takes: the model's own solver; else SamplingSettings' defaults."""
         return SamplingSettings(solver=self.config.solver)
@@ -147,7 +152,7 @@ class SignerPipeline(DiffusionPipeline):
         latent = self.space.encode(warp_picture[:, :3] * 2 - 1)
         return torch.cat([latent, F.avg_pool2d(warp_picture[:, 3:], self.space.factor)], 1)
 
-    def base_of(self, source_latent: torch.Tensor, part_warp: torch.Tensor | None) -> torch.Tensor | None:
+    def base_of(self, source_latent: torch.Tensor | None, part_warp: torch.Tensor | None) -> torch.Tensor | None:
         """What the prediction is a residual to; part_warp (B, C + 3, h, w): see `encode_warp`."""
         if self.config.base == "warp":
             return self._warp_latent(part_warp)
@@ -167,20 +172,23 @@ class SignerPipeline(DiffusionPipeline):
         noisy: torch.Tensor,
         timestep: torch.Tensor,
         conditioning: Conditioning,
-        source_latent: torch.Tensor,
+        source_latent: torch.Tensor | None,
         part_warp: torch.Tensor | None = None,
         attention: AttentionContext | None = None,
     ) -> torch.Tensor:
-        """noisy (B, C, h, w), timestep (B,) or (), source_latent (B or 1, C, h, w), part_warp (B, C + 3, h, w) -> the
+        """noisy (B, C, h, w), timestep (B,) or (), source_latent (B or 1, C, h, w) or None where it is not looked at
+        (`reads_source_latent`), part_warp (B, C + 3, h, w) -> the
         network's prediction (B, C, h, w), float32, with moved copies of the source and the part warp mixed in where
         the recipe says so. attention: what the attention layers do beyond the plain UNet's (models/attention.py)."""
         output = denoise(self.unet, noisy, timestep, conditioning, attention).float()
         copies = self.copies
         if not (copies.layers or copies.warp):
             return output
-        source = source_latent.float().expand(len(output), -1, -1, -1)
         prediction, logits, flows = split_layers(output, copies)
-        moved = [self.space.move(source, flow * copies.reach) for flow in flows.unbind(1)]
+        source, moved = None, []
+        if source_latent is not None:
+            source = source_latent.float().expand(len(output), -1, -1, -1)
+            moved = [self.space.move(source, flow * copies.reach) for flow in flows.unbind(1)]
         if copies.warp:
             moved.append(self._warp_latent(part_warp).float())
         base = self.base_of(source, part_warp)

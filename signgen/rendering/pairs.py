@@ -14,6 +14,7 @@ from signgen.poses.sequence import PoseSequence
 from signgen.rendering.inputs import hold_missing
 from signgen.rendering.renderer import Renderer
 from signgen.rendering.source import Source
+from signgen.video.reader import FrameSource
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,17 @@ def micro_batch_of(targets: Sequence[Sequence[int]], most: int) -> int:
     return min(most, max(1, int(np.median([len(found) for found in targets]))))
 
 
-def source_of(pair_set: PairSet, clip: int, frame: int, poses: PoseSequence) -> Source:
-    """Who is rendered. A clip's noise is keyed by its name, as `signgen render` does; a listed image's by its own."""
+def source_of(
+    pair_set: PairSet, clip: int, frame: int, poses: PoseSequence, frames: FrameSource | None = None
+) -> Source:
+    """Who is rendered. A clip's noise is keyed by its name, as `signgen render` does; a listed image's by its own.
+
+    frames: of the clip, where they are open already."""
     record = pair_set.clips[clip]
     pose = poses[frame : frame + 1]
     name = frame_name(record, frame) if record.images else record.name
-    return Source(pair_set.frames(record.name).read(frame, frame + 1)[0], pose if pose.has_person[0] else None, name)
+    image = (frames or pair_set.frames(record.name)).read(frame, frame + 1)[0]
+    return Source(image, pose if pose.has_person[0] else None, name)
 
 
 def render_job(renderer: Renderer, pair_set: PairSet, job: PairJob, poses: PoseSequence) -> Iterator[np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +14,20 @@ from torch.nn import functional as F
 from signgen.config import DiffusionSettings, Recipe
 from signgen.metrics.clip.frame_metrics import score_frame
 from signgen.metrics.means import mean_row
+from signgen.models.canvas import Canvas
+from signgen.models.card import ModelCard
 from signgen.models.conditions import BRANCHES
 from signgen.models.features import Features
 from signgen.models.pipeline import SignerPipeline
-from signgen.rendering.strips import save_strips, to_uint8
+from signgen.rendering.pairs import render_targets, source_of
+from signgen.rendering.renderer import Renderer
+from signgen.rendering.strips import save_strips
 from signgen.training.data.batches import Sample
-from signgen.training.data.dataset import TripleDataset, spread
+from signgen.training.data.dataset import TripleDataset, region_masks, spread
 from signgen.training.stages import Batch, Stage, evaluating, sample_generators, signed_range, unit_range
 
 VALIDATION_FRAMES = 32
+KEPT = ("source_latent", "source_tokens", "source_embedding", "pose_embedding")  # features that a batch may bring
 
 
 class DiffusionModule(nn.Module):
@@ -44,10 +51,13 @@ class DiffusionModule(nn.Module):
 
         # encode
         features = self._features(batch)
-        source_latent, part_warp = features.source_latent, features.part_warp
-        assert source_latent is not None  # the source is given
-        with torch.no_grad():
-            target_latent = pipeline.space.encode(signed_range(batch["target"]))
+        source_latent = features.source_latent if pipeline.reads_source_latent else None
+        part_warp = features.part_warp
+        if "target_latent" in batch:
+            target_latent = batch["target_latent"].float()
+        else:
+            with torch.no_grad():
+                target_latent = pipeline.space.encode(signed_range(batch["target"]))
         clean = pipeline.to_diffused(target_latent, pipeline.base_of(source_latent, part_warp))
 
         # noise
@@ -55,7 +65,8 @@ class DiffusionModule(nn.Module):
 
         # conditions, some dropped
         keep = {name: batch[f"keep_{name}"] for name in BRANCHES}
-        conditioning = self.conditions.merge(self.conditions.encode(features), keep, noisy)
+        known = {"source_pose": batch["source_pose_known"]}
+        conditioning = self.conditions.merge(self.conditions.encode(features), keep, noisy, known)
 
         # predict
         channels_last = noisy.contiguous(memory_format=torch.channels_last)
@@ -68,15 +79,18 @@ class DiffusionModule(nn.Module):
         return {"loss": per_sample.mean()}
 
     def _features(self, batch: Batch) -> Features:
-        """What the conditions read; with gradients only through a trainable source encoder."""
+        """What the conditions read; with gradients only through a trainable source encoder. What was computed before
+        training began is taken from the batch."""
+        given = "source" in batch
+        kept = {name: batch[name].float() for name in KEPT if name in batch}
         return Features(
             encoders=self.pipeline,
-            source=signed_range(batch["source"]),
-            source_unit=unit_range(batch["source"]),
+            source=signed_range(batch["source"]) if given else None,
+            source_unit=unit_range(batch["source"]) if given else None,
             source_pose=unit_range(batch["source_pose"]),
             target_pose=unit_range(batch["target_pose"]),
             warp_picture=unit_range(batch["part_warp"]) if "part_warp" in batch else None,
-        )
+        ).with_known(**kept)
 
     def _target(self, clean: torch.Tensor, noise: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         """What the network is to output, by the scheduler's prediction type."""
@@ -153,6 +167,9 @@ class DiffusionStage(Stage):
             noise[i].normal_(generator=generator)
             if settings.noise_offset:
                 noise[i] += settings.noise_offset * torch.randn(self._latent_shape[0], 1, 1, generator=generator)
+            # no condition at all
+            if settings.condition_dropout.all:
+                keep[i] &= torch.rand((), generator=generator) >= settings.condition_dropout.all
         masks = {f"keep_{name}": keep[:, i] for i, name in enumerate(BRANCHES)}
         return {**batch, "noise": noise, "timestep": timestep, **masks}
 
@@ -171,47 +188,65 @@ class DiffusionStage(Stage):
 
     @torch.no_grad()
     def validate(self, samples: Path, step: int) -> dict[str, float]:
-        """Scores on the canvas, whole frame, hands and face, of frames spread over the validation split, rendered
-        with the recipe's sampling; a picture of them (source | pose | output | truth)."""
+        """Scores of frames spread over the validation split, whole frame, hands and face, at their native size; a
+        picture of them (source | pose | output | truth).
+
+        They are rendered as `signgen render` does it, by the same Renderer with the recipe's sampling.
+        """
         if self.validation is None:
             return {}
-        items = [self.validation[Sample(0, i)] for i in spread(len(self.validation), VALIDATION_FRAMES)]
-        outputs = self._render(items)
-        truths = [item["target"].permute(1, 2, 0).numpy() for item in items]
+        with evaluating(self.pipeline.unet, self.pipeline.conditions, self.pipeline.source_encoder):
+            shown = [self._shown(row) for row in spread(len(self.validation), VALIDATION_FRAMES)]
 
         # picture
-        rows = [
-            [item["source"].permute(1, 2, 0).numpy(), item["target_pose"][:3].permute(1, 2, 0).numpy(), output, truth]
-            for item, output, truth in zip(items, outputs, truths, strict=True)
-        ]
+        rows = [[self.renderer.canvas.fit_frame(image) for image in each.pictures] for each in shown]
         save_strips(rows[:: max(1, len(rows) // 8)], samples / f"diffusion-{step:06d}.png")
 
         # scores
-        scores = [
-            score_frame(output, truth, *_masks(item["regions"]))
-            for item, output, truth in zip(items, outputs, truths, strict=True)
-        ]
         named = ("ssim", "psnr", "hand_ssim", "face_ssim")
+        scores = [score_frame(each.output, each.truth, *each.masks) for each in shown]
         means = mean_row([{name: score.get(name) for name in named} for score in scores], named)
-        return {f"{name}_canvas": value for name, value in means.items() if value is not None}
+        return {name: value for name, value in means.items() if value is not None}
 
-    def _render(self, items: list[Batch]) -> list[np.ndarray]:
-        """The frames of these dataset items, uint8 (H, W, 3) each, one by one, as they are sampled for a user."""
+    @cached_property
+    def renderer(self) -> Renderer:
+        """What a user will render this model with, one frame at a time."""
+        card = ModelCard.describe(self.recipe, {}, {}, torch.get_num_threads())
         sampling = self.recipe.sampling.model_copy(update={"micro_batch": 1})
-        outputs = []
-        with evaluating(self.pipeline.unet, self.pipeline.conditions, self.pipeline.source_encoder):
-            for item in items:
-                image = self.pipeline(
-                    signed_range(item["source"][None]).to(self.device),
-                    unit_range(item["target_pose"][None]).to(self.device),
-                    unit_range(item["source_pose"][None]).to(self.device),
-                    unit_range(item["part_warp"][None]).to(self.device) if "part_warp" in item else None,
-                    sampling=sampling,
-                )
-                outputs.append(to_uint8(image)[0])
-        return outputs
+        return Renderer(self.pipeline, card, sampling, self.recipe.seed, self.device)
+
+    def _shown(self, row: int) -> _Shown:
+        """A validation row, rendered."""
+        assert self.validation is not None
+        pairs = self.validation.pairs
+        clip, source_frame, target = self.validation.triples[row].tolist()
+        name = pairs.clips[clip].name
+        poses, frames = pairs.poses(name), pairs.training_frames(name)
+        source = source_of(pairs, clip, source_frame, poses, frames)
+        truth = frames.read(target, target + 1)[0]
+        (output,) = render_targets(self.renderer, source, poses, [target])
+        native = Canvas(poses.width, poses.height)
+        pose = self.renderer.draw(poses[target : target + 1])[0]
+        regions = region_masks(poses.keypoints[target], native)
+        return _Shown(source.frame, pose, output, truth, _masks(regions))
 
 
-def _masks(regions: torch.Tensor) -> list[np.ndarray | None]:
-    """uint8 (2, H, W) of a dataset item -> bool (H, W) of hands and face; None where a mask is empty."""
-    return [mask.numpy().astype(bool) if mask.any() else None for mask in regions]
+@dataclass(frozen=True)
+class _Shown:
+    """A validation frame, uint8 (h, w, 3) each; masks: bool (h, w) of hands and face, None where there are none."""
+
+    source: np.ndarray
+    pose: np.ndarray
+    output: np.ndarray
+    truth: np.ndarray
+    masks: tuple[np.ndarray | None, np.ndarray | None]
+
+    @property
+    def pictures(self) -> tuple[np.ndarray, ...]:
+        return self.source, self.pose, self.output, self.truth
+
+
+def _masks(regions: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """uint8 (2, H, W), see `region_masks` -> bool (H, W) of hands and face; None where a mask is empty."""
+    hands, face = (mask.astype(bool) if mask.any() else None for mask in regions)
+    return hands, face

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import distributed, nn
+from torch.distributed.nn.functional import all_gather
 
 from signgen.config import FusionLossSettings, Recipe
 from signgen.models.fusion import FusionModel, source_enhanced_info_nce
@@ -25,13 +26,25 @@ class FusionModule(nn.Module):
         self.options = loss.model_dump()
 
     def forward(self, batch: Batch) -> Batch:
-        """A batch of TripleDataset's items -> {"loss": ()}."""
+        """A batch of TripleDataset's items -> {"loss": ()}, with all processes' items as each other's negatives."""
         source, pose, target = (
             self.fusion.embed(unit_range(batch[name])).float() for name in ("source", "target_pose", "target")
         )
         fused = self.fusion.combiner(source, pose)
-        loss = source_enhanced_info_nce(fused, source, target, batch["source_id"], batch["target_id"], **self.options)
-        return {"loss": loss}
+        fused, source, target = gathered(fused), gathered(source), gathered(target)
+        source_ids, target_ids = gathered(batch["source_id"]), gathered(batch["target_id"])
+        return {"loss": source_enhanced_info_nce(fused, source, target, source_ids, target_ids, **self.options)}
+
+
+def gathered(part: torch.Tensor) -> torch.Tensor:
+    """(N, ...) of this process -> (processes N, ...) of all, in their order, with gradients.
+
+    Each process then has the loss of the joined batch. all_gather's gradient sums over processes, DDP's averages: what
+    comes out is the gradient of that one loss.
+    """
+    if not distributed.is_initialized() or distributed.get_world_size() == 1:
+        return part
+    return torch.cat(all_gather(part.contiguous()))
 
 
 class FusionStage(Stage):

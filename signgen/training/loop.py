@@ -1,13 +1,15 @@
 """The one training loop: a stage and its triples in, trained weights and a resumable state out.
 
-Beyond the usual loop: every random number is keyed by seed and step, so that a resumed run repeats the steps of one
-that was not interrupted; the number of steps may be decided by time; the state is replaced atomically.
+Where it departs from the usual loop:
+- Processes decide together. Whether to save, to stop or to give up is summed over them once a step, with the losses.
+- Every random number is keyed by seed, stage, step and micro-batch, so that a resumed run repeats the steps of one that
+  was not interrupted, dropout included.
+- Time may end a stage instead of a number of steps.
 """
 
 from __future__ import annotations
 
 import math
-import shutil
 import threading
 import time
 from collections import Counter
@@ -25,44 +27,54 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from signgen.config import StageSettings
-from signgen.errors import Interrupted, ModelError, RecipeError
-from signgen.files import disk_full_is_oserror, make_folder, read_json, read_tensors, write_json
-from signgen.interrupts import deferred_interrupt
+from signgen.errors import Interrupted, ModelError, RecipeError, Terminated
+from signgen.interrupts import deferred_interrupt, deferred_termination
 from signgen.progress import Bar
+from signgen.seeds import key_digest
+from signgen.training.checkpoints import Checkpoints, Progressed
 from signgen.training.data.batches import StepBatches
 from signgen.training.data.dataset import TripleDataset
 from signgen.training.logs import RunLog
 from signgen.training.stages import MAIN, Batch, Stage, trainable
 
-TIMED_STEPS = 20
-_MOST_STEPS = 1 << 40
-SAVE_EVERY_SECONDS = 300.0
-
 
 @dataclass
 class Plan:
-    """How long a stage trains. steps None: `seconds` are given, and the first TIMED_STEPS decide."""
+    """How long a stage trains, and how often its state is kept.
+
+    steps None: `seconds` are given, and the stage ends with the step in which they are over. save_every: seconds. keep:
+    how many states are kept.
+    """
 
     steps: int | None
     seconds: float | None = None
+    save_every: float = 300.0
+    keep: int = 2
 
 
-@dataclass
-class Progressed:
-    """Where a stage stands: `step` optimiser steps are done, of `steps` (None: not yet decided)."""
+@dataclass(frozen=True)
+class Agreed:
+    """What one step was in all processes together. losses: means over them, as they are logged. norm: of the gradients.
+    broken: some loss was not finite. elapsed: seconds of the stage, by the first process's clock; reserve: what it
+    keeps of them for the last validation. save, interrupted, terminated: what some process asks for."""
 
-    step: int = 0
-    steps: int | None = None
+    losses: dict[str, float]
+    norm: float
+    broken: bool
+    elapsed: float
+    reserve: float
+    save: bool
+    interrupted: bool
+    terminated: bool
 
 
-def schedule(settings: StageSettings, step: int, steps: int | None) -> float:
-    """The factor of the learning rates at `step`, in [0, 1]: linear warm-up, then decay to 0 at `steps`.
+def schedule(settings: StageSettings, step: int, done: float) -> float:
+    """The factor of the learning rates at `step`, in [0, 1]: linear warm-up, then decay to 0.
 
-    While the number of steps is undecided (None) there is no decay.
+    done: how much of the stage after its warm-up is over, in [0, 1]: of its steps, or of its time.
     """
-    if steps is None or step < settings.warmup or settings.decay == "constant":
+    if step < settings.warmup or settings.decay == "constant":
         return min(1.0, (step + 1) / max(settings.warmup, 1))
-    done = (step - settings.warmup) / max(steps - settings.warmup, 1)
     return 0.5 * (1 + math.cos(math.pi * done)) if settings.decay == "cosine" else 1 - done
 
 
@@ -78,7 +90,7 @@ class OnePassEMA(EMAModel):
 
 
 class Trainer:
-    """Runs one stage. State folder: `<run>/state/<stage>` (weights, optimisers, EMA, step), replaced atomically."""
+    """Runs one stage. Its states are in `<run>/state/<stage>` (weights, optimisers, EMA, step), see Checkpoints."""
 
     def __init__(
         self, stage: Stage, dataset: TripleDataset, plan: Plan, run: Path, accelerator: Accelerator, seed: int
@@ -99,96 +111,108 @@ class Trainer:
         self.optimizers = dict(zip(optimizers, prepared, strict=True))
         self.ema = self._make_ema()
         self.at = Progressed(steps=plan.steps)
-        self.state_folder = run / "state" / stage.name
+        self.checkpoints = Checkpoints(run, stage.name, plan.keep)
+        self.told: list[str] = []  # of damaged states that were put aside
+        self._began = self._saved = time.monotonic()
+        self._validation_seconds = 0.0
 
     def _make_ema(self) -> EMAModel | None:
         decay, power = self.settings.ema, self.settings.ema_power
         return OnePassEMA(self.parameters, decay=decay, use_ema_warmup=True, power=power) if decay else None
 
     def train(self, bar: Bar, workers: int = 0) -> None:
-        """Train to the end, or to Ctrl-C: then the state is saved and Interrupted raised. The EMA is left in place.
+        """Train to the end, or to Ctrl-C or SIGTERM: then the state is saved and Interrupted or Terminated raised. The
+        EMA is left in place.
 
-        bar: counts optimiser steps. workers: loader processes, 0 for none.
+        bar: counts optimiser steps. workers: loader processes, 0 for none. Call `resume` first to go on with a state.
         """
-        self.resume()
         log = RunLog(self.run, self.stage.name, self.at.step) if self.accelerator.is_main_process else None
         try:
-            with deferred_interrupt() as interrupt:
-                self._steps(log, bar, workers, interrupt)
+            with deferred_interrupt() as interrupted, deferred_termination() as terminated:
+                self._steps(log, bar, workers, interrupted, terminated)
         finally:
             if log:
                 log.close()
         if self.ema:
             self.ema.copy_to(self.parameters)
 
-    def _steps(self, log: RunLog | None, bar: Bar, workers: int, interrupt: threading.Event) -> None:
+    def _steps(
+        self, log: RunLog | None, bar: Bar, workers: int, interrupted: threading.Event, terminated: threading.Event
+    ) -> None:
         self.module.train()
-        saved, times = time.monotonic(), []
+        self._saved = time.monotonic()
+        self._began = self._saved - self.at.seconds
         batches = iter(self._loader(workers))
         while self.at.steps is None or self.at.step < self.at.steps:
-            began = time.monotonic()
-            logs = self._step(batches)
+            done_before = self._done()
+            rates = self._set_learning_rates()
+            agreed = self._step(batches, interrupted, terminated)
             self.at.step += 1
-            if self.at.steps is None:
-                times.append(time.monotonic() - began)
-                self._decide_steps(times)
-            bar.update(self.at.step, self.at.steps, f"loss {logs['loss']:.3f}")
-            if log and (self.at.step % 10 == 0 or self.at.step == self.at.steps):
+            self._end_in_time(agreed)
+            last = self.at.step == self.at.steps
+
+            # shown and logged
+            logs = {**agreed.losses, **rates, "gradient_norm": agreed.norm}
+            bar.update(self.at.step, self._expected_steps(), f"loss {logs['loss']:.3f}")
+            if log and (self.at.step % 10 == 0 or last):
                 log.scalars("train", self.at.step, logs)
-            if self.at.steps and self._validation_due(self.at.step, self.at.steps):
+
+            # validated, saved, stopped
+            if self._validation_due(done_before, last):
                 self._validate(log)
-            if time.monotonic() - saved > SAVE_EVERY_SECONDS or self.at.step == self.at.steps:
+            if agreed.save or last:
                 self.save()
-                saved = time.monotonic()
-            if interrupt.is_set():
-                self._stop()
+            if agreed.interrupted or agreed.terminated:
+                self._stop(agreed.terminated)
 
-    def _stop(self) -> None:
+    def _stop(self, terminated: bool) -> None:
         self.save()
-        raise Interrupted(
-            f"stage {self.stage.name} stopped after step {self.at.step}; its state is in {self.state_folder}",
-            fix="the same command with --resume goes on from there",
-        )
+        stopped, fix = f"stage {self.stage.name} stopped after step {self.at.step}", "the same command with --resume"
+        kind = Terminated if terminated else Interrupted
+        raise kind(f"{stopped}; its state is in {self.checkpoints.folder}", fix=f"{fix} goes on from there")
 
-    def _step(self, batches: Iterator[Batch]) -> dict[str, float]:
-        """One step of every optimiser, over `accumulation` micro-batches; what is logged of it."""
-        rates = self._set_learning_rates()
-        # Dropout inside the networks uses the global generator: keyed by step, a resumed run repeats it exactly.
-        torch.manual_seed(hash((self.seed, self.at.step, self.accelerator.process_index)) % (1 << 63))
-        totals: dict[str, float] = {}
-        for _ in range(self.settings.accumulation):
-            # batch
+    # ---- one step
+
+    def _step(self, batches: Iterator[Batch], interrupted: threading.Event, terminated: threading.Event) -> Agreed:
+        """One step of every optimiser, over `accumulation` micro-batches; what the processes agreed on in it."""
+        totals: dict[str, torch.Tensor] = {}
+        broken = False
+        for micro in range(self.settings.accumulation):
+            # batch, fetched before the seed is set: the loader draws from the global generator
             batch = self.stage.sample_noise(next(batches), self.seed)
             batch = {name: value.to(self.accelerator.device) for name, value in batch.items()}
-            # losses
-            with attention_kernels(self.accelerator.device):
-                loss, scalars = self._losses(self.module(batch))
-            self._finite(scalars["loss"])
+            self._seed_dropout(micro)
+
+            # losses and gradients, which processes exchange with the last micro-batch alone
+            more = micro + 1 < self.settings.accumulation
+            with self.accelerator.no_sync(self.module) if more else nullcontext():
+                with attention_kernels(self.accelerator.device):
+                    loss, scalars = self._losses(self.module(batch))
+                if self._is_broken(loss):
+                    loss, broken = self._harmless(), True
+                self.accelerator.backward(loss)
             for name, value in scalars.items():
-                totals[name] = totals.get(name, 0.0) + value
-            # gradients
-            self.accelerator.backward(loss)
+                totals[name] = totals[name] + value if name in totals else value
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.clip_norm)
+
+        # one decision of all processes, before any weight is changed
+        agreed = self._agree(totals, norm, broken, interrupted.is_set(), terminated.is_set())
+        self._check_finite(agreed)
+
         # weights
         for optimizer in self.optimizers.values():
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        if self.ema:
+        if self.ema and not any(optimizer.step_was_skipped for optimizer in self.optimizers.values()):
             self.ema.step(self.parameters)
-        return {**totals, **rates, "gradient_norm": float(norm)}
+        return agreed
 
-    def _set_learning_rates(self) -> dict[str, float]:
-        """Follow the schedule; returns each optimiser's rate (of its first group) as it is logged."""
-        factor = schedule(self.settings, self.at.step, self.at.steps)
-        logged = {}
-        for name, optimizer in self.optimizers.items():
-            for group, highest in zip(optimizer.param_groups, self._rates[name], strict=True):
-                group["lr"] = highest * factor
-            column = "learning_rate" if name == MAIN else f"learning_rate_{name}"
-            logged[column] = optimizer.param_groups[0]["lr"]
-        return logged
+    def _seed_dropout(self, micro: int) -> None:
+        """Dropout inside the networks uses the global generator: keyed, a resumed run repeats it exactly."""
+        process = self.accelerator.process_index
+        torch.manual_seed(key_digest(self.seed, self.stage.name, self.at.step, micro, process) >> 1)
 
-    def _losses(self, scalars: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+    def _losses(self, scalars: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """The module's scalars -> the loss of one micro-batch with the stage's extra losses, and all values to log.
 
         Both are divided by `accumulation`, so that sums over the micro-batches are means.
@@ -197,17 +221,99 @@ class Trainer:
         for name, weight in self.stage.extra_losses.items():
             total = total + weight * scalars[name]
         scaled = {name: value / self.settings.accumulation for name, value in {**scalars, "loss": total}.items()}
-        return scaled["loss"], {name: value.item() for name, value in scaled.items()}
+        return scaled["loss"], {name: value.detach().float() for name, value in scaled.items()}
 
-    def _finite(self, loss: float) -> None:
-        """ModelError for a loss that is not finite. Asked before the backward pass, which can crash on NaN."""
-        if not math.isfinite(loss):
-            lower = self.settings.learning_rate / 10
-            raise ModelError(
-                f"stage {self.stage.name}: loss is {loss} at step {self.at.step}",
-                fix=f"begin again with another --out and --set training.{self.stage.name}.learning_rate={lower:g},"
-                " or with --dtype fp32 if it was another",
-            )
+    def _is_broken(self, loss: torch.Tensor) -> bool:
+        """Whether the backward pass must not be run. On CPUs alone, where NaN can crash it and asking is free."""
+        return loss.device.type == "cpu" and not math.isfinite(loss.item())
+
+    def _harmless(self) -> torch.Tensor:
+        """A loss of gradients 0, in place of one that is not finite: all processes still exchange gradients alike."""
+        return torch.stack([(parameter * 0).sum() for parameter in self.parameters]).sum()
+
+    def _agree(
+        self, totals: Mapping[str, torch.Tensor], norm: Any, broken: bool, interrupted: bool, terminated: bool
+    ) -> Agreed:
+        """Sum what each process found and wants, in one exchange, which is also the step's one wait for the device."""
+        first, now = self.accelerator.is_main_process, time.monotonic()
+        due = first and now - self._saved > self.plan.save_every
+        clock = (now - self._began, self._validation_seconds) if first else (0.0, 0.0)
+        device = self.accelerator.device
+        mine = torch.tensor([broken, interrupted, terminated, due, *clock], device=device)
+        values = [torch.as_tensor(value, device=device, dtype=torch.float32) for value in (*totals.values(), norm)]
+        found = self.accelerator.reduce(torch.cat([mine, torch.stack(values)]), "sum").tolist()
+        means = [value / self.accelerator.num_processes for value in found[len(mine) :]]
+        losses = dict(zip(totals, means[:-1], strict=True))
+        return Agreed(
+            losses=losses,
+            norm=means[-1],
+            broken=found[0] > 0 or not all(map(math.isfinite, losses.values())),
+            interrupted=found[1] > 0,
+            terminated=found[2] > 0,
+            save=found[3] > 0,
+            elapsed=found[4],
+            reserve=found[5],
+        )
+
+    def _check_finite(self, agreed: Agreed) -> None:
+        """ModelError, in every process, for a loss or gradients that are not finite; no weight has changed yet.
+
+        fp16's loss scaling skips a step whose gradients overflow, and lowers the scale: that is no error above scale 1.
+        """
+        what = None
+        if agreed.broken:
+            what = f"loss is {agreed.losses['loss']}"
+        elif not math.isfinite(agreed.norm):
+            scaler = self.accelerator.scaler
+            if scaler is not None and scaler.is_enabled() and scaler.get_scale() > 1:
+                return
+            what = f"the norm of its gradients is {agreed.norm} (its loss is {agreed.losses['loss']:.3g})"
+        if what is None:
+            return
+        lower = self.settings.learning_rate / 10
+        raise ModelError(
+            f"stage {self.stage.name}: {what} at step {self.at.step}; no weight was changed by it",
+            fix=f"begin again with another --out and --set training.{self.stage.name}.learning_rate={lower:g},"
+            " or with --dtype fp32 if it was another",
+        )
+
+    # ---- how far it is
+
+    def _done(self) -> float:
+        """How much of the stage is over, in [0, 1]: of its time where that was given, else of its steps."""
+        if self.plan.seconds is not None:
+            return min(1.0, self.at.seconds / max(self.plan.seconds, 1e-9))
+        return self.at.step / max(self.at.steps or 1, 1)
+
+    def _done_after_warmup(self) -> float:
+        """As `schedule` takes it. Of time, the warm-up's is not left out: it is not known beforehand."""
+        if self.plan.seconds is not None or self.at.steps is None:
+            return self._done()
+        return (self.at.step - self.settings.warmup) / max(self.at.steps - self.settings.warmup, 1)
+
+    def _set_learning_rates(self) -> dict[str, float]:
+        """Follow the schedule; returns each optimiser's rate (of its first group) as it is logged."""
+        factor = schedule(self.settings, self.at.step, self._done_after_warmup())
+        logged = {}
+        for name, optimizer in self.optimizers.items():
+            for group, highest in zip(optimizer.param_groups, self._rates[name], strict=True):
+                group["lr"] = highest * factor
+            column = "learning_rate" if name == MAIN else f"learning_rate_{name}"
+            logged[column] = optimizer.param_groups[0]["lr"]
+        return logged
+
+    def _end_in_time(self, agreed: Agreed) -> None:
+        """Note the time; the step in which the stage's seconds are over, but for the last validation, is its last."""
+        self.at.seconds = agreed.elapsed
+        if self.plan.seconds is not None and agreed.elapsed + agreed.reserve >= self.plan.seconds:
+            self.at.steps = self.at.step
+
+    def _expected_steps(self) -> int | None:
+        """For the bar: the steps that will be made, by the rate so far where time decides."""
+        if self.at.steps is not None:
+            return self.at.steps
+        done = self._done()
+        return math.ceil(self.at.step / done) if done else None
 
     def _loader(self, workers: int) -> DataLoader:
         per_step = self.settings.accumulation
@@ -216,26 +322,20 @@ class Trainer:
         loader = DataLoader(self.dataset, batch_sampler=batches, num_workers=workers)
         return self.accelerator.prepare_data_loader(loader, device_placement=False)
 
-    def _decide_steps(self, times: list[float]) -> None:
-        """After TIMED_STEPS, fix the number of steps that fill the stage's seconds. The first few are slower."""
-        if len(times) < TIMED_STEPS or self.plan.seconds is None:
-            return
-        typical = sum(sorted(times[5:])[: TIMED_STEPS - 8]) / (TIMED_STEPS - 8)
-        typical = self._same_everywhere(typical)
-        left = self.plan.seconds - sum(times)
-        self.at.steps = self.at.step + max(1, int(left / typical))
+    # ---- validation and state
 
-    def _same_everywhere(self, value: float) -> float:
-        """The slowest process's value, so that all decide alike."""
-        mine = torch.tensor([value], device=self.accelerator.device)
-        return float(self.accelerator.gather(mine).max())
-
-    def _validation_due(self, step: int, steps: int) -> bool:
+    def _validation_due(self, done_before: float, last: bool) -> bool:
+        """After the last step, and whenever another of `validations` equal parts of the stage is over."""
+        if self.plan.seconds is not None:
+            parts = self.settings.validations
+            return last or int(self._done() * parts) > int(done_before * parts)
+        steps = self.at.steps or 1
         count = min(self.settings.validations, steps)
-        return step in {round(steps * (i + 1) / count) for i in range(count)}
+        return self.at.step in {round(steps * (i + 1) / count) for i in range(count)}
 
     def _validate(self, log: RunLog | None) -> None:
         """Scores and pictures with the EMA weights, by the main process."""
+        began = time.monotonic()
         if log is not None:
             if self.ema:
                 self.ema.store(self.parameters)
@@ -248,57 +348,59 @@ class Trainer:
             for picture in (self.run / "samples").glob(f"{self.stage.name}-{self.at.step:06d}.png"):
                 log.picture(self.at.step, picture)
         self.accelerator.wait_for_everyone()
+        self._validation_seconds = time.monotonic() - began
 
     def save(self) -> None:
-        """Write the state beside the old one, then swap; every process waits for the writer."""
+        """Keep the state; every process waits for the first one, which writes."""
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            fresh = self.state_folder.with_name(f".{self.stage.name}.new")
-            shutil.rmtree(fresh, ignore_errors=True)
-            make_folder(fresh)
-            try:
-                with disk_full_is_oserror(fresh):
-                    self._write_state(fresh)
-            except OSError:
-                shutil.rmtree(fresh, ignore_errors=True)
-                raise
-            old = self.state_folder.with_name(f".{self.stage.name}.old")
-            if self.state_folder.exists():
-                self.state_folder.rename(old)
-            fresh.rename(self.state_folder)
-            shutil.rmtree(old, ignore_errors=True)
+            self.checkpoints.write(self.at, self._state())
         self.accelerator.wait_for_everyone()
+        self._saved = time.monotonic()
 
-    def _write_state(self, folder: Path) -> None:
-        torch.save(self.accelerator.unwrap_model(self.module).state_dict(), folder / "weights.pt")
+    def _state(self) -> Iterator[tuple[str, Any]]:
+        """What resuming needs, by file."""
+        yield "weights.pt", self.accelerator.unwrap_model(self.module).state_dict()
         for name, optimizer in self.optimizers.items():
-            torch.save(optimizer.state_dict(), folder / optimizer_file(name))
+            yield optimizer_file(name), optimizer.state_dict()
         if self.ema:
-            torch.save(self.ema.state_dict(), folder / "ema.pt")
-        write_json(folder / "progress.json", {"step": self.at.step, "steps": self.at.steps})
+            yield "ema.pt", self.ema.state_dict()
+        if self.accelerator.scaler is not None:
+            yield "scaler.pt", self.accelerator.scaler.state_dict()
 
     def resume(self) -> None:
-        """Load the state if there is one; the number of steps that was decided then is kept."""
-        progress = read_progress(self.run, self.stage.name)
-        if progress is None:
-            return
-        self._load("weights.pt", self.accelerator.unwrap_model(self.module).load_state_dict)
-        for name, optimizer in self.optimizers.items():
-            self._load(optimizer_file(name), optimizer.load_state_dict)
-        if self.ema:
-            self._load("ema.pt", self.ema.load_state_dict)
-            self.ema.to(self.accelerator.device)
-        self.at = progress if progress.steps else Progressed(progress.step, self.plan.steps)
+        """Load the newest whole state if there is one. A stage that was finished goes on where its plan has more steps.
 
-    def _load(self, name: str, load: Callable[[Any], object]) -> None:
-        """Give what lies in a file of the state to `load`. Raises ModelError naming it."""
-        path = self.state_folder / name
+        `told` then says which newer ones were damaged. The first process reads first, and puts those aside.
+        """
+        with self.accelerator.main_process_first():
+            found = self.checkpoints.read(self._load_state, self.accelerator.device)
+        if found is None:
+            return
+        progress, self.told = found
+        over = progress.steps if self.plan.steps is None and progress.step == progress.steps else None
+        self.at = Progressed(progress.step, over or self.plan.steps, progress.seconds)
+
+    def _load_state(self, content: Callable[[str], Any]) -> None:
+        self._fill("weights.pt", content, self.accelerator.unwrap_model(self.module).load_state_dict)
+        for name, optimizer in self.optimizers.items():
+            self._fill(optimizer_file(name), content, optimizer.load_state_dict)
+        if self.ema:
+            self._fill("ema.pt", content, self.ema.load_state_dict)
+            self.ema.to(self.accelerator.device)
+        if self.accelerator.scaler is not None:
+            self._fill("scaler.pt", content, self.accelerator.scaler.load_state_dict)
+
+    def _fill(self, name: str, content: Callable[[str], Any], load: Callable[[Any], object]) -> None:
+        """Give what lies in a file of the state to `load`. Raises ModelError where it does not fit."""
+        tensors = content(name)
         try:
-            load(read_tensors(path, self.accelerator.device))
+            load(tensors)
         except Exception as error:  # tensors that do not fit raise anything
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-            fix = f"delete the folder {self.state_folder} to train the stage again"
-            raise ModelError(f"{path}: cannot resume ({reason[:160]})", fix=fix) from error
+            folder = self.checkpoints.folder
+            fix = f"delete the folder {folder} to train the stage again"
+            raise ModelError(f"{folder}: {name} does not fit, cannot resume ({reason[:160]})", fix=fix) from error
 
 
 def optimizer_file(name: str) -> str:
@@ -318,22 +420,3 @@ def _check_parameters(
 def attention_kernels(device: torch.device) -> AbstractContextManager[object]:
     """On CPUs the plain formula: the fused kernel's backward takes 2.5 times as long in bf16 at nano's 64 tokens."""
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
-
-
-def read_progress(run: Path, stage: str) -> Progressed | None:
-    """Where a stage of a run stands; None if it never saved."""
-    folder = run / "state" / stage
-    kept = folder.with_name(f".{stage}.old")
-    if not folder.exists() and kept.exists():
-        kept.rename(folder)  # the process died between the two renames of a swap
-    path = folder / "progress.json"
-    if not path.exists():
-        return None
-    try:
-        found = Progressed(**read_json(path))
-        if not all(type(n) is int and 0 <= n < _MOST_STEPS for n in (found.step, found.steps or 0)):
-            raise ValueError(f"step {found.step} of {found.steps}")
-        return found
-    except (OSError, ValueError, TypeError) as error:
-        fix = f"delete the folder {folder} to train the stage again"
-        raise ModelError(f"{path}: cannot resume ({error})", fix=fix) from error

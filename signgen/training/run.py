@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate import Accelerator, DataLoaderConfiguration, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 
 from signgen.config import Augmentation, Recipe, StageSettings, load_recipe
 from signgen.errors import ModelError, PairSetError, RecipeError
 from signgen.files import disk_full_is_oserror, make_folder, read_json, write_json, write_text
+from signgen.interrupts import termination_ends
 from signgen.models.build import build_fusion, build_pipeline
 from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard, check_weights, damaged_file, palette_of, save_model
@@ -26,14 +28,19 @@ from signgen.pairs.pairset import PairSet
 from signgen.poses.skeletons import COCO_WHOLEBODY_133
 from signgen.progress import SILENT, Notes, Progress
 from signgen.requests import Request
+from signgen.training.batch_split import divide_batches
+from signgen.training.checkpoints import read_progress
 from signgen.training.data.dataset import TripleDataset
 from signgen.training.diffusion import DiffusionStage
+from signgen.training.features import build_features, feature_cache, kept_of
 from signgen.training.fusion import FusionStage
 from signgen.training.init_from import Start
-from signgen.training.loop import Plan, Trainer, read_progress
+from signgen.training.loop import Plan, Trainer
+from signgen.training.resume import check_resumed
 from signgen.training.stages import Stage, stages_of
 
 BUDGET_FOR_STEPS = 0.97  # of --max-minutes; the rest is validation and saving
+LONGEST_WAIT = timedelta(hours=2)  # of a process for the others, which may write a state or validate
 MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
@@ -43,8 +50,8 @@ class TrainRequest(Request):
 
     pairs: a pair set. out: the run folder. config: a recipe's shipped name or path, None: nano, or the resumed run's.
     overrides: `a.b=c`, changes of the recipe. stage: fusion, diffusion, or None for both. resume: go on with the run
-    that is in `out`. max_minutes: fit both stages into this time; the first 20 steps of each decide its number of
-    steps. init: a model folder whose weights the run starts from. device: auto, cpu or cuda. threads: of the CPU.
+    that is in `out`. max_minutes: fit both stages into this time; each ends when its share of it is over. init: a model
+    folder whose weights the run starts from. device: auto, cpu or cuda. threads: of the CPU.
     """
 
     pairs: Path
@@ -69,13 +76,14 @@ class TrainResult:
 
 
 def train(request: TrainRequest, progress: Progress = SILENT) -> TrainResult:
-    """Train stage 1 (fusion), then stage 2 (diffusion), on a pair set; Ctrl-C leaves a state to resume from.
+    """Train stage 1 (fusion), then stage 2 (diffusion), on a pair set; Ctrl-C or SIGTERM leaves a state to resume from.
 
     Under `torchrun` or `accelerate launch` every process calls it; the first one writes, and shows its progress.
-    Raises RecipeError, PairSetError, ModelError or WeightsError for what does not fit, Interrupted at Ctrl-C.
+    Raises RecipeError, PairSetError, ModelError or WeightsError for what does not fit, Interrupted at Ctrl-C,
+    Terminated at SIGTERM.
     """
     notes = Notes(progress)
-    with quiet_libraries():
+    with quiet_libraries(), termination_ends("SIGTERM between two stages' steps; every state that was saved is whole"):
         run = open_run(request, notes)
         run.note(
             f"{run.recipe.name}, {len(run.pairs.triples('train'))} training triples,"
@@ -99,10 +107,15 @@ class TrainingRun:
             cpu=device.type == "cpu",
             mixed_precision=MIXED_PRECISION[usable_precision(recipe.training.precision, device)],
             dataloader_config=DataLoaderConfiguration(split_batches=True),
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=LONGEST_WAIT)],
         )
         if note := precision_note(recipe.training.precision, device):
             self.note(note, "precision")
         self.palette = palette_of(recipe)
+        # The recipe as these processes train it: what they cannot share evenly is split otherwise.
+        self.divided, lines = divide_batches(recipe, self.accelerator.num_processes)
+        for line in lines:
+            self.note(line, "note")
         self._check_data()
         self.start = Start(request.init, recipe) if request.init else None
 
@@ -176,7 +189,7 @@ class TrainingRun:
             fusion = build_fusion(self.recipe)
         if self.start:
             self.start.fill("fusion", fusion)
-        stage = FusionStage(self.recipe, fusion, self._validation())
+        stage = FusionStage(self.divided, fusion, self._validation())
         self._train_stage(stage, self._triples("train", stage.settings.augmentation))
         if self.accelerator.is_main_process:
             with disk_full_is_oserror(make_folder(result)):
@@ -186,12 +199,13 @@ class TrainingRun:
 
     def _diffusion_stage(self, pipeline: SignerPipeline) -> int:
         seen = {"window": self.recipe.pose_window, "part_warp": self.recipe.part_warp}
-        stage = DiffusionStage(self.recipe, pipeline, self._validation(**seen), self.accelerator.device)
+        stage = DiffusionStage(self.divided, pipeline, self._validation(**seen), self.accelerator.device)
         dataset = self._triples("train", stage.settings.augmentation, **seen)
         self._tell_of_cache(dataset)
         began = time.monotonic()
         self._prepare_references(dataset)
         stage.calibrate(dataset)
+        self._keep_features(dataset, pipeline)
         return self._train_stage(stage, dataset, time.monotonic() - began)
 
     def _prepare_references(self, dataset: TripleDataset) -> None:
@@ -201,6 +215,18 @@ class TrainingRun:
         clips = [clip.name for clip in self.pairs.clips if clip.train_frames]
         for _ in self.progress.track(dataset.part_warps.prepare(clips), "references", len(clips)):
             pass
+
+    def _keep_features(self, dataset: TripleDataset, pipeline: SignerPipeline) -> None:
+        """Compute what frozen networks make of single frames once, and let the dataset give that."""
+        if not self.recipe.training.feature_cache:
+            return
+        cache, notes = feature_cache(self.recipe, pipeline, dataset, self.accelerator.mixed_precision)
+        for note in notes:
+            self.note(note, "note")
+        if cache is None:
+            return
+        build_features(cache, pipeline, dataset, self.accelerator, self.recipe.training.workers, self.progress)
+        dataset.kept = kept_of(cache, self.recipe, pipeline)
 
     def _tell_of_cache(self, dataset: TripleDataset) -> None:
         """Say where source banks cannot be kept: every loader process, and every run, then builds its own."""
@@ -212,21 +238,29 @@ class TrainingRun:
         """Train the stage; returns the number of steps. spent: seconds of the stage that are gone already."""
         plan = self._plan(stage.settings, spent)
         trainer = Trainer(stage, dataset, plan, self.folder, self.accelerator, self.recipe.seed)
+        trainer.resume()
+        for line in trainer.told:
+            self.note(line, "note")
         with self.progress.bar(f"stage {stage.name}", trainer.at.steps, keep=True) as bar:
             trainer.train(bar, self.recipe.training.workers)
         self.accelerator.free_memory()
         return trainer.at.step
 
     def _plan(self, settings: StageSettings, spent: float) -> Plan:
-        minutes = self.request.max_minutes
+        minutes, training = self.request.max_minutes, self.recipe.training
+        keep, save_every = training.checkpoints, training.save_every
         if minutes is None:
-            return Plan(settings.steps)
+            return Plan(settings.steps, save_every=save_every, keep=keep)
         shares = sum(each.share for each in stages_of(self.recipe).values())
-        return Plan(None, minutes * 60 * BUDGET_FOR_STEPS * settings.share / shares - spent)
+        seconds = minutes * 60 * BUDGET_FOR_STEPS * settings.share / shares - spent
+        return Plan(None, seconds, save_every, keep)
 
     def _finished(self, stage: str) -> bool:
         progress = read_progress(self.folder, stage)
-        return progress is not None and progress.step == progress.steps
+        if progress is None:
+            return False
+        wanted = progress.steps if self.request.max_minutes else stages_of(self.recipe)[stage].steps
+        return wanted is not None and progress.step >= wanted
 
     def _triples(self, split: str, augmentation: Augmentation, **seen: Any) -> TripleDataset:
         canvas = Canvas(**self.recipe.canvas.model_dump())
@@ -304,14 +338,17 @@ def open_run(request: TrainRequest, notes: Notes | None = None) -> TrainingRun:
         kept = _read_settings(settings)
         if kept["fingerprint"] != pairs.fingerprint:
             raise PairSetError(f"{request.pairs} is not the pair set that {folder} was begun with")
-        asked = request.config or request.overrides
-        if asked and load_recipe(request.config or "nano", request.overrides) != recipe:
-            raise ModelError(
-                f"{stored} differs from the recipe asked for",
-                fix="leave --config, --set, --seed and --dtype out, or choose another --out",
-            )
+        asked, changes = recipe, []
+        if request.config or request.overrides:
+            asked = load_recipe(request.config or str(stored), request.overrides)
+            found = {stage: read_progress(folder, stage) for stage in stages_of(recipe)}
+            done = {stage: progress.step for stage, progress in found.items() if progress}
+            changes = check_resumed(str(stored), recipe, asked, done)
         init = Path(kept["init"]) if kept.get("init") else None
-        return TrainingRun(pairs, recipe, replace(request, max_minutes=kept["max_minutes"], init=init), notes)
+        run = TrainingRun(pairs, asked, replace(request, max_minutes=kept["max_minutes"], init=init), notes)
+        for change in changes:
+            run.note(change, "resumed")
+        return run
     recipe = load_recipe(request.config or "nano", request.overrides)
     run = TrainingRun(pairs, recipe, request, notes)
     begun_from = str(request.init.resolve()) if request.init else None

@@ -18,6 +18,7 @@ from signgen.seeds import keyed_generator
 
 Batch = dict[str, torch.Tensor]
 MAIN = "main"
+CONTRASTIVE = ("fusion",)  # stages whose loss compares the samples of a micro-batch
 
 
 def stages_of(recipe: Recipe) -> dict[str, StageSettings]:

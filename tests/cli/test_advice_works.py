@@ -344,8 +344,9 @@ def test_a_damaged_run_goes_on_as_its_message_says(line: Line, command: Command,
     assert "run `signgen train ... --resume`, which writes it again" in told(command, render)
     command.works(*resume)
     command.works(*render)
-    for damaged in ("state/diffusion/weights.pt", "state/diffusion/progress.json"):
-        (run / damaged).write_bytes(b"damaged")
+    for damaged in ("weights.pt", "progress.json"):
+        (newest,) = (run / "state" / "diffusion").iterdir()
+        (newest / damaged).write_bytes(b"damaged")
         advice = re.search(r"delete the folder (\S+) to train the stage again", told(command, resume))
         assert advice is not None, damaged
         shutil.rmtree(advice[1])

@@ -32,6 +32,7 @@ DAMAGE: dict[str, Damager] = {
     "flipped": lambda data: flip(data, -6 if data[:4] == b"PAR1" else 1),
 }
 KINDS = pytest.mark.parametrize("kind", DAMAGE)
+STATE = "state/diffusion/00000008"  # the tiny recipe's last step
 
 
 def damaged(path: Path, kind: str) -> Iterator[None]:
@@ -103,8 +104,8 @@ def test_runs(kind: str, copy: Line, command: Command) -> None:
     """What `train --resume` reads."""
     resume = ("train", copy.pairs, "--out", copy.run, "--resume", "--device", "cpu")
     files = [copy.run / "recipe.yaml", copy.run / "settings.json"]
-    files += sorted((copy.run / "state" / "diffusion").iterdir())
-    files += [copy.run / "state" / "fusion" / "progress.json", *sorted((copy.run / "fusion").iterdir())]
+    files += sorted((copy.run / STATE).iterdir())
+    files += [*(copy.run / "state" / "fusion").glob("*/progress.json"), *sorted((copy.run / "fusion").iterdir())]
     if kind == "empty":  # an empty YAML file
         files = files[1:]
     refuse_each(command, files, kind, resume)
@@ -117,7 +118,8 @@ def test_the_state_of_the_first_stage(kind: str, copy: Line, command: Command, t
     shutil.copytree(copy.run, run)
     shutil.rmtree(run / "fusion")
     resume = ("train", copy.pairs, "--out", run, "--resume", "--device", "cpu")
-    refuse_each(command, [run / "state" / "fusion" / name for name in ("weights.pt", "optimizer.pt")], kind, resume)
+    (state,) = (run / "state" / "fusion").iterdir()
+    refuse_each(command, [state / name for name in ("weights.pt", "optimizer.pt")], kind, resume)
 
 
 @KINDS
@@ -256,9 +258,9 @@ def test_what_a_model_folder_cannot_say(name: str, values: dict, copy: Line, com
     [
         ("settings.json", {"max_minutes": [1]}),
         ("settings.json", {"init": 3}),
-        ("state/diffusion/progress.json", {"step": "1"}),
-        ("state/diffusion/progress.json", {"step": -1}),
-        ("state/diffusion/progress.json", {"steps": 1.5}),
+        (f"{STATE}/progress.json", {"step": "1"}),
+        (f"{STATE}/progress.json", {"step": -1}),
+        (f"{STATE}/progress.json", {"steps": 1.5}),
     ],
 )
 def test_what_a_run_cannot_say(name: str, values: dict, copy: Line, command: Command) -> None:

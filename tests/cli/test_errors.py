@@ -347,11 +347,11 @@ def test_a_disk_that_fills_up_while_training(line, command: Command, small_disk)
     run = small_disk / "run"
     words = ("train", line.pairs, "--out", run, "--device", "cpu")
     command.works(*words, "--config", "nano", "--stage", "fusion", *set_options())
-    state = {p.name: p.read_bytes() for p in (run / "state" / "fusion").iterdir()}
+    state = {p: p.read_bytes() for p in (run / "state" / "fusion").rglob("*.*") if p.is_file()}
     assert state
     ballast = fill(small_disk, 40960)
     assert "No space left" in command.refuses(*words, "--resume")
-    assert {p.name: p.read_bytes() for p in (run / "state" / "fusion").iterdir()} == state
+    assert {p: p.read_bytes() for p in (run / "state" / "fusion").rglob("*.*") if p.is_file()} == state
     assert not (run / "model" / "signgen.json").exists()
     ballast.unlink()
     assert "model:" in command.works(*words, "--resume")
@@ -385,10 +385,27 @@ def test_ctrl_c_while_training(line, command: Command, tmp_path):
     assert called.err.startswith("signgen: interrupted: ")
     assert called.err.count("\n") == 1
     assert "--resume" in called.err
-    stopped = json.loads((run / "state" / "fusion" / "progress.json").read_text())
-    assert 10 <= stopped["step"] < 150
+    (stopped,) = (run / "state" / "fusion").iterdir()
+    assert 10 <= int(stopped.name) < 150
     command.works("train", line.pairs, "--out", run, *options, "--resume")
     assert (run / "model" / "signgen.json").is_file()
+
+
+def test_sigterm_while_training(line, command: Command, tmp_path):
+    """Schedulers send it before they kill."""
+    run = tmp_path / "run"
+    options = ("--config", "nano", "--device", "cpu", *set_options("training.fusion.steps=150"))
+    process = start("train", line.pairs, "--out", run, *options)
+    wait_for(lambda: lines_in(run / "logs" / "fusion-train.csv") >= 2, process)
+    process.terminate()
+    called = finish(process)
+    assert called.code == 143
+    assert called.err.startswith("signgen: interrupted: stage fusion stopped after step ")
+    assert called.err.count("\n") == 1
+    (stopped,) = (run / "state" / "fusion").iterdir()
+    more = ("--set", f"training.fusion.steps={int(stopped.name) + 1}")
+    out = command.works("train", line.pairs, "--out", run, "--resume", "--stage", "fusion", "--device", "cpu", *more)
+    assert f"training.fusion.steps: 150 -> {int(stopped.name) + 1}" in out
 
 
 def test_ctrl_c_reaches_a_command_of_a_shell_without_job_control(line, tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate.state import AcceleratorState
 from torch import nn
 from torch.utils.data import Dataset, default_collate
 
@@ -93,8 +95,62 @@ def train(run: Path, stage: Stage, bar: Bar | None = None) -> Trainer:
     accelerator = Accelerator(cpu=True, mixed_precision="no", dataloader_config=split)
     data: Any = Points()
     trainer = Trainer(stage, data, Plan(stage.settings.steps), run, accelerator, seed=3)
+    trainer.resume()
     trainer.train(bar or Bar())
     return trainer
+
+
+class Clock:
+    """Goes on by some seconds each time it is read."""
+
+    def __init__(self, seconds: float) -> None:
+        self.now, self.seconds = 0.0, seconds
+
+    def monotonic(self) -> float:
+        self.now += self.seconds
+        return self.now
+
+
+def timed(run: Path, seconds: float, clock: Clock, monkeypatch: pytest.MonkeyPatch, bar: Bar | None = None) -> Trainer:
+    monkeypatch.setattr("signgen.training.loop.time", clock)
+    split = DataLoaderConfiguration(split_batches=True)
+    accelerator = Accelerator(cpu=True, mixed_precision="no", dataloader_config=split)
+    data: Any = Points()
+    trainer = Trainer(LineStage(), data, Plan(None, seconds=seconds, save_every=1e9), run, accelerator, seed=3)
+    trainer.resume()
+    trainer.train(bar or Bar())
+    return trainer
+
+
+def test_time_ends_a_stage_and_the_decay_follows_the_clock(tmp_path, monkeypatch):
+    bar = Watched()
+    trainer = timed(tmp_path, 100.0, Clock(1.0), monkeypatch, bar)
+    assert trainer.at.step == trainer.at.steps == bar.seen[-1][0]
+    assert 90 <= trainer.at.seconds <= 101
+    rates = [float(row["learning_rate"]) for row in rows(tmp_path, "train")]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 0.05 * 0.01
+    assert len(rows(tmp_path, "validation")) == 2
+    assert abs((bar.seen[len(bar.seen) // 2][1] or 0) - trainer.at.step) < 5  # what the bar expects half-way
+
+
+def test_a_machine_that_slows_down_makes_fewer_steps_in_the_same_time(tmp_path, monkeypatch):
+    class Slowing(Clock):
+        def monotonic(self) -> float:
+            self.seconds *= 1.02
+            return super().monotonic()
+
+    trainer = timed(tmp_path, 100.0, Slowing(0.5), monkeypatch)
+    assert 80 < trainer.at.seconds < 108
+
+
+def test_an_interrupted_stage_has_the_time_that_is_left(tmp_path, monkeypatch):
+    with pytest.raises(Interrupted):
+        timed(tmp_path, 100.0, Clock(1.0), monkeypatch, Watched(stop_at=5))
+    trainer = timed(tmp_path, 100.0, Clock(1.0), monkeypatch)
+    assert 90 <= trainer.at.seconds <= 101
+    again = timed(tmp_path, 100.0, Clock(1.0), monkeypatch)
+    assert again.at == trainer.at  # it is over
 
 
 def rows(run: Path, kind: str) -> list[dict[str, str]]:
@@ -147,7 +203,7 @@ def test_an_interrupted_stage_resumes_to_the_same_weights(tmp_path):
     train(tmp_path / "whole", whole)
     with pytest.raises(Interrupted):
         train(tmp_path / "cut", LineStage(), Watched(stop_at=5))
-    state = tmp_path / "cut" / "state" / "line"
+    state = tmp_path / "cut" / "state" / "line" / "00000006"
     files = {"weights.pt", "optimizer.pt", "optimizer-offset.pt", "ema.pt", "progress.json"}
     assert {path.name for path in state.iterdir()} == files
     cut = LineStage()
@@ -165,6 +221,10 @@ def test_a_state_that_version_0_1_wrote_goes_on(tmp_path):
     with pytest.raises(Interrupted):
         train(tmp_path, One(), Watched(stop_at=5))
     state = tmp_path / "state" / "line"
+    for path in (state / "00000006").iterdir():  # they lay one folder higher, and had no sums
+        path.rename(state / path.name)
+    (state / "00000006").rmdir()
+    (state / "progress.json").write_text('{"step": 6, "steps": 12}')
     assert {path.name for path in state.iterdir()} == {"weights.pt", "optimizer.pt", "ema.pt", "progress.json"}
     kept = torch.load(state / "optimizer.pt", weights_only=True)
     plain = torch.optim.AdamW(Line().parameters(), lr=0.01, weight_decay=0.01, fused=True).state_dict()
@@ -192,6 +252,48 @@ def test_loss_scaling_is_for_one_optimiser(tmp_path):
     data: Any = Points()
     with pytest.raises(RecipeError, match=r"fp16 in stage line.*main, offset; expected .* bf16"):
         Trainer(LineStage(), data, Plan(1), tmp_path, accelerator, seed=0)
+
+
+@pytest.fixture
+def other_precision():
+    """accelerate has one precision a process; what follows starts afresh."""
+    AcceleratorState._reset_state()
+    yield
+    AcceleratorState._reset_state()
+
+
+def test_loss_scaling_skips_steps_that_overflow_and_the_average_with_them(tmp_path, other_precision):
+    """As fp16 on a GPU: the first scales are too large, are lowered, and are resumed with."""
+
+    class One(LineStage):
+        def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+            return {"main": torch.optim.SGD(self.module.parameters(), lr=0.01)}
+
+    def scaled(run: Path, stop_at: int | None = None) -> Trainer:
+        accelerator = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(split_batches=True))
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127, growth_interval=1000)
+        # accelerate refuses fp16 on CPUs, where it is of no use; what it does then is what is tested.
+        accelerator.native_amp, accelerator.state._mixed_precision = True, "fp16"
+        data: Any = Points()
+        stage = One()
+        stage.settings = SETTINGS.model_copy(update={"accumulation": 1})
+        trainer = Trainer(stage, data, Plan(12), run, accelerator, seed=3)
+        trainer.resume()
+        trainer.train(Watched(stop_at))
+        return trainer
+
+    whole = scaled(tmp_path / "whole")
+    scale = whole.accelerator.scaler.get_scale()
+    skipped = round(math.log2(2.0**127 / scale))
+    assert 0 < skipped < 10
+    assert whole.ema is not None
+    assert whole.ema.optimization_step == 12 - skipped
+    assert all(torch.isfinite(parameter).all() for parameter in whole.parameters)
+    with pytest.raises(Interrupted):
+        scaled(tmp_path / "cut", stop_at=skipped + 2)
+    cut = scaled(tmp_path / "cut")
+    assert cut.accelerator.scaler.get_scale() == scale
+    assert all(map(torch.equal, cut.parameters, whole.parameters))
 
 
 def test_the_stages_of_a_recipe():

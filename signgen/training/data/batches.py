@@ -10,7 +10,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 LANES = 8  # with a number of loader processes that divides it or is a multiple, no clip is decoded by two of them
-TOGETHER = 8  # clips of a lane whose triples are shuffled with each other
+OPEN = 32  # clips of a lane whose triples are mixed at a time: at least this many, and a quarter more than a batch
 
 
 class Sample(NamedTuple):
@@ -57,24 +57,74 @@ class StepBatches(Sampler[list[Sample]]):
 def in_lanes(clips: np.ndarray, batch_size: int, rng: np.random.Generator) -> np.ndarray:
     """A shuffled order of all triples (N,) in which each clip is decoded once, by one loader process.
 
-    clips (N,): each triple's clip. Clips are distributed at random over LANES lanes of about equal length; a lane
-    shuffles the triples of TOGETHER clips at a time; batches are taken from the lanes in turn. With at most
-    LANES * TOGETHER clips it is a plain permutation.
+    clips (N,): each triple's clip. Clips are distributed at random over LANES lanes of about equal length. A batch is
+    from one lane, the lanes take turns. A lane has some clips open; a batch has one triple of as many different ones of
+    them as it can, and a clip that is used up gives its place to the next. With no more clips than are open at a time
+    it is a plain permutation.
     """
     present, clip_of, counts = np.unique(clips, return_inverse=True, return_counts=True)
-    if len(present) <= LANES * TOGETHER:
+    open_clips = max(OPEN, batch_size + batch_size // 4)
+    if len(present) <= LANES * open_clips:
         return rng.permutation(len(clips))
 
-    # clips to lanes, each to the shortest one
-    lane_of, group_of = np.empty(len(present), int), np.empty(len(present), int)
-    lanes = [(0, lane, 0) for lane in range(LANES)]  # triples, lane, clips
-    for clip in rng.permutation(len(present)):
-        triples, lane, count = lanes[0]
-        lane_of[clip], group_of[clip] = lane, count // TOGETHER
-        heapq.heapreplace(lanes, (triples + int(counts[clip]), lane, count + 1))
+    # the triples of each clip, in random order
+    by_clip = np.lexsort((rng.random(len(clips)), clip_of))
+    first = np.cumsum(counts) - counts
 
-    # triples of a group shuffled, then batches from the lanes in turn
-    order = np.lexsort((rng.random(len(clips)), group_of[clip_of], lane_of[clip_of]))
-    lane_at = lane_of[clip_of][order]
-    place = np.arange(len(clips)) - np.searchsorted(lane_at, lane_at)  # within the lane
-    return order[np.lexsort((place, lane_at, place // batch_size))]
+    # clips to lanes, each to the shortest one
+    lanes: list[list[int]] = [[] for _ in range(LANES)]
+    lengths = [(0, lane) for lane in range(LANES)]
+    for clip in rng.permutation(len(present)):
+        triples, lane = lengths[0]
+        lanes[lane].append(int(clip))
+        heapq.heapreplace(lengths, (triples + int(counts[clip]), lane))
+
+    # each lane's batches, then batches from the lanes in turn
+    batches = [_lane_batches(np.array(lane), counts, batch_size, open_clips, rng) for lane in lanes]
+    used = np.zeros(len(present), int)
+    order = np.empty(len(clips), int)
+    done = 0
+    for turn in range(max(map(len, batches))):
+        for batch in (lane[turn] for lane in batches if turn < len(lane)):
+            places = first[batch] + used[batch] + _occurrence(batch)
+            order[done : done + len(batch)] = by_clip[places]
+            np.add.at(used, batch, 1)
+            done += len(batch)
+    return order
+
+
+def _lane_batches(
+    lane: np.ndarray, counts: np.ndarray, batch_size: int, open_clips: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """The clips (batch_size,) of each batch of a lane, the last of which may be shorter; each counts[clip] times."""
+    left = counts[lane].copy()
+    at, waiting = np.arange(min(open_clips, len(lane))), min(open_clips, len(lane))  # open ones, by their place
+    batches = []
+    while len(at):
+        chosen: list[np.ndarray] = []
+        missing = batch_size
+        while missing and len(at):
+            # any of them, so that none stays open long
+            likely = rng.permutation(len(at))[:missing]
+            chosen.append(at[likely])
+            left[at[likely]] -= 1
+            missing -= len(likely)
+            at = at[left[at] > 0]
+            if fresh := min(open_clips - len(at), len(lane) - waiting):
+                at = np.concatenate([at, np.arange(waiting, waiting + fresh)])
+                waiting += fresh
+        batches.append(lane[np.concatenate(chosen)])
+    return batches
+
+
+def _occurrence(values: np.ndarray) -> np.ndarray:
+    """How many equal values come before each.
+
+    >>> _occurrence(np.array([7, 3, 7, 7, 3]))
+    array([0, 0, 1, 2, 1])
+    """
+    order = np.argsort(values, kind="stable")
+    ranked = values[order]
+    found = np.empty(len(values), int)
+    found[order] = np.arange(len(values)) - np.searchsorted(ranked, ranked)
+    return found

@@ -1,8 +1,8 @@
 """What training keeps: in memory within a bound (BoundedCache), and source banks beside the pair set (BankCache).
 
 A bank is kept on disk so that none is built a second time:
-PAIRS/cache/banks/<width>x<height>-<fit>/<clip>/<frame>.npz (signgen.warp.bank_file). A file says of which pixels and
-keypoints it is, so one that no longer fits is replaced; the folder may be deleted at any time.
+PAIRS/cache/banks/<width>x<height>-<fit>[-<resample>]/<clip>/<frame>.npz (signgen.warp.bank_file). A file says of which
+pixels and keypoints it is, so one that no longer fits is replaced; the folder may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class BankCache:
     pairs: the pair set's folder. writable: whether banks that are not there yet are kept there."""
 
     def __init__(self, pairs: Path, canvas: Canvas) -> None:
-        self.folder = pairs / FOLDER / "banks" / f"{canvas.width}x{canvas.height}-{canvas.fit}"
+        kind = canvas.fit if canvas.resample == "area" else f"{canvas.fit}-{canvas.resample}"
+        self.folder = pairs / FOLDER / "banks" / f"{canvas.width}x{canvas.height}-{kind}"
         self.writable = _can_write(self.folder)
 
     def bank(self, clip: str, number: int, frame: np.ndarray, keypoints: np.ndarray) -> SourceBank | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from signgen.config import Augmentation
-from signgen.models.canvas import Canvas
+from signgen.models.canvas import Canvas, resized
 from signgen.pairs.pairset import PairSet
 from signgen.poses.draw import Palette, draw_pose
 from signgen.poses.parts import part_boxes
@@ -15,19 +17,44 @@ from signgen.poses.sequence import window_frames
 from signgen.poses.skeletons import SKELETONS
 from signgen.training.data.augment import mirror_points, move_frame, move_points, random_affine
 from signgen.training.data.batches import Sample
+from signgen.training.data.feature_cache import FeatureCache, form_of
 from signgen.training.data.frames import CanvasFrames
 from signgen.training.data.part_warps import PartWarps
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Features that items have in place of pictures. source: names of the source's; picture: whether the source's
+    picture is needed beside them. The target's latent and pose embedding are among them where `cache` has them."""
+
+    cache: FeatureCache
+    source: tuple[str, ...]
+    picture: bool
+
+    def of(
+        self, clip: int, source: int, halved: bool, target: int, variant: int, mirrored: bool
+    ) -> dict[str, torch.Tensor]:
+        """By the names of the items below."""
+        form = form_of(halved, mirrored)
+        found = {f"source_{name}": self.cache.get(name, clip, source, form) for name in self.source}
+        if "latent" in self.cache:
+            found["target_latent"] = self.cache.get("latent", clip, target, form_of(0, mirrored))
+        if "pose" in self.cache:
+            found["pose_embedding"] = self.cache.get("pose", clip, target, form_of(variant, mirrored))
+        return found
 
 
 class TripleDataset(Dataset):
     """Triples of one split.
 
     window: frames before and after the target whose poses are drawn too. part_warp: whether items have the part warp.
+    kept: features that items have in place of pictures; None: none.
 
     An item, for Sample(epoch, row):
-      source, target: uint8 (3, H, W) RGB. source_pose: uint8 (3, H, W), lines on black.
+      source, target: uint8 (3, H, W) RGB. source_pose: uint8 (3, H, W), lines on black. source_pose_known: bool.
       target_pose: uint8 (3 (1 + 2 window), H, W): the target frame's pose image, then its neighbours' (window_frames).
       part_warp, if wanted: uint8 (6, H, W), the source's parts at the target's keypoints, and masks (PartWarps).
+      source_<feature>, target_latent, pose_embedding, where they are kept: float16; no picture that nothing else needs.
       regions: uint8 (2, H, W), 1 inside the target's hand boxes / face box.
       epoch, index: int. source_id, target_id: int64, equal for the same frame of the same clip.
     """
@@ -48,6 +75,7 @@ class TripleDataset(Dataset):
         self.triples = pairs.triples(split)
         self.frames = CanvasFrames(pairs, canvas)
         self.part_warps = PartWarps(self.frames) if part_warp else None
+        self.kept: Kept | None = None
 
     def __len__(self) -> int:
         return len(self.triples)
@@ -65,20 +93,31 @@ class TripleDataset(Dataset):
         rng = np.random.default_rng([self.seed, *sample])
         if target != 0 and rng.random() < self.augmentation.first_source:
             source = 0
+        if self._happens(self.augmentation.identity, rng):
+            source, target = (source, source) if rng.random() < 0.5 else (target, target)
+        known = not self._happens(self.augmentation.unknown_source_pose, rng)
 
         # images and keypoints, all moved or mirrored alike
         affine = random_affine(self.augmentation, self.canvas, rng)
         mirrored = bool(self.augmentation.mirror) and rng.random() < self.augmentation.mirror
-        source_image, target_image = (self._image(name, frame, affine, mirrored) for frame in (source, target))
+        half = self._happens(self.augmentation.half_source, rng)
+        variants = self.augmentation.pose_variants
+        variant = int(rng.integers(variants)) if variants else 0
+        item = {} if self.kept is None else self.kept.of(clip, source, half, target, variant, mirrored)
+        if "target_latent" not in item:
+            item["target"] = _chw(self._image(name, target, affine, mirrored))
+        if self.kept is None or self.kept.picture:
+            image = self._image(name, source, affine, mirrored)
+            item["source"] = _chw(halved(image) if half else image)
         shown = window_frames(target, len(self.frames.keypoints(name)), self.window)
         source_points, target_points, *_ = points = [
             self._points(name, frame, affine, mirrored) for frame in (source, *shown)
         ]
-        item = {
-            "source": _chw(source_image),
-            "target": _chw(target_image),
+        jitter = self._variant_rng(clip, target, variant) if variants else rng
+        item |= {
             "source_pose": _chw(self._draw(source_points)),
-            "target_pose": torch.cat([_chw(self._draw(self._jittered(each, rng))) for each in points[1:]]),
+            "source_pose_known": torch.tensor(known),
+            "target_pose": torch.cat([_chw(self._draw(self._jittered(each, jitter))) for each in points[1:]]),
             "regions": torch.from_numpy(region_masks(target_points, self.canvas)),
             "epoch": torch.tensor(sample.epoch),
             "index": torch.tensor(sample.row),
@@ -88,11 +127,30 @@ class TripleDataset(Dataset):
 
         # part warp, of the source or of reference frames
         if self.part_warps is not None:
-            share = self.augmentation.references
-            warped = self.part_warps(name, source, target, referenced=bool(share) and rng.random() < share)
+            referenced = self._happens(self.augmentation.references, rng)
+            still = not known or self._happens(self.augmentation.unmoved_parts, rng)
+            warped = self.part_warps(name, source, target, referenced, still)
             parts = [_moved(channels, affine, mirrored) for channels in (warped[..., :3], warped[..., 3:])]
             item["part_warp"] = torch.cat([_chw(part) for part in parts])
         return item
+
+    def _variant_rng(self, clip: int, target: int, variant: int) -> np.random.Generator:
+        """A frame's jitter number `variant` is the same in every triple and epoch."""
+        return np.random.default_rng([self.seed, clip, target, variant, 0x905E])
+
+    def picture(self, clip: int, frame: int, half: bool, mirrored: bool) -> np.ndarray:
+        """The frame as a source or target that nothing moves, uint8 (H, W, 3)."""
+        image = self._image(self.pairs.clips[clip].name, frame, None, mirrored)
+        return halved(image) if half else image
+
+    def pose_variant(self, clip: int, frame: int, variant: int, mirrored: bool) -> np.ndarray:
+        """The frame's pose image with that jitter, uint8 (H, W, 3), as the first of `target_pose` has it."""
+        points = self._points(self.pairs.clips[clip].name, frame, None, mirrored)
+        return self._draw(self._jittered(points, self._variant_rng(clip, frame, variant)))
+
+    def _happens(self, probability: float, rng: np.random.Generator) -> bool:
+        """A coin; none is thrown for a probability of 0, so that recipes without it keep their random numbers."""
+        return bool(probability) and rng.random() < probability
 
     def _image(self, clip: str, frame: int, affine: np.ndarray | None, mirrored: bool) -> np.ndarray:
         """A frame on the canvas, uint8 (H, W, 3), augmented."""
@@ -127,6 +185,12 @@ def region_masks(points: np.ndarray, canvas: Canvas) -> np.ndarray:
 def _moved(image: np.ndarray, affine: np.ndarray | None, mirrored: bool) -> np.ndarray:
     image = move_frame(np.ascontiguousarray(image), affine)
     return image[:, ::-1] if mirrored else image
+
+
+def halved(image: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 3) at half its resolution, at the same size."""
+    height, width = image.shape[:2]
+    return resized(resized(image, width // 2, height // 2, "lanczos"), width, height, "lanczos")
 
 
 def spread(length: int, count: int) -> list[int]:

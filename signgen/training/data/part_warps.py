@@ -36,16 +36,20 @@ class PartWarps:
         self._banks: BoundedCache[SourceBank | None] = BoundedCache(capacity)
         self._references: BoundedCache[References | None] = BoundedCache(CLIPS)
 
-    def __call__(self, clip: str, source: int, target: int, referenced: bool = False) -> np.ndarray:
+    def __call__(
+        self, clip: str, source: int, target: int, referenced: bool = False, still: bool = False
+    ) -> np.ndarray:
         """uint8 (H, W, 6): the picture's R, G, B and its masks.
 
         referenced: body and hands come from the nearest of the clip's reference frames that are APART from the target;
-        where there are none, from the source.
+        where there are none, from the source. still: where they come from the source, they stay where they are.
         """
         if referenced:
             warped = self._warped.get((clip, target), lambda: self._from_references(clip, target))
             if len(warped):
                 return warped
+        if still:
+            return unmoved(self.frames(clip, source))
         return self._warped.get((clip, source, target), lambda: self._from_source(clip, source, target))
 
     def reference_frames(self, clip: str) -> np.ndarray:

@@ -1,0 +1,222 @@
+"""Which features of stage 2's frozen networks can be computed once a frame; their computation by a run's processes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch.utils.data import DataLoader, Dataset
+
+from signgen.config import Augmentation, Recipe
+from signgen.models.image_space import VaeSpace
+from signgen.models.pipeline import SignerPipeline
+from signgen.progress import Progress
+from signgen.training.data.dataset import Kept, TripleDataset
+from signgen.training.data.feature_cache import CHUNK, FRAME, FeatureCache, Kind, form_of, weights_digest
+from signgen.training.stages import signed_range, unit_range
+
+LATENT, TOKENS, EMBEDDING, POSE = "latent", "tokens", "embedding", "pose"
+EMBEDDING_READ, TOKENS_READ = "fusion", "source_tokens"  # names of Features
+SHARE_OF_DISK = 0.5  # of what is free, that features may take
+
+
+@dataclass(frozen=True)
+class FeaturePlan:
+    """kinds: what is kept. notes: what could be and is not, with the reason."""
+
+    kinds: tuple[Kind, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        return sum(kind.nbytes for kind in self.kinds)
+
+
+def plan_features(recipe: Recipe, pipeline: SignerPipeline, triples: np.ndarray, free: int) -> FeaturePlan:
+    """What stage 2 of this recipe keeps. triples: of training. free: bytes that may be written.
+
+    Nothing where augmentation changes pixels: a feature is of one picture. Features of sources that exceed `free` are
+    computed in every step instead.
+    """
+    augmentation, needs = recipe.training.diffusion.augmentation, pipeline.conditions.needs
+    if moves_pixels(augmentation):
+        return FeaturePlan(())
+    sources, targets = _frames(triples, augmentation)
+    found = []
+    if isinstance(pipeline.space, VaeSpace):
+        read = np.unique(np.concatenate([targets, sources])) if pipeline.reads_source_latent else targets
+        side = (recipe.canvas.height // pipeline.space.factor, recipe.canvas.width // pipeline.space.factor)
+        found.append(Kind(LATENT, read, (pipeline.space.channels, *side)))
+    if EMBEDDING_READ in needs and pipeline.fusion is not None:
+        found.append(Kind(EMBEDDING, sources, (pipeline.fusion.width,)))
+        poses = _poses(targets, augmentation)
+        if poses is not None:
+            found.append(Kind(POSE, poses, (pipeline.fusion.width,)))
+    if TOKENS_READ in needs and not recipe.source_encoder.trainable:
+        encoder = pipeline.source_encoder.config
+        count = (recipe.source_encoder.side // encoder.patch_size) ** 2 + 1
+        found.append(Kind(TOKENS, sources, (count, encoder.hidden_size)))
+    kept: list[Kind] = []
+    notes: list[str] = []
+    for kind in found:  # from small to large
+        if sum(each.nbytes for each in kept) + kind.nbytes <= free:
+            kept.append(kind)
+        else:
+            notes.append(
+                f"{kind.name} of {len(kind.frames)} frames would take {kind.nbytes / 1e9:.1f} GB, {free / 1e9:.1f} GB"
+                " may be written: they are computed in every step"
+            )
+    return FeaturePlan(tuple(kept), tuple(notes))
+
+
+def moves_pixels(augmentation: Augmentation) -> bool:
+    """Whether a frame is another picture each time. Mirrored or not, halved or not, there are a few."""
+    return bool(augmentation.shift or augmentation.scale or augmentation.rotate)
+
+
+def _mirrorings(augmentation: Augmentation) -> list[bool]:
+    return ([False] if augmentation.mirror < 1 else []) + ([True] if augmentation.mirror else [])
+
+
+def _frames(triples: np.ndarray, augmentation: Augmentation) -> tuple[np.ndarray, np.ndarray]:
+    """Frames, of FRAME and sorted, that may be a source and that may be a target, in each form."""
+    sources, targets = ({(int(row["clip"]), int(row[name])) for row in triples} for name in ("source", "target"))
+    if augmentation.first_source:
+        sources |= {(int(clip), 0) for clip in np.unique(triples["clip"])}
+    if augmentation.identity:
+        sources = targets = sources | targets
+    halves = ([False] if augmentation.half_source < 1 else []) + ([True] if augmentation.half_source else [])
+    mirrorings = _mirrorings(augmentation)
+    return tuple(  # type: ignore[return-value]
+        np.sort(np.array([(*frame, form_of(n, m)) for frame in frames for n in numbers for m in mirrorings], FRAME))
+        for frames, numbers in ((sources, halves), (targets, [False]))
+    )
+
+
+def _poses(targets: np.ndarray, augmentation: Augmentation) -> np.ndarray | None:
+    """Poses, of FRAME and sorted, that stage 1 sees; None where each is drawn with a jitter of its own."""
+    if augmentation.pose_jitter and not augmentation.pose_variants:
+        return None
+    count = max(augmentation.pose_variants, 1)
+    found = np.repeat(targets, count)  # forms of targets are mirrored or not
+    found["form"] += 2 * np.tile(np.arange(count), len(targets)).astype(found["form"].dtype)
+    return np.sort(found)
+
+
+def feature_cache(
+    recipe: Recipe, pipeline: SignerPipeline, dataset: TripleDataset, precision: str
+) -> tuple[FeatureCache | None, tuple[str, ...]]:
+    """The cache of this run, not built, and notes; None where nothing can be kept."""
+    folder = dataset.pairs.folder
+    plan = plan_features(recipe, pipeline, dataset.triples, int(_free(folder) * SHARE_OF_DISK))
+    if not plan.kinds:
+        return None, plan.notes
+    networks = {
+        LATENT: pipeline.image_space,
+        TOKENS: pipeline.source_encoder,
+        EMBEDDING: pipeline.fusion,
+        POSE: pipeline.fusion,
+    }
+    augmentation = recipe.training.diffusion.augmentation
+    drawn = {"palette": dataset.palette.fingerprint(), "jitter": augmentation.pose_jitter, "seed": dataset.seed}
+    key = {
+        **(
+            {"poses": {**drawn, "variants": augmentation.pose_variants}} if POSE in {k.name for k in plan.kinds} else {}
+        ),
+        "weights": {kind.name: weights_digest(networks[kind.name]) for kind in plan.kinds},
+        "canvas": recipe.canvas.model_dump(),
+        "sides": [recipe.source_encoder.side, recipe.fusion.side],
+        "pairs": dataset.pairs.fingerprint,
+        "precision": precision,
+        "shapes": {kind.name: list(kind.shape) for kind in plan.kinds},
+    }
+    return FeatureCache(folder, key, plan.kinds), plan.notes
+
+
+def kept_of(cache: FeatureCache, recipe: Recipe, pipeline: SignerPipeline) -> Kept:
+    """What a dataset's items have of a cache that is built."""
+    needs = pipeline.conditions.needs
+    read = {
+        LATENT: pipeline.reads_source_latent,
+        TOKENS: TOKENS_READ in needs,
+        EMBEDDING: EMBEDDING_READ in needs and pipeline.fusion is not None,
+    }
+    source = tuple(name for name, is_read in read.items() if is_read and name in cache)
+    return Kept(cache, source, picture=any(is_read and name not in cache for name, is_read in read.items()))
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+class _Chunks(Dataset):
+    """Chunks of frames, or of pose images, as uint8 (CHUNK, 3, H, W), the last one filled up by its last picture."""
+
+    def __init__(self, dataset: TripleDataset, kind: Kind, chunks: np.ndarray) -> None:
+        self.dataset, self.frames, self.chunks = dataset, kind.frames, chunks
+        self.poses = kind.name == POSE
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    def __getitem__(self, place: int) -> torch.Tensor:
+        start = int(self.chunks[place]) * CHUNK
+        pictures = [self._picture(*frame) for frame in self.frames[start : start + CHUNK].tolist()]
+        pictures += pictures[-1:] * (CHUNK - len(pictures))
+        return torch.from_numpy(np.stack(pictures).transpose(0, 3, 1, 2).copy())
+
+    def _picture(self, clip: int, frame: int, form: int) -> np.ndarray:
+        number, mirrored = divmod(form, 2)
+        show = self.dataset.pose_variant if self.poses else self.dataset.picture
+        return show(clip, frame, number, bool(mirrored))  # type: ignore[arg-type]
+
+
+def build_features(
+    cache: FeatureCache,
+    pipeline: SignerPipeline,
+    dataset: TripleDataset,
+    accelerator: Accelerator,
+    workers: int,
+    progress: Progress,
+) -> None:
+    """Compute what is missing, divided over the run's processes; every process waits until all is there."""
+    if accelerator.is_main_process:
+        cache.prepare()
+    accelerator.wait_for_everyone()
+    cache.check()
+    for name, kind in cache.kinds.items():
+        mine = cache.missing(name)[accelerator.process_index :: accelerator.num_processes]
+        loader = DataLoader(_Chunks(dataset, kind, mine), batch_size=None, num_workers=workers)
+        with progress.bar(f"features: {name}", len(mine)) as bar:
+            for count, _ in enumerate(
+                cache.build(name, mine.tolist(), _computed(name, pipeline, accelerator, loader)), 1
+            ):
+                bar.update(count, len(mine))
+        accelerator.wait_for_everyone()
+
+
+def _computed(
+    name: str, pipeline: SignerPipeline, accelerator: Accelerator, loader: DataLoader
+) -> Callable[[Any], np.ndarray]:
+    """What FeatureCache.build calls for one chunk after the other, in the loader's order."""
+    pictures: Iterator[torch.Tensor] = iter(loader)
+
+    @torch.no_grad()
+    def compute(_: object) -> np.ndarray:
+        shown = next(pictures).to(accelerator.device)
+        with accelerator.autocast():
+            if name == LATENT:
+                found = pipeline.space.encode(signed_range(shown))
+            elif name == TOKENS:
+                found = pipeline.source_tokens(signed_range(shown))
+            else:
+                found = pipeline.fusion.embed(unit_range(shown))
+        return found.to(torch.float16).cpu().numpy()
+
+    return compute

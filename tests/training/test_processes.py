@@ -1,0 +1,106 @@
+"""Two processes over gloo: they decide together, and what they compute is what one process computes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from signgen.training.checkpoints import Checkpoints
+from tests.line import Line, start, wait_for
+from tests.tiny import set_options
+from tests.training import group_work
+
+ROOT = Path(__file__).resolve().parents[2]
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """What both processes of a group found."""
+    out = tmp_path_factory.mktemp("two")
+    done = subprocess.run(
+        [*TORCHRUN, "-m", "tests.training.group_work", str(out)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return out, [torch.load(out / f"{process}.pt", weights_only=True) for process in range(2)]
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    out = tmp_path_factory.mktemp("one")
+    group_work.work(out)
+    return torch.load(out / "0.pt", weights_only=True)
+
+
+def test_saving_at_almost_every_step_ends_and_gives_what_one_process_gives(two, one):
+    out, found = two
+    assert [each["processes"] for each in found] == [2, 2]
+    for each in found:
+        for name, value in one["line"].items():
+            assert value.abs() > 0.01
+            assert torch.allclose(each["line"][name], value, atol=1e-6), name
+    assert Checkpoints(out / "line", "line").steps()[-1] == group_work.STEPS
+
+
+def test_a_sigterm_of_one_stops_both_after_the_same_step(two):
+    out, found = two
+    for each in found:
+        kind, step, line, code = each["stopped"]
+        assert (kind, code) == ("Terminated", 143)
+        assert step == group_work.STOPPED_AT + 1  # the step after the one in which it came
+        assert "--resume" in line
+    assert Checkpoints(out / "stopped", "line").steps() == [group_work.STOPPED_AT + 1]
+
+
+def test_a_loss_that_is_not_finite_in_one_stops_both_before_a_weight_is_changed(two, one):
+    out, found = two
+    for each in (*found, one):
+        kind, step, line, code = each["broken"]
+        assert (kind, step, code) == ("ModelError", group_work.BROKEN_AT, 2)
+        assert "training.line.learning_rate" in line
+        assert all(torch.isfinite(value).all() for value in each["broken weights"].values())
+    for name, value in one["broken weights"].items():
+        assert torch.allclose(found[0]["broken weights"][name], value, atol=1e-6)
+    assert Checkpoints(out / "broken", "line").steps() == []
+
+
+def test_in_batch_negatives_are_those_of_the_joined_batch(two, one):
+    _, found = two
+    for each in found:
+        assert each["contrast"]["loss"].item() == pytest.approx(one["contrast"]["loss"].item(), abs=1e-5)
+        for name, gradient in one["contrast"]["gradients"].items():
+            assert torch.allclose(each["contrast"]["gradients"][name], gradient, atol=1e-5), name
+    assert max(gradient.abs().max() for gradient in one["contrast"]["gradients"].values()) > 0.01
+
+
+@pytest.mark.slow
+def test_torchrun_hands_sigterm_on(line: Line, tmp_path: Path):
+    """Its agent forwards the signal, waits for the workers, and itself returns 1."""
+    steps = set_options("training.diffusion.steps=100000")
+    words = ["train", line.pairs, "--config", "nano", "--out", tmp_path / "run", "--device", "cpu", *steps]
+    agent = subprocess.Popen(
+        [*TORCHRUN, "-m", "signgen", *map(str, words)],
+        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    log = tmp_path / "run" / "logs" / "diffusion-train.csv"
+    wait_for(lambda: log.exists(), agent)
+    agent.send_signal(signal.SIGTERM)
+    _, errors = agent.communicate(timeout=120)
+    assert agent.returncode == 1
+    assert "its state is in" in errors
+    step = Checkpoints(tmp_path / "run", "diffusion").steps()[-1]
+    assert step >= 10
+    again = start(*words, "--resume", "--set", f"training.diffusion.steps={step + 1}")
+    assert again.wait(120) == 0, again.communicate()
