@@ -22,6 +22,7 @@ from signgen.cli import (
     synthesize,
     train,
     verify,
+    weights,
 )
 from signgen.cli.common import help_of, run
 from signgen.cli.poses import commands as poses
@@ -75,6 +76,7 @@ for _name, _command in COMMANDS:
     app.command(_name, help=help_of(_command), no_args_is_help=True)(_command)
 app.add_typer(poses.app)
 app.add_typer(study.app)
+app.add_typer(weights.app)
 
 
 def main() -> None:

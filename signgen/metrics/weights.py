@@ -1,7 +1,7 @@
 """Weights of metric networks: a file's name in, its path on this machine out, or the command that gets it.
 
 They are looked for at an explicit path, in the folder that SIGNGEN_WEIGHTS names, and in the torch hub cache. Nothing
-is ever downloaded.
+is downloaded but by `signgen weights fetch`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ WEIGHTS_VARIABLE = "SIGNGEN_WEIGHTS"
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """title: whose weights. file: the name it is published under. url: where."""
+    """title: whose weights. file: the name it is published under. url: where. name: in `signgen weights`."""
 
     title: str
     file: str
     url: str
+    name: str
 
     def find(self, explicit: Path | None = None) -> Path:
         """Its path: at `explicit` (file or folder) and nowhere else if given, otherwise in the usual places.
@@ -37,10 +38,16 @@ class WeightsFile:
                 return path
         is_file = explicit is not None and not explicit.is_dir() and explicit.suffix == Path(self.file).suffix
         target = places[0] if is_file else places[0] / self.file
+        usual = explicit is None or explicit in _usual_places()
+        by_hand = f"curl -L --create-dirs -o '{target}' {self.url}"
         raise WeightsError(
             f"weights missing: {self.file} is not in {' or '.join(map(str, places))}",
-            fix=f"get them with: curl -L --create-dirs -o '{target}' {self.url}",
+            fix=f"get them with: {f'signgen weights fetch {self.name}' if usual else by_hand}",
         )
+
+    def target(self) -> Path:
+        """Where it is put when it is fetched: the first of the usual places."""
+        return _usual_places()[0] / self.file
 
     def read(self, path: Path) -> dict[str, Any]:
         """The state dictionary in `path`; code in the file is not run. Raises WeightsError."""

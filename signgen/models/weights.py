@@ -7,6 +7,7 @@ from typing import Any
 
 from signgen.config import Component
 from signgen.errors import WeightsError
+from signgen.models.hub_weights import by_origin, recorded_revision
 
 
 def load_pretrained(model_class: Any, component: Component, **overrides: Any) -> Any:
@@ -15,8 +16,9 @@ def load_pretrained(model_class: Any, component: Component, **overrides: Any) ->
     if origin is None:
         raise ValueError("load_pretrained needs an origin")
     options: dict[str, Any] = dict(overrides)
-    if component.revision:
-        options["revision"] = component.revision
+    revision = component.revision or recorded_revision(origin)
+    if revision and not os.path.isdir(origin):
+        options["revision"] = revision
     if component.subfolder:
         options["subfolder"] = component.subfolder
     try:
@@ -32,6 +34,9 @@ def load_pretrained(model_class: Any, component: Component, **overrides: Any) ->
 
 def download_command(component: Component) -> str:
     """The command that puts the component's weights into the Hub cache."""
+    known = by_origin(str(component.origin))
+    if known is not None:
+        return f"signgen weights fetch {known.name} --revision {component.revision or known.revision or 'main'}"
     parts = ["hf download", str(component.origin)]
     if component.subfolder:
         parts.append(f'--include "{component.subfolder}/*"')

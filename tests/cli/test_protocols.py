@@ -48,7 +48,7 @@ def test_a_set_of_images_is_scored_and_what_is_missing_is_named(
     assert computed == {"ssim", "ms_ssim", "psnr", "l1"}
     assert computed | set(result["not_computed"]) == set(result["definitions"])
     assert "--train-images" in result["not_computed"]["fid_train"]
-    assert f"curl -L --create-dirs -o '{tmp_path}/no-weights" in result["not_computed"]["kid_test"]
+    assert "signgen weights fetch inception-fid" in result["not_computed"]["kid_test"]
     with (tmp_path / "report" / "per_frame.csv").open() as handle:
         rows = list(csv.DictReader(handle))
     assert [Path(row["truth"]).name for row in rows] == [f"{WOMAN}{BACK}.png", f"{WOMAN}{SIDE}.png"]

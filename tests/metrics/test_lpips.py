@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -54,10 +55,12 @@ def test_missing_weights_are_named_with_the_command_that_gets_them(nowhere: Path
     with pytest.raises(WeightsError) as caught:
         load_lpips()
     message = str(caught.value)
-    target = nowhere / "torch" / "hub" / "checkpoints" / ALEXNET.file
-    url = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
-    assert f"get them with: curl -L --create-dirs -o '{target}' {url}" in message
+    assert message.endswith("get them with: signgen weights fetch lpips-alex")
     assert "\n" not in message
+    target, url = nowhere / "mine" / ALEXNET.file, "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+    target.parent.mkdir()
+    with pytest.raises(WeightsError, match=re.escape(f"curl -L --create-dirs -o '{target}' {url}")):
+        load_lpips(target.parent)
     with pytest.raises(WeightsError, match=r"elsewhere/trunk\.pth"):
         load_lpips(nowhere / "elsewhere" / "trunk.pth")
 
@@ -121,7 +124,7 @@ def test_clips_take_each_network_that_is_there(nowhere: Path, network: torch.nn.
     assert found["vgg"](generated, truth) == pytest.approx(Lpips(vgg)(generated, truth), rel=1e-5)
     found, missing = find_lpips(write_trunk(network, nowhere / "mine.pth"), None)
     assert set(found) == {"alex"}
-    assert "get them with: curl" in missing["lpips_vgg"]
+    assert "signgen weights fetch lpips-vgg" in missing["lpips_vgg"]
     assert "vgg16-397923af.pth" in missing["lpips_vgg"]
 
 

@@ -22,9 +22,10 @@ I3D = WeightsFile(
     "I3D (TorchScript)",
     "i3d_torchscript.pt",
     "https://huggingface.co/ByteDance/LatentSync-1.6/resolve/main/auxiliary/i3d_torchscript.pt",
+    "i3d",
 )
 R3D = WeightsFile(
-    "torchvision's R3D-18", "r3d_18-b3b3357e.pth", "https://download.pytorch.org/models/r3d_18-b3b3357e.pth"
+    "torchvision's R3D-18", "r3d_18-b3b3357e.pth", "https://download.pytorch.org/models/r3d_18-b3b3357e.pth", "r3d-18"
 )
 R3D_SIZE = 112
 _R3D_MEAN, _R3D_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)  # of Kinetics-400, as trained

@@ -23,11 +23,13 @@ WEIGHTS: dict[Inception, WeightsFile] = {
         "torchvision's Inception-v3",
         "inception_v3_google-0cc3c7bd.pth",
         "https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
+        "inception",
     ),
     "pytorch-fid": WeightsFile(
         "pytorch-fid's Inception-v3",
         "pt_inception-2015-12-05-6726825d.pth",
         "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+        "inception-fid",
     ),
 }
 _STEM = ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3")

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 Net = Literal["alex", "vgg"]
 TRUNKS: dict[Net, WeightsFile] = {
     "alex": WeightsFile(
-        "AlexNet", "alexnet-owt-7be5be79.pth", "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+        "AlexNet",
+        "alexnet-owt-7be5be79.pth",
+        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+        "lpips-alex",
     ),
-    "vgg": WeightsFile("VGG-16", "vgg16-397923af.pth", "https://download.pytorch.org/models/vgg16-397923af.pth"),
+    "vgg": WeightsFile(
+        "VGG-16", "vgg16-397923af.pth", "https://download.pytorch.org/models/vgg16-397923af.pth", "lpips-vgg"
+    ),
 }
 NAMES: dict[Net, str] = {"alex": "AlexNet", "vgg": "VGG-16"}
 SMALLEST_SIDES: dict[Net, int] = {"alex": 64, "vgg": 16}  # below, the last pooling has nothing left

@@ -1,0 +1,106 @@
+"""What a run would do, without doing it: a pair set and a recipe in; parameters, FLOPs, memory, disk and time out."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from signgen.config import Recipe, load_recipe
+from signgen.models.device import prepare_device, usable_precision
+from signgen.pairs.pairset import PairSet
+from signgen.training.cost import StageCost, meta_pipeline, stage_costs
+from signgen.training.features import SHARE_OF_DISK, FeaturePlan, plan_features
+from signgen.training.run import TrainRequest
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What was found. features: what is computed once, None where the recipe or the call says that nothing is.
+
+    memory: of the device, in bytes; None on a CPU. precision: that is computed in.
+    """
+
+    recipe: Recipe
+    stages: dict[str, StageCost]
+    features: FeaturePlan | None
+    precision: str
+    memory: int | None
+
+
+def dry_run(request: TrainRequest) -> DryRun:
+    """Read the pair set and the recipe and count; nothing is written. Raises RecipeError, PairSetError."""
+    pairs, recipe = PairSet.load(request.pairs), load_recipe(request.config or "nano", request.overrides)
+    device = prepare_device(request.device, request.threads)
+    pipeline = meta_pipeline(recipe)
+    features = None
+    if recipe.training.feature_cache:
+        free = int(shutil.disk_usage(pairs.folder).free * SHARE_OF_DISK)
+        features = plan_features(recipe, pipeline, pairs.triples("train"), free)
+    precision = usable_precision(recipe.training.precision, device)
+    memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
+    return DryRun(recipe, stage_costs(recipe, pipeline), features, precision, memory)
+
+
+def saved_work(found: DryRun, cost: StageCost) -> set[str]:
+    """The names of the work that the features of this run save."""
+    kept = {kind.name for kind in found.features.kinds} if found.features else set()
+    of = {"latent": "image_space: ", "tokens": "source_encoder", "embedding": "fusion: source", "pose": "fusion: pose"}
+    return {work for work in cost.cached if any(work.startswith(of[name]) for name in kept)}
+
+
+def in_words(found: DryRun, throughput: float | None) -> list[str]:
+    """Lines that say it. throughput: samples a second, for the time."""
+    lines: list[str] = []
+    for name, cost in found.stages.items():
+        saved = saved_work(found, cost)
+        flops = sum(value for work, value in cost.flops.items() if work not in saved)
+        samples = cost.samples * cost.settings.steps
+        memory = cost.memory(found.precision, cost.settings.batch_size)
+        lines += [
+            f"stage {name}: {cost.settings.steps:,} steps of {cost.samples} samples"
+            f" ({cost.settings.accumulation} x {cost.settings.batch_size}), {samples:,} samples",
+            f"  parameters trained: {_counts(cost.trained)}",
+            *([f"  frozen: {_counts(cost.frozen)}"] if cost.frozen else []),
+            f"  GFLOP a sample: {_parts(cost.flops, saved)}; {flops / 1e9:,.4g} in a step,"
+            f" {flops * samples:.2g} FLOP in all",
+            f"  GiB at {cost.settings.batch_size} samples in {found.precision}, counted: {_gib(memory)}",
+            *_against(found, sum(memory.values())),
+            *([f"  {_duration(samples / throughput)} at {throughput:g} samples a second"] if throughput else []),
+        ]
+    return [*lines, *_features(found)]
+
+
+def _features(found: DryRun) -> list[str]:
+    if found.features is None or not (found.features.kinds or found.features.notes):
+        return ["features: none are kept"]
+    kinds = [f"{kind.name} of {len(kind.frames):,}, {kind.nbytes / 1e9:.2g} GB" for kind in found.features.kinds]
+    kept = f"features, computed once: {'; '.join(kinds)}; {found.features.nbytes / 1e9:.3g} GB of disk"
+    return [*([kept] if kinds else []), *found.features.notes]
+
+
+def _against(found: DryRun, needed: int) -> Sequence[str]:
+    if found.memory is None or needed <= found.memory:
+        return ()
+    return (f"  more than this device's {found.memory / GIB:.1f} GiB",)
+
+
+def _counts(parameters: dict[str, int]) -> str:
+    return f"{sum(parameters.values()):,} ({', '.join(f'{name} {count:,}' for name, count in parameters.items())})"
+
+
+def _parts(flops: dict[str, int], saved: set[str]) -> str:
+    return ", ".join(f"{name} {v / 1e9:,.4g}{' (once a frame)' if name in saved else ''}" for name, v in flops.items())
+
+
+def _gib(memory: dict[str, int]) -> str:
+    parts = ", ".join(f"{name} {value / GIB:.2f}" for name, value in memory.items())
+    return f"{parts}; {sum(memory.values()) / GIB:.1f} in all"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
