@@ -210,8 +210,8 @@ class Augmentation(Section):
     identity: probability that source and target are one frame, either's, one as often as the other (FPDM's code: .05).
     half_source: probability that the source has half the resolution, shown at the same size (FPDM's code: .5).
     unknown_source_pose: probability that the source's pose counts as not known: it is not shown, and parts stay where
-    they are. unmoved_parts: probability that they do though it is known, as where no shoulders are seen. Both are met by
-    `render`.
+    they are. unmoved_parts: probability that they do though it is known, as where no shoulders are seen. `render` meets
+    both.
     """
 
     shift: float = Field(0.0, ge=0)
