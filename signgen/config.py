@@ -238,6 +238,9 @@ class StageSettings(Section):
     ema: the largest decay of the moving average of the weights; None: the last weights are kept.
     ema_power: after n steps the decay is at most 1 - (n + 1)^-ema_power, so that the average spans the last
     n^ema_power steps (diffusers' EMAModel; 1 is the mean of all steps).
+    What saves memory (`train --fit` chooses): ema_on_cpu: the average is kept in the CPU's memory. optimizer: adamw8bit
+    keeps Adam's moments in 8 bits (bitsandbytes). gradient_checkpointing: activations are computed once more in the
+    backward pass.
     """
 
     steps: int = Field(gt=0)
@@ -251,6 +254,9 @@ class StageSettings(Section):
     clip_norm: float = Field(1.0, gt=0)
     ema: float | None = Field(None, gt=0, lt=1)
     ema_power: float = Field(2 / 3, gt=0, le=1)
+    ema_on_cpu: bool = False
+    optimizer: Literal["adamw", "adamw8bit"] = "adamw"
+    gradient_checkpointing: bool = False
     augmentation: Augmentation = Augmentation()
     validations: int = Field(4, gt=0)
 
@@ -261,6 +267,8 @@ class TrainingSettings(Section):
     save_every: seconds between two savings of the state. checkpoints: how many states of a stage are kept.
     feature_cache: whether what stage 2's frozen networks make of a frame is computed once and kept beside the pair set
     (signgen/training/features.py); nothing is where augmentation changes pixels.
+    compile: torch.compile of the networks that are trained. wandb: a project of Weights & Biases, for logs beside those
+    of TensorBoard. keep_best: a score of stage 2's validation; the model that had the best one is RUN/best.
     """
 
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -268,6 +276,9 @@ class TrainingSettings(Section):
     save_every: float = Field(300.0, ge=0)
     checkpoints: int = Field(2, ge=1)
     feature_cache: bool = True
+    compile: bool = False
+    wandb: str | None = None
+    keep_best: Literal["ssim", "psnr", "hand_ssim", "face_ssim"] | None = None
     fusion: StageSettings
     diffusion: StageSettings
 

@@ -19,9 +19,10 @@ from typing import Any, BinaryIO
 import torch
 
 from signgen.errors import ModelError
-from signgen.files import disk_full_is_oserror, flush, make_folder, read_json, read_tensors, write_json
+from signgen.files import atomic_path, disk_full_is_oserror, flush, make_folder, read_json, read_tensors, write_json
 
 PROGRESS = "progress.json"
+BEST, BEST_WEIGHTS = "best.json", "best.pt"
 _MOST_STEPS = 1 << 40
 _CHUNK = 1 << 22
 
@@ -77,6 +78,30 @@ class Checkpoints:
         _flush_folder(self.folder)
         for step in self.steps()[: -self.keep]:
             shutil.rmtree(self.of(step), ignore_errors=True)
+
+    def best(self) -> dict[str, Any] | None:
+        """The step and the score of the best weights; None where none were kept."""
+        try:
+            found = read_json(self.folder / BEST)
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) and (self.folder / BEST_WEIGHTS).is_file() else None
+
+    def best_weights(self, device: Any) -> Any:
+        """The weights of the best validation. Raises ModelError."""
+        try:
+            return read_tensors(self.folder / BEST_WEIGHTS, device)
+        except (OSError, ValueError) as error:
+            fix = f"delete {self.folder / BEST} to do without"
+            raise ModelError(f"{self.folder / BEST_WEIGHTS} is damaged ({_first_line(error)})", fix=fix) from error
+
+    def write_best(self, score: dict[str, Any], weights: Any) -> None:
+        """Keep the weights of the best validation in place of those before."""
+        make_folder(self.folder)
+        (self.folder / BEST).unlink(missing_ok=True)  # first, so that no score stands beside other weights
+        with disk_full_is_oserror(self.folder), atomic_path(self.folder / BEST_WEIGHTS) as temporary:
+            torch.save(weights, temporary)
+        write_json(self.folder / BEST, score)
 
     def newest(self) -> Progressed | None:
         """Where the newest state stands, its other files not looked at; None without one. Raises ModelError."""

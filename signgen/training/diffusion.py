@@ -135,6 +135,10 @@ class DiffusionStage(Stage):
         self._freeze()
         self.module: nn.Module = DiffusionModule(pipeline, recipe.diffusion, recipe.source_encoder.trainable)
         pipeline.unet.to(memory_format=torch.channels_last)
+        if self.settings.gradient_checkpointing:
+            pipeline.unet.enable_gradient_checkpointing()
+        if recipe.training.compile:
+            pipeline.unet.compile()
         self._latent_shape: tuple[int, int, int] = (
             pipeline.space.channels,
             recipe.canvas.height // pipeline.space.factor,

@@ -56,6 +56,10 @@ class FusionStage(Stage):
         self.settings = recipe.training.fusion
         self.fusion = fusion
         self.module: nn.Module = FusionModule(fusion, recipe.fusion.loss)
+        if self.settings.gradient_checkpointing:
+            fusion.tower.gradient_checkpointing_enable()
+        if recipe.training.compile:
+            fusion.tower.compile()
         self.validation = validation
 
     @torch.no_grad()

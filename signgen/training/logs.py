@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import cv2
 
-from signgen.errors import ModelError
+from signgen.errors import ModelError, RecipeError
 from signgen.files import atomic_path, make_folder
 
 
 class RunLog:
-    """One stage's log. Rows are flushed as they come, so an interrupted run keeps them."""
+    """One stage's log. Rows are flushed as they come, so an interrupted run keeps them.
 
-    def __init__(self, run: Path, stage: str, from_step: int) -> None:
+    wandb: a project of Weights & Biases that gets the same scalars and pictures; None: none.
+    """
+
+    def __init__(self, run: Path, stage: str, from_step: int, wandb: str | None = None) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.stage = stage
         self._paths = {kind: run / "logs" / f"{stage}-{kind}.csv" for kind in ("train", "validation")}
         for path in self._paths.values():
             _drop_rows_from(path, from_step)
+        self._wandb = _wandb_run(wandb, run, stage) if wandb else None
         self.board = SummaryWriter(str(run / "logs" / "tensorboard" / stage), purge_step=from_step)
 
     def scalars(self, kind: str, step: int, values: dict[str, float]) -> None:
@@ -34,6 +39,8 @@ class RunLog:
             writer.writerow([step, *(f"{value:.6g}" for value in values.values())])
         for name, value in values.items():
             self.board.add_scalar(f"{kind}/{name}", value, step)
+        if self._wandb is not None:
+            self._wandb.log({f"{self.stage}/{kind}/{name}": value for name, value in values.items()}, step=step)
 
     def picture(self, step: int, path: Path) -> None:
         """Show a PNG in TensorBoard."""
@@ -42,8 +49,20 @@ class RunLog:
             self.board.add_image("samples", image[..., ::-1].copy(), step, dataformats="HWC")
 
     def close(self) -> None:
-        """Flush TensorBoard."""
+        """Flush TensorBoard, and end the run of Weights & Biases."""
         self.board.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+def _wandb_run(project: str, run: Path, stage: str) -> Any:
+    """A run of that project, which a resumed one goes on with. Raises RecipeError where the package is missing."""
+    try:
+        import wandb
+    except ImportError as error:
+        raise RecipeError("training.wandb needs Weights & Biases", fix="pip install wandb") from error
+    name = f"{run.resolve().name}-{stage}"
+    return wandb.init(project=project, name=name, id=name, dir=str(run / "logs"), resume="allow")
 
 
 def _drop_rows_from(path: Path, step: int) -> None:

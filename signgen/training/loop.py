@@ -43,13 +43,14 @@ class Plan:
     """How long a stage trains, and how often its state is kept.
 
     steps None: `seconds` are given, and the stage ends with the step in which they are over. save_every: seconds. keep:
-    how many states are kept.
+    how many states are kept. keep_best: the score of the validation whose best weights are kept, if any.
     """
 
     steps: int | None
     seconds: float | None = None
     save_every: float = 300.0
     keep: int = 2
+    keep_best: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,11 @@ class OnePassEMA(EMAModel):
 
     @torch.no_grad()
     def step(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """As EMAModel.step, for parameters that all need gradients."""
+        """As EMAModel.step, for parameters that all need gradients; the average may be on another device."""
         self.optimization_step += 1
         self.cur_decay_value = self.get_decay(self.optimization_step)
-        get_ema_multi_avg_fn(self.cur_decay_value)(self.shadow_params, list(parameters), None)
+        device = self.shadow_params[0].device
+        get_ema_multi_avg_fn(self.cur_decay_value)(self.shadow_params, [p.to(device) for p in parameters], None)
 
 
 class Trainer:
@@ -113,12 +115,21 @@ class Trainer:
         self.at = Progressed(steps=plan.steps)
         self.checkpoints = Checkpoints(run, stage.name, plan.keep)
         self.told: list[str] = []  # of damaged states that were put aside
+        self.wandb: str | None = None  # a project of Weights & Biases, for logs
         self._began = self._saved = time.monotonic()
         self._validation_seconds = 0.0
 
     def _make_ema(self) -> EMAModel | None:
         decay, power = self.settings.ema, self.settings.ema_power
-        return OnePassEMA(self.parameters, decay=decay, use_ema_warmup=True, power=power) if decay else None
+        if not decay:
+            return None
+        ema = OnePassEMA(self.parameters, decay=decay, use_ema_warmup=True, power=power)
+        ema.to(self._ema_device)
+        return ema
+
+    @property
+    def _ema_device(self) -> torch.device:
+        return torch.device("cpu") if self.settings.ema_on_cpu else self.accelerator.device
 
     def train(self, bar: Bar, workers: int = 0) -> None:
         """Train to the end, or to Ctrl-C or SIGTERM: then the state is saved and Interrupted or Terminated raised. The
@@ -126,7 +137,9 @@ class Trainer:
 
         bar: counts optimiser steps. workers: loader processes, 0 for none. Call `resume` first to go on with a state.
         """
-        log = RunLog(self.run, self.stage.name, self.at.step) if self.accelerator.is_main_process else None
+        log = None
+        if self.accelerator.is_main_process:
+            log = RunLog(self.run, self.stage.name, self.at.step, self.wandb)
         try:
             with deferred_interrupt() as interrupted, deferred_termination() as terminated:
                 self._steps(log, bar, workers, interrupted, terminated)
@@ -341,6 +354,7 @@ class Trainer:
                 self.ema.store(self.parameters)
                 self.ema.copy_to(self.parameters)
             scores = self.stage.validate(self.run / "samples", self.at.step)
+            self._keep_if_best(scores)
             if self.ema:
                 self.ema.restore(self.parameters)
             if scores:
@@ -349,6 +363,16 @@ class Trainer:
                 log.picture(self.at.step, picture)
         self.accelerator.wait_for_everyone()
         self._validation_seconds = time.monotonic() - began
+
+    def _keep_if_best(self, scores: Mapping[str, float]) -> None:
+        """Keep the weights in place, which have just been validated, if no earlier ones had a better score."""
+        name = self.plan.keep_best
+        if name is None or name not in scores:
+            return
+        best = self.checkpoints.best()
+        if best is None or scores[name] > best[name]:
+            weights = self.accelerator.unwrap_model(self.module).state_dict()
+            self.checkpoints.write_best({"step": self.at.step, name: scores[name]}, weights)
 
     def save(self) -> None:
         """Keep the state; every process waits for the first one, which writes."""
@@ -387,7 +411,7 @@ class Trainer:
             self._fill(optimizer_file(name), content, optimizer.load_state_dict)
         if self.ema:
             self._fill("ema.pt", content, self.ema.load_state_dict)
-            self.ema.to(self.accelerator.device)
+            self.ema.to(self._ema_device)
         if self.accelerator.scaler is not None:
             self._fill("scaler.pt", content, self.accelerator.scaler.load_state_dict)
 

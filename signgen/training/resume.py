@@ -9,8 +9,9 @@ from signgen.config import Recipe
 from signgen.errors import ModelError
 from signgen.training.stages import CONTRASTIVE, stages_of
 
-_OF_TRAINING = ("workers", "save_every", "checkpoints", "feature_cache")  # they decide nothing about the weights
-_OF_STAGE = ("steps", "validations", "batch_size", "accumulation")
+# They decide nothing about the weights.
+_OF_TRAINING = ("workers", "save_every", "checkpoints", "feature_cache", "compile", "wandb", "keep_best")
+_OF_STAGE = ("steps", "validations", "batch_size", "accumulation", "ema_on_cpu", "gradient_checkpointing")
 
 
 def check_resumed(where: str, kept: Recipe, asked: Recipe, done: Mapping[str, int]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -29,9 +30,9 @@ from signgen.poses.skeletons import COCO_WHOLEBODY_133
 from signgen.progress import SILENT, Notes, Progress
 from signgen.requests import Request
 from signgen.training.batch_split import divide_batches
-from signgen.training.checkpoints import read_progress
+from signgen.training.checkpoints import Checkpoints, read_progress
 from signgen.training.data.dataset import TripleDataset
-from signgen.training.diffusion import DiffusionStage
+from signgen.training.diffusion import DiffusionModule, DiffusionStage
 from signgen.training.features import build_features, feature_cache, kept_of
 from signgen.training.fusion import FusionStage
 from signgen.training.init_from import Start
@@ -102,6 +103,7 @@ class TrainingRun:
         self.pairs, self.recipe, self.folder, self.request = pairs, recipe, request.out, request
         self.notes = notes or Notes()
         device = prepare_device(request.device, request.threads)
+        _check_sharding()
         AcceleratorState._reset_state()  # one a process: an earlier run may have had another precision or device
         self.accelerator = Accelerator(
             cpu=device.type == "cpu",
@@ -175,7 +177,9 @@ class TrainingRun:
                 self.start.fill(name, pipeline.components[name])
         self._to_device(pipeline)
         steps = self._diffusion_stage(pipeline)
-        return self._save(pipeline, steps, time.monotonic() - began)
+        model = self._save(pipeline, steps, time.monotonic() - began)
+        self._save_best(pipeline)
+        return model
 
     def _fusion_stage(self, train: bool) -> FusionModel:
         """Stage 1, trained now or loaded from the run."""
@@ -208,6 +212,18 @@ class TrainingRun:
         self._keep_features(dataset, pipeline)
         return self._train_stage(stage, dataset, time.monotonic() - began)
 
+    def _save_best(self, pipeline: SignerPipeline) -> None:
+        """Write RUN/best, the model whose validation was best; the pipeline has its weights afterwards."""
+        checkpoints, score = Checkpoints(self.folder, "diffusion"), self.recipe.training.keep_best
+        best = checkpoints.best() if score else None
+        if score and best is not None and self.accelerator.is_main_process:
+            module = DiffusionModule(pipeline, self.recipe.diffusion, self.recipe.source_encoder.trainable)
+            module.load_state_dict(checkpoints.best_weights(self.accelerator.device))
+            folder, counts = self.folder / "best", {"fusion": self._steps_of("fusion"), "diffusion": best["step"]}
+            save_model(pipeline, self._card(counts), folder)
+            self.note(f"{folder}: step {best['step']}, {score} {best[score]:.4f}", "best")
+        self.accelerator.wait_for_everyone()
+
     def _prepare_references(self, dataset: TripleDataset) -> None:
         """Cut out the frames that part warps will be made of, before steps are timed."""
         if dataset.part_warps is None or not dataset.augmentation.references:
@@ -238,6 +254,7 @@ class TrainingRun:
         """Train the stage; returns the number of steps. spent: seconds of the stage that are gone already."""
         plan = self._plan(stage.settings, spent)
         trainer = Trainer(stage, dataset, plan, self.folder, self.accelerator, self.recipe.seed)
+        trainer.wandb = self.recipe.training.wandb
         trainer.resume()
         for line in trainer.told:
             self.note(line, "note")
@@ -248,12 +265,12 @@ class TrainingRun:
 
     def _plan(self, settings: StageSettings, spent: float) -> Plan:
         minutes, training = self.request.max_minutes, self.recipe.training
-        keep, save_every = training.checkpoints, training.save_every
+        keep, save_every, best = training.checkpoints, training.save_every, training.keep_best
         if minutes is None:
-            return Plan(settings.steps, save_every=save_every, keep=keep)
+            return Plan(settings.steps, None, save_every, keep, best)
         shares = sum(each.share for each in stages_of(self.recipe).values())
         seconds = minutes * 60 * BUDGET_FOR_STEPS * settings.share / shares - spent
-        return Plan(None, seconds, save_every, keep)
+        return Plan(None, seconds, save_every, keep, best)
 
     def _finished(self, stage: str) -> bool:
         progress = read_progress(self.folder, stage)
@@ -278,22 +295,28 @@ class TrainingRun:
         """Write RUN/model and RUN/run.json."""
         folder = self.folder / "model"
         if self.accelerator.is_main_process:
-            fusion = read_progress(self.folder, "fusion")
-            counts = {"fusion": fusion.step if fusion else 0, "diffusion": steps}
-            data: dict[str, Any] = {
-                "fingerprint": self.pairs.fingerprint,
-                "clips": [clip.name for clip in self.pairs.clips][:100],
-                "cleaned": self.pairs.cleaned,
-            }
-            if self.start:
-                data["started_from"] = self.start.data
-            inherited = self.start.pose_networks if self.start else ()
-            card = ModelCard.describe(self.recipe, data, counts, torch.get_num_threads(), inherited)
-            save_model(pipeline, card, folder)
+            counts = {"fusion": self._steps_of("fusion"), "diffusion": steps}
+            save_model(pipeline, self._card(counts), folder)
             pairs = str(self.pairs.folder.resolve())  # here and not in the model folder, which may be published
             write_json(self.folder / "run.json", {"pairs": pairs, "steps": counts, "seconds": round(seconds, 1)})
         self.accelerator.wait_for_everyone()
         return folder
+
+    def _steps_of(self, stage: str) -> int:
+        progress = read_progress(self.folder, stage)
+        return progress.step if progress else 0
+
+    def _card(self, counts: dict[str, int]) -> ModelCard:
+        """counts: steps of each stage."""
+        data: dict[str, Any] = {
+            "fingerprint": self.pairs.fingerprint,
+            "clips": [clip.name for clip in self.pairs.clips][:100],
+            "cleaned": self.pairs.cleaned,
+        }
+        if self.start:
+            data["started_from"] = self.start.data
+        inherited = self.start.pose_networks if self.start else ()
+        return ModelCard.describe(self.recipe, data, counts, torch.get_num_threads(), inherited)
 
 
 def _trained_fusion(folder: Path) -> FusionModel:
@@ -307,6 +330,16 @@ def _trained_fusion(folder: Path) -> FusionModel:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         fix = "delete it, and state/fusion beside it, to train the stage again"
         raise ModelError(f"{damaged_file(folder) or folder}: cannot be loaded ({reason[:160]})", fix=fix) from error
+
+
+def _check_sharding() -> None:
+    """Refuse fully sharded data parallel: states of shards are not written yet, and on CPUs accelerate falls back to
+    plain data parallel without a word."""
+    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true"):
+        raise ModelError(
+            "accelerate's configuration asks for FSDP, which signgen does not train with",
+            fix="launch with a configuration without it; --fit makes a stage smaller",
+        )
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

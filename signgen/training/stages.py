@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from signgen.config import Recipe, StageSettings
+from signgen.errors import RecipeError
 from signgen.seeds import keyed_generator
 
 Batch = dict[str, torch.Tensor]
@@ -75,7 +77,18 @@ def adamw(
 ) -> torch.optim.AdamW:
     """AdamW with the stage's weight decay, and its learning rate unless another is given."""
     rate = settings.learning_rate if learning_rate is None else learning_rate
+    if settings.optimizer == "adamw8bit":
+        return _adamw_8bit()(parameters, lr=rate, weight_decay=settings.weight_decay)
     return torch.optim.AdamW(parameters, lr=rate, weight_decay=settings.weight_decay, fused=True)
+
+
+def _adamw_8bit() -> Any:
+    """bitsandbytes' AdamW with moments in 8 bits (Dettmers et al. 2021). Raises RecipeError where it is not there."""
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except ImportError as error:
+        raise RecipeError("optimizer adamw8bit needs bitsandbytes", fix="pip install 'signgen[low-memory]'") from error
+    return AdamW8bit
 
 
 def sample_generators(stage: str, batch: Batch, seed: int) -> list[torch.Generator]:
