@@ -240,7 +240,7 @@ class StageSettings(Section):
     n^ema_power steps (diffusers' EMAModel; 1 is the mean of all steps).
     What saves memory (`train --fit` chooses): ema_on_cpu: the average is kept in the CPU's memory. optimizer: adamw8bit
     keeps Adam's moments in 8 bits (bitsandbytes). gradient_checkpointing: activations are computed once more in the
-    backward pass.
+    backward pass. frozen_on_cpu: frozen networks whose features are kept are on the device for validation alone.
     """
 
     steps: int = Field(gt=0)
@@ -257,6 +257,7 @@ class StageSettings(Section):
     ema_on_cpu: bool = False
     optimizer: Literal["adamw", "adamw8bit"] = "adamw"
     gradient_checkpointing: bool = False
+    frozen_on_cpu: bool = False
     augmentation: Augmentation = Augmentation()
     validations: int = Field(4, gt=0)
 

@@ -86,6 +86,7 @@ KNOWN_ELSEWHERE = {
     "part_warp": {  # the warp itself, made from the keypoints; the batch and the features have its name
         *("config.py", "models/features.py"),
         *("training/run.py", "training/diffusion.py", "training/data/dataset.py", "training/cost.py"),
+        "training/features.py",
     },
     # Features of these names are computed once and kept, or counted; a batch may bring them.
     "source_tokens": {"training/diffusion.py", "training/features.py", "training/cost.py"},

@@ -58,6 +58,15 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count parameters, FLOPs, memory and disk, and end.")
     ] = False,
+    fit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="24GB",
+            help="Make both stages fit into a device's memory, by smaller micro-batches, average and frozen networks on"
+            " the CPU, gradient checkpointing and 8-bit Adam, as far as is needed.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
     throughput: Annotated[
         float | None, typer.Option(min=0.001, help="Of --dry-run: samples a second, for the time it would take.")
     ] = None,
@@ -94,6 +103,7 @@ def train(
         resume=resume,
         max_minutes=max_minutes,
         init=init,
+        fit=fit,
         device=device,
         threads=threads,
     )

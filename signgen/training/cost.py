@@ -26,6 +26,7 @@ from signgen.training.fusion import FusionModule
 from signgen.training.stages import stages_of
 
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+_COMPUTED_AGAIN = ("ResnetBlock2D", "BasicTransformerBlock", "CLIPEncoderLayer")  # by gradient checkpointing
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ class StageCost:
     """What one stage trains and costs.
 
     trained, frozen: parameters, by network. flops: of one sample, by part of the work; what a feature cache saves is in
-    `cached`, and is paid once a frame instead. activations: bytes that the backward pass keeps of one sample.
+    `cached`, and is paid once a frame instead. activations: float32 bytes that the backward pass keeps of one sample;
+    checkpointed: the same with gradient checkpointing: inputs of the blocks that are computed again, and the largest of
+    these.
     """
 
     name: str
@@ -43,22 +46,37 @@ class StageCost:
     flops: dict[str, int]
     cached: dict[str, int]
     activations: int
+    checkpointed: int
+
+    @property
+    def parked(self) -> list[str]:
+        """Frozen networks all of whose work is of single frames."""
+        online = {work.split(":")[0] for work in self.flops if work not in self.cached}
+        return [name for name in self.frozen if name not in online]
 
     @property
     def samples(self) -> int:
         """In a step."""
         return self.settings.batch_size * self.settings.accumulation
 
-    def memory(self, precision: str, micro_batch: int) -> dict[str, int]:
-        """Bytes on one device, by part, at `micro_batch` samples. Frozen networks stay there for validation."""
+    def memory(self, precision: str, settings: StageSettings | None = None, processes: int = 1) -> dict[str, int]:
+        """Bytes on one of `processes` devices, by part, with these settings, the stage's by default. Frozen networks
+        stay there for validation."""
+        settings = settings or self.settings
         trained, frozen = sum(self.trained.values()), sum(self.frozen.values())
-        found = {"weights": 4 * trained, "gradients": 4 * trained, "Adam": 8 * trained}
-        if self.settings.ema:
+        if settings.frozen_on_cpu:
+            frozen -= sum(self.frozen[name] for name in self.parked)
+        moments = 2 if settings.optimizer == "adamw8bit" else 8
+        found = {"weights": 4 * trained, "gradients": 4 * trained, "Adam": moments * trained}
+        if settings.ema and not settings.ema_on_cpu:
             found["average"] = 4 * trained
+        if processes > 1:  # DistributedDataParallel exchanges gradients in buffers of their size
+            found["exchange"] = 4 * trained
         found["frozen"] = 4 * frozen
         if precision != "fp32":  # autocast keeps a copy of each weight it has converted, within a step
             found["copies"] = _BYTES[precision] * trained
-        found["activations"] = self.activations * micro_batch * _BYTES[precision] // 4
+        kept = self.checkpointed if settings.gradient_checkpointing else self.activations
+        found["activations"] = kept * settings.batch_size // processes * _BYTES[precision] // 4
         return found
 
 
@@ -93,9 +111,9 @@ def _fusion(recipe: Recipe, settings: StageSettings) -> StageCost:
     module = FusionModule(build_fusion(recipe), recipe.fusion.loss)
     images = {name: _picture(recipe) for name in ("source", "target_pose", "target")}
     ids = {name: torch.zeros(1, dtype=torch.int64) for name in ("source_id", "target_id")}
-    flops, activations = _measured(module, lambda: module({**images, **ids})["loss"])
+    flops, *activations = _measured(module, lambda: module({**images, **ids})["loss"])
     trained = {"fusion": _parameters(module)}
-    return StageCost("fusion", settings, trained, {}, {"trained": flops}, {}, activations)
+    return StageCost("fusion", settings, trained, {}, {"trained": flops}, {}, *activations)
 
 
 def _diffusion(recipe: Recipe, settings: StageSettings, pipeline: SignerPipeline) -> StageCost:
@@ -105,7 +123,7 @@ def _diffusion(recipe: Recipe, settings: StageSettings, pipeline: SignerPipeline
         network.requires_grad_(name in trains).train(name in trains)
     frozen = _frozen_work(recipe, pipeline)
     batch = _batch(recipe, pipeline)
-    whole, activations = _measured(module, lambda: module(batch)["loss"])
+    whole, activations, checkpointed = _measured(module, lambda: module(batch)["loss"])
     spent = sum(flops for flops, _ in frozen.values())
     parameters = {name: _parameters(network) for name, network in pipeline.networks().items()}
     return StageCost(
@@ -116,6 +134,7 @@ def _diffusion(recipe: Recipe, settings: StageSettings, pipeline: SignerPipeline
         flops={"trained": whole - spent, **{name: flops for name, (flops, _) in frozen.items()}},
         cached={name: flops for name, (flops, keeps) in frozen.items() if keeps},
         activations=activations,
+        checkpointed=checkpointed,
     )
 
 
@@ -169,10 +188,13 @@ def _signed(recipe: Recipe) -> torch.Tensor:
     return torch.zeros(1, 3, recipe.canvas.height, recipe.canvas.width)
 
 
-def _measured(module: nn.Module, loss: Callable[[], torch.Tensor]) -> tuple[int, int]:
-    """FLOPs of a pass forwards and backwards, and bytes that the backward pass keeps, weights not among them."""
+def _measured(module: nn.Module, loss: Callable[[], torch.Tensor]) -> tuple[int, int, int]:
+    """FLOPs of a pass forwards and backwards; bytes that the backward pass keeps, weights not among them, without and
+    with gradient checkpointing."""
     weights = {tensor.untyped_storage()._cdata for tensor in (*module.parameters(), *module.buffers())}
     kept: dict[int, torch.UntypedStorage] = {}
+    inside: list[int] = []  # bytes kept in each block that checkpointing would compute again
+    inputs = 0
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
@@ -180,11 +202,30 @@ def _measured(module: nn.Module, loss: Callable[[], torch.Tensor]) -> tuple[int,
             kept[storage._cdata] = storage
         return tensor
 
+    def held() -> int:
+        return sum(storage.nbytes() for storage in kept.values())
+
+    def begin(_: nn.Module, given: tuple[Any, ...]) -> None:
+        nonlocal inputs
+        inputs += sum(value.nbytes for value in given if isinstance(value, torch.Tensor))
+        inside.append(-held())
+
+    def end(*_: object) -> None:
+        inside[-1] += held()
+
+    blocks = [each for each in module.modules() if type(each).__name__ in _COMPUTED_AGAIN]
+    handles = [handle for each in blocks for handle in _hooks(each, begin, end)]
     with FlopCounterMode(display=False) as counter:
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             found = loss()
         found.backward()
-    return counter.get_total_flops(), sum(storage.nbytes() for storage in kept.values())
+    for handle in handles:
+        handle.remove()
+    return counter.get_total_flops(), held(), held() - sum(inside) + inputs + max(inside, default=0)
+
+
+def _hooks(block: nn.Module, begin: Any, end: Any) -> list[Any]:
+    return [block.register_forward_pre_hook(begin), block.register_forward_hook(end)]
 
 
 def _parameters(network: nn.Module) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -132,6 +134,7 @@ class DiffusionStage(Stage):
     ) -> None:
         self.recipe, self.settings = recipe, recipe.training.diffusion
         self.pipeline, self.validation, self.device = pipeline, validation, device
+        self._parked: list[nn.Module] = []
         self._freeze()
         self.module: nn.Module = DiffusionModule(pipeline, recipe.diffusion, recipe.source_encoder.trainable)
         pipeline.unet.to(memory_format=torch.channels_last)
@@ -199,7 +202,7 @@ class DiffusionStage(Stage):
         """
         if self.validation is None:
             return {}
-        with evaluating(self.pipeline.unet, self.pipeline.conditions, self.pipeline.source_encoder):
+        with evaluating(self.pipeline.unet, self.pipeline.conditions, self.pipeline.source_encoder), self._unparked():
             shown = [self._shown(row) for row in spread(len(self.validation), VALIDATION_FRAMES)]
 
         # picture
@@ -211,6 +214,20 @@ class DiffusionStage(Stage):
         scores = [score_frame(each.output, each.truth, *each.masks) for each in shown]
         means = mean_row([{name: score.get(name) for name in named} for score in scores], named)
         return {name: value for name, value in means.items() if value is not None}
+
+    def park(self, networks: Iterable[nn.Module]) -> None:
+        """Keep these on the CPU but for validation: no step asks them."""
+        self._parked = [network.to("cpu") for network in networks]
+
+    @contextmanager
+    def _unparked(self) -> Iterator[None]:
+        for network in self._parked:
+            network.to(self.device)
+        try:
+            yield
+        finally:
+            for network in self._parked:
+                network.to("cpu")
 
     @cached_property
     def renderer(self) -> Renderer:

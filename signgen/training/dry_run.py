@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
-from signgen.config import Recipe, load_recipe
+from signgen.config import Recipe
 from signgen.models.device import prepare_device, usable_precision
 from signgen.pairs.pairset import PairSet
 from signgen.training.cost import StageCost, meta_pipeline, stage_costs
 from signgen.training.features import SHARE_OF_DISK, FeaturePlan, plan_features
-from signgen.training.run import TrainRequest
+from signgen.training.run import TrainRequest, asked_recipe
 
 GIB = 1 << 30
 
@@ -22,7 +22,7 @@ GIB = 1 << 30
 class DryRun:
     """What was found. features: what is computed once, None where the recipe or the call says that nothing is.
 
-    memory: of the device, in bytes; None on a CPU. precision: that is computed in.
+    memory: of the device, in bytes; None on a CPU. precision: that is computed in. fitted: what was done to fit.
     """
 
     recipe: Recipe
@@ -30,11 +30,12 @@ class DryRun:
     features: FeaturePlan | None
     precision: str
     memory: int | None
+    fitted: tuple[str, ...] = ()
 
 
 def dry_run(request: TrainRequest) -> DryRun:
     """Read the pair set and the recipe and count; nothing is written. Raises RecipeError, PairSetError."""
-    pairs, recipe = PairSet.load(request.pairs), load_recipe(request.config or "nano", request.overrides)
+    pairs, (recipe, fitted) = PairSet.load(request.pairs), asked_recipe(request)
     device = prepare_device(request.device, request.threads)
     pipeline = meta_pipeline(recipe)
     features = None
@@ -43,7 +44,7 @@ def dry_run(request: TrainRequest) -> DryRun:
         features = plan_features(recipe, pipeline, pairs.triples("train"), free)
     precision = usable_precision(recipe.training.precision, device)
     memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
-    return DryRun(recipe, stage_costs(recipe, pipeline), features, precision, memory)
+    return DryRun(recipe, stage_costs(recipe, pipeline), features, precision, memory, tuple(fitted))
 
 
 def saved_work(found: DryRun, cost: StageCost) -> set[str]:
@@ -60,7 +61,7 @@ def in_words(found: DryRun, throughput: float | None) -> list[str]:
         saved = saved_work(found, cost)
         flops = sum(value for work, value in cost.flops.items() if work not in saved)
         samples = cost.samples * cost.settings.steps
-        memory = cost.memory(found.precision, cost.settings.batch_size)
+        memory = cost.memory(found.precision)
         lines += [
             f"stage {name}: {cost.settings.steps:,} steps of {cost.samples} samples"
             f" ({cost.settings.accumulation} x {cost.settings.batch_size}), {samples:,} samples",
@@ -72,7 +73,7 @@ def in_words(found: DryRun, throughput: float | None) -> list[str]:
             *_against(found, sum(memory.values())),
             *([f"  {_duration(samples / throughput)} at {throughput:g} samples a second"] if throughput else []),
         ]
-    return [*lines, *_features(found)]
+    return [*lines, *_features(found), *(f"to fit: {line}" for line in found.fitted)]
 
 
 def _features(found: DryRun) -> list[str]:

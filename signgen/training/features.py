@@ -139,6 +139,19 @@ def feature_cache(
     return FeatureCache(folder, key, plan.kinds), plan.notes
 
 
+def parked(cache: FeatureCache, recipe: Recipe, pipeline: SignerPipeline) -> list[torch.nn.Module]:
+    """Frozen networks that no step asks, since all that is read of them is kept."""
+    needs = pipeline.conditions.needs
+    found: list[torch.nn.Module] = []
+    if LATENT in cache and "part_warp" not in needs:
+        found.append(pipeline.image_space)
+    if TOKENS in cache or TOKENS_READ not in needs:
+        found.append(pipeline.source_encoder)
+    if pipeline.fusion is not None and EMBEDDING in cache and POSE in cache:
+        found.append(pipeline.fusion.tower)  # the combiner is asked in every step
+    return found
+
+
 def kept_of(cache: FeatureCache, recipe: Recipe, pipeline: SignerPipeline) -> Kept:
     """What a dataset's items have of a cache that is built."""
     needs = pipeline.conditions.needs

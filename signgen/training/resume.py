@@ -11,7 +11,10 @@ from signgen.training.stages import CONTRASTIVE, stages_of
 
 # They decide nothing about the weights.
 _OF_TRAINING = ("workers", "save_every", "checkpoints", "feature_cache", "compile", "wandb", "keep_best")
-_OF_STAGE = ("steps", "validations", "batch_size", "accumulation", "ema_on_cpu", "gradient_checkpointing")
+_OF_STAGE = (
+    *("steps", "validations", "batch_size", "accumulation"),
+    *("ema_on_cpu", "gradient_checkpointing", "frozen_on_cpu"),
+)
 
 
 def check_resumed(where: str, kept: Recipe, asked: Recipe, done: Mapping[str, int]) -> list[str]:

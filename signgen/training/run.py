@@ -33,7 +33,8 @@ from signgen.training.batch_split import divide_batches
 from signgen.training.checkpoints import Checkpoints, read_progress
 from signgen.training.data.dataset import TripleDataset
 from signgen.training.diffusion import DiffusionModule, DiffusionStage
-from signgen.training.features import build_features, feature_cache, kept_of
+from signgen.training.features import build_features, feature_cache, kept_of, parked
+from signgen.training.fit import fit, parse_memory
 from signgen.training.fusion import FusionStage
 from signgen.training.init_from import Start
 from signgen.training.loop import Plan, Trainer
@@ -52,7 +53,8 @@ class TrainRequest(Request):
     pairs: a pair set. out: the run folder. config: a recipe's shipped name or path, None: nano, or the resumed run's.
     overrides: `a.b=c`, changes of the recipe. stage: fusion, diffusion, or None for both. resume: go on with the run
     that is in `out`. max_minutes: fit both stages into this time; each ends when its share of it is over. init: a model
-    folder whose weights the run starts from. device: auto, cpu or cuda. threads: of the CPU.
+    folder whose weights the run starts from. fit: a device's memory, `24GB`, that both stages are to fit into. device:
+    auto, cpu or cuda. threads: of the CPU.
     """
 
     pairs: Path
@@ -63,6 +65,7 @@ class TrainRequest(Request):
     resume: bool = False
     max_minutes: float | None = None
     init: Path | None = None
+    fit: str | None = None
     device: str = "auto"
     threads: int | None = None
 
@@ -115,11 +118,21 @@ class TrainingRun:
             self.note(note, "precision")
         self.palette = palette_of(recipe)
         # The recipe as these processes train it: what they cannot share evenly is split otherwise.
-        self.divided, lines = divide_batches(recipe, self.accelerator.num_processes)
+        fitting, said = self._fit_batches(recipe)
+        self.divided, lines = divide_batches(fitting, self.accelerator.num_processes)
+        lines = [*said, *lines]
         for line in lines:
             self.note(line, "note")
         self._check_data()
         self.start = Start(request.init, recipe) if request.init else None
+
+    def _fit_batches(self, recipe: Recipe) -> tuple[Recipe, list[str]]:
+        """On a GPU, micro-batches that its free memory has room for, by count; elsewhere the recipe's."""
+        if self.accelerator.device.type != "cuda":
+            return recipe, []
+        free, _ = torch.cuda.mem_get_info(self.accelerator.device)
+        found, lines = fit(recipe, free, self.accelerator.num_processes, measures=False)
+        return found, [line for line in lines if "micro-batches" in line]
 
     @property
     def progress(self) -> Progress:
@@ -209,7 +222,7 @@ class TrainingRun:
         began = time.monotonic()
         self._prepare_references(dataset)
         stage.calibrate(dataset)
-        self._keep_features(dataset, pipeline)
+        self._keep_features(dataset, pipeline, stage)
         return self._train_stage(stage, dataset, time.monotonic() - began)
 
     def _save_best(self, pipeline: SignerPipeline) -> None:
@@ -232,7 +245,7 @@ class TrainingRun:
         for _ in self.progress.track(dataset.part_warps.prepare(clips), "references", len(clips)):
             pass
 
-    def _keep_features(self, dataset: TripleDataset, pipeline: SignerPipeline) -> None:
+    def _keep_features(self, dataset: TripleDataset, pipeline: SignerPipeline, stage: DiffusionStage) -> None:
         """Compute what frozen networks make of single frames once, and let the dataset give that."""
         if not self.recipe.training.feature_cache:
             return
@@ -243,6 +256,8 @@ class TrainingRun:
             return
         build_features(cache, pipeline, dataset, self.accelerator, self.recipe.training.workers, self.progress)
         dataset.kept = kept_of(cache, self.recipe, pipeline)
+        if self.recipe.training.diffusion.frozen_on_cpu:
+            stage.park(parked(cache, self.recipe, pipeline))
 
     def _tell_of_cache(self, dataset: TripleDataset) -> None:
         """Say where source banks cannot be kept: every loader process, and every run, then builds its own."""
@@ -359,6 +374,14 @@ def _read_settings(path: Path) -> dict[str, Any]:
     return kept
 
 
+def asked_recipe(request: TrainRequest) -> tuple[Recipe, list[str]]:
+    """The recipe of a new run, made to fit where that is asked, and what was done for it."""
+    recipe = load_recipe(request.config or "nano", request.overrides)
+    if request.fit is None:
+        return recipe, []
+    return fit(recipe, parse_memory(request.fit), int(os.environ.get("WORLD_SIZE", "1")))
+
+
 def open_run(request: TrainRequest, notes: Notes | None = None) -> TrainingRun:
     """Begin a run, or go on with one: a resumed run keeps its own recipe, pair set, max_minutes and init."""
     folder = request.out
@@ -382,8 +405,10 @@ def open_run(request: TrainRequest, notes: Notes | None = None) -> TrainingRun:
         for change in changes:
             run.note(change, "resumed")
         return run
-    recipe = load_recipe(request.config or "nano", request.overrides)
+    recipe, lines = asked_recipe(request)
     run = TrainingRun(pairs, recipe, request, notes)
+    for line in lines:
+        run.note(line, "fit")
     begun_from = str(request.init.resolve()) if request.init else None
     write_json(settings, {"fingerprint": pairs.fingerprint, "max_minutes": request.max_minutes, "init": begun_from})
     return run

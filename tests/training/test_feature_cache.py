@@ -22,7 +22,7 @@ from signgen.training.data.batches import Sample
 from signgen.training.data.dataset import TripleDataset
 from signgen.training.data.feature_cache import CHUNK, FRAME, FeatureCache, Kind, weights_digest
 from signgen.training.diffusion import DiffusionStage
-from signgen.training.features import build_features, feature_cache, kept_of, plan_features
+from signgen.training.features import build_features, feature_cache, kept_of, parked, plan_features
 from signgen.training.run import TrainingRun, TrainRequest, open_run
 from signgen.training.stages import signed_range, unit_range
 from tests.models.test_pipeline import randomised
@@ -145,6 +145,22 @@ def test_frozen_networks_that_are_kept_are_not_asked(world: Path, pairs: Path, m
     monkeypatch.setattr(stage.pipeline.fusion, "embed", asked)
     monkeypatch.setattr(stage.pipeline.image_space, "encode", asked)
     assert np.isfinite(loss(stage, dataset))
+
+
+def test_networks_that_no_step_asks_can_wait_elsewhere(world: Path, pairs: Path) -> None:
+    run, stage, dataset = opened(world, pairs)
+    cache, _ = feature_cache(run.recipe, stage.pipeline, dataset, "no")
+    assert cache is not None
+    pipeline = stage.pipeline
+    expected = [pipeline.image_space, pipeline.source_encoder, pipeline.fusion.tower]
+    assert parked(cache, run.recipe, pipeline) == expected
+    build_features(cache, pipeline, dataset, run.accelerator, 0, SILENT)
+    dataset.kept = kept_of(cache, run.recipe, pipeline)
+    before = loss(stage, dataset)
+    stage.park(expected)
+    for network in expected:
+        network.to("meta")  # the loss does not ask them
+    assert loss(stage, dataset) == before
 
 
 def test_a_build_that_was_interrupted_gives_the_same_features(world: Path, pairs: Path) -> None:
