@@ -375,6 +375,14 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
     return parse_recipe(values, f"{name_or_path} with --set" if overrides else name_or_path)
 
 
+def changed_recipe(recipe: Recipe, overrides: tuple[str, ...], where: str) -> Recipe:
+    """The recipe with `a.b=c` overrides. where: whose it is, for messages. Raises RecipeError."""
+    values = recipe.model_dump(mode="json")
+    for override in overrides:
+        _apply_override(values, override)
+    return parse_recipe(values, f"{where} with --set" if overrides else where)
+
+
 def _recipe_path(name_or_path: str, folder: Path) -> Path:
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"}:

@@ -120,6 +120,7 @@ def render(
     out: Annotated[
         Path, typer.Option(help="mp4 to write (a single pose gives a PNG of that name).", show_default=False)
     ],
+    lora: Annotated[Path | None, typer.Option(help="An adapter of the model: RUN/lora of `train --lora`.")] = None,
     clip: Annotated[str | None, typer.Option(help="The clip's name in a split pickle.", rich_help_panel=INPUT)] = None,
     frames: Annotated[
         str | None,
@@ -191,6 +192,7 @@ def render(
             device=device,
             threads=threads,
             person=person,
+            lora=lora,
         ),
         Bars(),
     )

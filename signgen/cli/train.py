@@ -70,6 +70,14 @@ def train(
     throughput: Annotated[
         float | None, typer.Option(min=0.001, help="Of --dry-run: samples a second, for the time it would take.")
     ] = None,
+    adapt: Annotated[
+        Path | None,
+        typer.Option("--from", help="Fine-tune this model: its recipe, weights and stage 1; --set changes the recipe."),
+    ] = None,
+    lora: Annotated[
+        int | None,
+        typer.Option(min=1, max=512, metavar="RANK", help="Of --from: train an adapter of this rank (RUN/lora)."),
+    ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.", rich_help_panel=MACHINE)
     ] = "auto",
@@ -104,6 +112,8 @@ def train(
         max_minutes=max_minutes,
         init=init,
         fit=fit,
+        adapt=adapt,
+        lora=lora,
         device=device,
         threads=threads,
     )
@@ -116,5 +126,7 @@ def train(
     if out is None:
         raise OptionError("no --out", expected="the run folder to write")
     result = train(request, Bars())
-    if result.notes:  # of several processes, the first one
+    if result.adapter:
+        console.print(f"adapter: {result.adapter}; render with --model {adapt or 'MODEL'} --lora", markup=False)
+    elif result.notes:  # of several processes, the first one
         console.print(f"model: {result.model}" if result.model else f"stage 1: {result.fusion}", markup=False)

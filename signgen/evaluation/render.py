@@ -19,6 +19,7 @@ from signgen.metrics.clip.scorer import FrameScorer
 from signgen.metrics.results import write_metrics, write_per_frame_csv
 from signgen.models.card import load_model
 from signgen.models.device import precision_note, prepare_device
+from signgen.models.lora import load_lora
 from signgen.parallel import STOPPED
 from signgen.progress import SILENT, Notes, Progress
 from signgen.rendering.inputs import RenderJob, RenderRequest, prepare
@@ -53,6 +54,8 @@ def render(request: RenderRequest, progress: Progress = SILENT) -> RenderResult:
     truth = None if job.truth is None else Truth(job.truth, scorer_of(job))
     # render and write
     pipeline, card = load_model(request.model)
+    if request.lora is not None:
+        load_lora(pipeline.unet, request.lora)
     device = prepare_device(request.device, request.threads)
     renderer = Renderer(pipeline, card, job.sampling, request.seed, device)
     if note := precision_note(job.sampling.precision, device):

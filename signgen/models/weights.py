@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import Any
+
+import torch
 
 from signgen.config import Component
 from signgen.errors import WeightsError
@@ -47,3 +50,12 @@ def download_command(component: Component) -> str:
 
 def _in_subfolder(component: Component) -> str:
     return f" (subfolder {component.subfolder})" if component.subfolder else ""
+
+
+def weights_digest(module: torch.nn.Module) -> str:
+    """sha256 of a network's parameters and buffers, names included."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -58,7 +58,7 @@ class RenderRequest(Request):
     OUT.side-by-side.mp4. save_frames: folder for every frame as PNG. fps: of the video; None: the poses'.
     background: what transparent pixels of the source and truth lie over, as the command line takes it.
     sampling: values that replace the recipe's, by the names of SamplingSettings. seed: of the noise.
-    person: who of several people in the poses: N, x,y or x0,y0,x1,y1.
+    person: who of several people in the poses: N, x,y or x0,y0,x1,y1. lora: the folder of an adapter of the model.
     """
 
     source: Path
@@ -85,6 +85,7 @@ class RenderRequest(Request):
     device: str = "auto"
     threads: int | None = None
     person: str | None = None
+    lora: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard
 from signgen.models.conditions import BRANCHES
 from signgen.models.features import Features
+from signgen.models.lora import adapter_parameters
 from signgen.models.pipeline import SignerPipeline
 from signgen.rendering.pairs import render_targets, source_of
 from signgen.rendering.renderer import Renderer
@@ -130,8 +131,15 @@ class DiffusionStage(Stage):
     name = "diffusion"
 
     def __init__(
-        self, recipe: Recipe, pipeline: SignerPipeline, validation: TripleDataset | None, device: torch.device
+        self,
+        recipe: Recipe,
+        pipeline: SignerPipeline,
+        validation: TripleDataset | None,
+        device: torch.device,
+        adapter: bool = False,
     ) -> None:
+        """adapter: the UNet has one, which alone is trained."""
+        self.adapter = adapter
         self.recipe, self.settings = recipe, recipe.training.diffusion
         self.pipeline, self.validation, self.device = pipeline, validation, device
         self._parked: list[nn.Module] = []
@@ -152,8 +160,11 @@ class DiffusionStage(Stage):
         """Everything but UNet, conditions and a trainable source encoder: no gradients, eval mode."""
         trained = {"unet", "conditions"} | ({"source_encoder"} if self.recipe.source_encoder.trainable else set())
         for name, network in self.pipeline.networks().items():
-            network.requires_grad_(name in trained).train(name in trained)
-        if self.recipe.source_encoder.trainable:
+            network.requires_grad_(name in trained and not self.adapter).train(name in trained)
+        if self.adapter:
+            for parameter in adapter_parameters(self.pipeline.unet):
+                parameter.requires_grad_(True)
+        if self.recipe.source_encoder.trainable and not self.adapter:
             self.pipeline.source_encoder.embeddings.mask_token.requires_grad_(False)  # only masked images use it
 
     def sample_noise(self, batch: Batch, seed: int) -> Batch:

@@ -16,9 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 from signgen.config import Augmentation, Recipe
 from signgen.models.image_space import VaeSpace
 from signgen.models.pipeline import SignerPipeline
+from signgen.models.weights import weights_digest
 from signgen.progress import Progress
 from signgen.training.data.dataset import Kept, TripleDataset
-from signgen.training.data.feature_cache import CHUNK, FRAME, FeatureCache, Kind, form_of, weights_digest
+from signgen.training.data.feature_cache import CHUNK, FRAME, FeatureCache, Kind, form_of
 from signgen.training.stages import signed_range, unit_range
 
 LATENT, TOKENS, EMBEDDING, POSE = "latent", "tokens", "embedding", "pose"

@@ -10,6 +10,7 @@ from torch import nn
 from signgen.config import Recipe
 from signgen.errors import ModelError
 from signgen.models.card import ModelCard, load_model, palette_of
+from signgen.models.fusion import FusionModel
 from signgen.poses.palettes import PALETTES
 
 
@@ -25,6 +26,7 @@ class Start:
         self.folder = folder
         pipeline, card = load_model(folder)
         self._networks = pipeline.networks()
+        self.base_scale: float = pipeline.config.base_scale
         self.data: dict[str, Any] = card.data
         self.pose_networks = card.pose_networks
         wanted = palette_of(recipe).fingerprint()
@@ -34,6 +36,11 @@ class Start:
                 expected=f"{recipe.palette} {wanted}, the recipe's",
                 fix=f"add --set palette={card.palette}" if _is_ours(card) else None,
             )
+
+    @property
+    def fusion(self) -> FusionModel | None:
+        """Its stage 1."""
+        return self._networks.get("fusion")  # type: ignore[return-value]
 
     def fill(self, name: str, network: nn.Module) -> None:
         """Give `network` the weights of the component `name`. Raises ModelError for other sizes."""

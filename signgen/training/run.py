@@ -13,18 +13,20 @@ import torch
 from accelerate import Accelerator, DataLoaderConfiguration, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 
-from signgen.config import Augmentation, Recipe, StageSettings, load_recipe
-from signgen.errors import ModelError, PairSetError, RecipeError
+from signgen.config import Augmentation, Recipe, StageSettings, changed_recipe, load_recipe
+from signgen.errors import ModelError, OptionError, PairSetError, RecipeError
 from signgen.files import disk_full_is_oserror, make_folder, read_json, write_json, write_text
 from signgen.interrupts import termination_ends
 from signgen.models.build import build_fusion, build_pipeline
 from signgen.models.canvas import Canvas
-from signgen.models.card import ModelCard, check_weights, damaged_file, palette_of, save_model
+from signgen.models.card import ModelCard, check_weights, damaged_file, palette_of, read_card, save_model
 from signgen.models.device import precision_note, prepare_device, usable_precision
 from signgen.models.fusion import FusionModel
+from signgen.models.lora import add_lora, save_lora
 from signgen.models.pipeline import SignerPipeline
 from signgen.models.quiet import quiet_libraries
 from signgen.models.trial import check_fusion
+from signgen.models.weights import weights_digest
 from signgen.pairs.pairset import PairSet
 from signgen.poses.skeletons import COCO_WHOLEBODY_133
 from signgen.progress import SILENT, Notes, Progress
@@ -54,7 +56,8 @@ class TrainRequest(Request):
     overrides: `a.b=c`, changes of the recipe. stage: fusion, diffusion, or None for both. resume: go on with the run
     that is in `out`. max_minutes: fit both stages into this time; each ends when its share of it is over. init: a model
     folder whose weights the run starts from. fit: a device's memory, `24GB`, that both stages are to fit into. device:
-    auto, cpu or cuda. threads: of the CPU.
+    auto, cpu or cuda. threads: of the CPU. adapt: a model to fine-tune: its recipe, its weights and its stage 1 are
+    taken, and stage 2 goes on. lora: the rank of an adapter, which is then trained in place of the weights.
     """
 
     pairs: Path
@@ -66,17 +69,21 @@ class TrainRequest(Request):
     max_minutes: float | None = None
     init: Path | None = None
     fit: str | None = None
+    adapt: Path | None = None
+    lora: int | None = None
     device: str = "auto"
     threads: int | None = None
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """model: the model folder, None where only stage 1 was trained; fusion: stage 1's folder, None without it."""
+    """model: the model folder, None where only stage 1 was trained; fusion: stage 1's folder, None without it. adapter:
+    the folder of an adapter, in place of a model's."""
 
     model: Path | None
     fusion: Path | None
     notes: tuple[str, ...]
+    adapter: Path | None = None
 
 
 def train(request: TrainRequest, progress: Progress = SILENT) -> TrainResult:
@@ -96,6 +103,8 @@ def train(request: TrainRequest, progress: Progress = SILENT) -> TrainResult:
         )
         model = run.train()
     fusion = run.folder / "fusion"
+    if request.lora is not None:
+        return TrainResult(None, None, notes.kept, model)
     return TrainResult(model, fusion if fusion.is_dir() else None, notes.kept)
 
 
@@ -124,7 +133,8 @@ class TrainingRun:
         for line in lines:
             self.note(line, "note")
         self._check_data()
-        self.start = Start(request.init, recipe) if request.init else None
+        begin_from = request.adapt or request.init
+        self.start = Start(begin_from, recipe) if begin_from else None
 
     def _fit_batches(self, recipe: Recipe) -> tuple[Recipe, list[str]]:
         """On a GPU, micro-batches that its free memory has room for, by count; elsewhere the recipe's."""
@@ -181,15 +191,24 @@ class TrainingRun:
         began = time.monotonic()
         write_text(self.folder / "recipe.yaml", self.recipe.to_yaml())
         wanted = self.request.stage
-        fusion = self._fusion_stage(train=wanted in (None, "fusion")) if self.recipe.fusion.enabled else None
+        if self.request.adapt and self.start:
+            fusion = self.start.fusion
+        else:
+            fusion = self._fusion_stage(train=wanted in (None, "fusion")) if self.recipe.fusion.enabled else None
         if wanted == "fusion":
             return None
         pipeline = build_pipeline(self.recipe, fusion)
         if self.start:
             for name in ("unet", "conditions", "source_encoder"):
                 self.start.fill(name, pipeline.components[name])
+        adapted = None
+        if self.request.lora is not None:
+            adapted = weights_digest(pipeline.unet)
+            add_lora(pipeline.unet, self.request.lora)
         self._to_device(pipeline)
         steps = self._diffusion_stage(pipeline)
+        if adapted is not None:
+            return self._save_adapter(pipeline, adapted, steps)
         model = self._save(pipeline, steps, time.monotonic() - began)
         self._save_best(pipeline)
         return model
@@ -216,14 +235,28 @@ class TrainingRun:
 
     def _diffusion_stage(self, pipeline: SignerPipeline) -> int:
         seen = {"window": self.recipe.pose_window, "part_warp": self.recipe.part_warp}
-        stage = DiffusionStage(self.divided, pipeline, self._validation(**seen), self.accelerator.device)
+        validation, adapter = self._validation(**seen), self.request.lora is not None
+        stage = DiffusionStage(self.divided, pipeline, validation, self.accelerator.device, adapter)
         dataset = self._triples("train", stage.settings.augmentation, **seen)
         self._tell_of_cache(dataset)
         began = time.monotonic()
         self._prepare_references(dataset)
-        stage.calibrate(dataset)
+        if self.request.adapt and self.start:
+            pipeline.register_to_config(base_scale=self.start.base_scale)
+        else:
+            stage.calibrate(dataset)
         self._keep_features(dataset, pipeline, stage)
         return self._train_stage(stage, dataset, time.monotonic() - began)
+
+    def _save_adapter(self, pipeline: SignerPipeline, base: str, steps: int) -> Path:
+        """Write RUN/lora. base: digest of the UNet that it is of."""
+        folder = self.folder / "lora"
+        if self.accelerator.is_main_process:
+            card = self._card({"fusion": 0, "diffusion": steps})
+            about = {"rank": self.request.lora, "model": str(self.request.adapt), "steps": steps, "data": card.data}
+            save_lora(pipeline.unet, base, about, folder)
+        self.accelerator.wait_for_everyone()
+        return folder
 
     def _save_best(self, pipeline: SignerPipeline) -> None:
         """Write RUN/best, the model whose validation was best; the pipeline has its weights afterwards."""
@@ -363,11 +396,14 @@ def _read_settings(path: Path) -> dict[str, Any]:
         kept = read_json(path)
         if not isinstance(kept, dict) or not {"fingerprint", "max_minutes"} <= kept.keys():
             raise ValueError("no fingerprint or max_minutes in it")
-        minutes, init = kept["max_minutes"], kept.get("init")
+        minutes = kept["max_minutes"]
         if not (minutes is None or (isinstance(minutes, (int, float)) and minutes > 0)):
             raise ValueError(f"max_minutes is {minutes!r}")
-        if not (init is None or isinstance(init, str)):
-            raise ValueError(f"init is {init!r}")
+        for name in ("init", "adapt"):
+            if not (kept.get(name) is None or isinstance(kept[name], str)):
+                raise ValueError(f"{name} is {kept[name]!r}")
+        if not (kept.get("lora") is None or type(kept["lora"]) is int):
+            raise ValueError(f"lora is {kept['lora']!r}")
     except (OSError, ValueError) as error:
         found = f"{path}: cannot be read ({error})"
         raise ModelError(found, expected="what signgen train wrote", fix="begin again with another --out") from error
@@ -376,7 +412,14 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
 def asked_recipe(request: TrainRequest) -> tuple[Recipe, list[str]]:
     """The recipe of a new run, made to fit where that is asked, and what was done for it."""
-    recipe = load_recipe(request.config or "nano", request.overrides)
+    if request.adapt is not None:
+        if request.config is not None or request.init is not None:
+            raise OptionError("--from with --config or --init", expected="the model's own recipe and weights")
+        recipe = changed_recipe(read_card(request.adapt).parsed_recipe(), request.overrides, str(request.adapt))
+    elif request.lora is not None:
+        raise OptionError("--lora without --from", expected="the model that the adapter is of")
+    else:
+        recipe = load_recipe(request.config or "nano", request.overrides)
     if request.fit is None:
         return recipe, []
     return fit(recipe, parse_memory(request.fit), int(os.environ.get("WORLD_SIZE", "1")))
@@ -400,8 +443,9 @@ def open_run(request: TrainRequest, notes: Notes | None = None) -> TrainingRun:
             found = {stage: read_progress(folder, stage) for stage in stages_of(recipe)}
             done = {stage: progress.step for stage, progress in found.items() if progress}
             changes = check_resumed(str(stored), recipe, asked, done)
-        init = Path(kept["init"]) if kept.get("init") else None
-        run = TrainingRun(pairs, asked, replace(request, max_minutes=kept["max_minutes"], init=init), notes)
+        init, adapt = (Path(kept[name]) if kept.get(name) else None for name in ("init", "adapt"))
+        begun = {"max_minutes": kept["max_minutes"], "init": init, "adapt": adapt, "lora": kept.get("lora")}
+        run = TrainingRun(pairs, asked, replace(request, **begun), notes)
         for change in changes:
             run.note(change, "resumed")
         return run
@@ -409,6 +453,8 @@ def open_run(request: TrainRequest, notes: Notes | None = None) -> TrainingRun:
     run = TrainingRun(pairs, recipe, request, notes)
     for line in lines:
         run.note(line, "fit")
-    begun_from = str(request.init.resolve()) if request.init else None
-    write_json(settings, {"fingerprint": pairs.fingerprint, "max_minutes": request.max_minutes, "init": begun_from})
+    origins = {name: getattr(request, name) for name in ("init", "adapt")}
+    places = {name: str(path.resolve()) if path else None for name, path in origins.items()}
+    begun = {"max_minutes": request.max_minutes, **places, "lora": request.lora}
+    write_json(settings, {"fingerprint": pairs.fingerprint, **begun})
     return run

@@ -15,12 +15,13 @@ from torch.utils.data import default_collate
 from benchmarks.kill import RECIPE
 from signgen.errors import PairSetError
 from signgen.models.build import build_pipeline
+from signgen.models.weights import weights_digest
 from signgen.pairs.build import BuildPairsRequest, build_pairs
 from signgen.progress import SILENT, Notes
 from signgen.training import features
 from signgen.training.data.batches import Sample
 from signgen.training.data.dataset import TripleDataset
-from signgen.training.data.feature_cache import CHUNK, FRAME, FeatureCache, Kind, weights_digest
+from signgen.training.data.feature_cache import CHUNK, FRAME, FeatureCache, Kind
 from signgen.training.diffusion import DiffusionStage
 from signgen.training.features import build_features, feature_cache, kept_of, parked, plan_features
 from signgen.training.run import TrainingRun, TrainRequest, open_run

@@ -136,15 +136,6 @@ class FeatureCache:
         return {name: value for name, value in vars(self).items() if name != "_values"}
 
 
-def weights_digest(module: torch.nn.Module) -> str:
-    """sha256 of a network's parameters and buffers, names included."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _write(path: Path, values: np.ndarray) -> None:
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
         np.save(handle, values)
