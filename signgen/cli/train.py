@@ -127,6 +127,6 @@ def train(
         raise OptionError("no --out", expected="the run folder to write")
     result = train(request, Bars())
     if result.adapter:
-        console.print(f"adapter: {result.adapter}; render with --model {adapt or 'MODEL'} --lora", markup=False)
+        console.print(f"adapter: {result.adapter}", markup=False)
     elif result.notes:  # of several processes, the first one
         console.print(f"model: {result.model}" if result.model else f"stage 1: {result.fusion}", markup=False)

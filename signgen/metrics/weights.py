@@ -19,12 +19,12 @@ WEIGHTS_VARIABLE = "SIGNGEN_WEIGHTS"
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """title: whose weights. file: the name it is published under. url: where. name: in `signgen weights`."""
+    """title: whose weights. file: the name it is published under. url: where. name: in `signgen weights`, if it is."""
 
     title: str
     file: str
     url: str
-    name: str
+    name: str = ""
 
     def find(self, explicit: Path | None = None) -> Path:
         """Its path: at `explicit` (file or folder) and nowhere else if given, otherwise in the usual places.
@@ -38,11 +38,11 @@ class WeightsFile:
                 return path
         is_file = explicit is not None and not explicit.is_dir() and explicit.suffix == Path(self.file).suffix
         target = places[0] if is_file else places[0] / self.file
-        usual = explicit is None or explicit in _usual_places()
+        fetched = bool(self.name) and (explicit is None or explicit in _usual_places())
         by_hand = f"curl -L --create-dirs -o '{target}' {self.url}"
         raise WeightsError(
             f"weights missing: {self.file} is not in {' or '.join(map(str, places))}",
-            fix=f"get them with: {f'signgen weights fetch {self.name}' if usual else by_hand}",
+            fix=f"get them with: {f'signgen weights fetch {self.name}' if fetched else by_hand}",
         )
 
     def target(self) -> Path:

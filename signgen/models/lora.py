@@ -46,7 +46,7 @@ def load_lora(unet: Any, folder: Path) -> None:
         wanted = about["unet"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         found = f"{folder}: no adapter ({' '.join(str(error).split())[:120]})"
-        raise ModelError(found, expected="RUN/lora of `signgen train --from MODEL --lora RANK`") from error
+        raise ModelError(found, expected="RUN/lora of `signgen train PAIRS --from MODEL --lora RANK`") from error
     if wanted != weights_digest(unet):
         raise ModelError(f"{folder}: an adapter of another model's UNet", expected="the model that it was trained from")
     _peft()

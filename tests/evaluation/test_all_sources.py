@@ -100,11 +100,22 @@ def test_the_command_measures_lists_and_every_source(world: Path, command: Comma
         assert means["ssim"]["spread"] > 0
     assert "best" in out
     assert "Every other image as the source" in (world / "r" / "robustness.html").read_text()
-    command.works(*study, "--noise", "4", "--all-sources", "--processes", 2, "--out", world / "p")
-    again = json.loads((world / "p" / "robustness.json").read_text())["all_sources"]["means"]
-    for who, means in views["means"].items():
-        assert again[who]["ssim"] == pytest.approx(means["ssim"], abs=1e-6)
     assert "single images" in command.refuses(*study, "--studies", "held", "--out", world / "x")
+
+
+@pytest.mark.slow
+def test_every_source_in_two_processes(world: Path, command: Command) -> None:
+    steps = set_options("training.fusion.steps=2", "training.diffusion.steps=3")
+    train = ("train", world / "pairs", "--config", "nano-pictures", "--out", world / "run", "--device", "cpu", *steps)
+    assert command(*train).code == 0
+    study = ("robustness", world / "run" / "model", world / "pairs", "--split", "test", "--clips", 2, "--steps", 1)
+    means = []
+    for processes in (1, 2):
+        out = world / f"r{processes}"
+        command.works(*study, "--noise", "4", "--all-sources", "--processes", processes, "--out", out)
+        means.append(json.loads((out / "robustness.json").read_text())["all_sources"]["means"])
+    for who, found in means[0].items():
+        assert means[1][who]["ssim"] == pytest.approx(found["ssim"], abs=1e-6)
 
 
 def test_clips_have_no_outfits(tmp_path: Path) -> None:
