@@ -15,7 +15,7 @@ from signgen.pairs.build import BuildPairsRequest, build_pairs
 from signgen.pairs.pairset import PairSet
 from signgen.poses.palettes import SIGNGEN_133
 from signgen.training.data import frames as canvas_frames
-from signgen.training.data.batches import LANES, OPEN, Sample, StepBatches, in_lanes
+from signgen.training.data.batches import FEW, LANES, OPEN, Sample, StepBatches, in_lanes
 from signgen.training.data.caches import array_cache
 from signgen.training.data.dataset import TripleDataset
 from signgen.training.data.frames import CanvasFrames
@@ -77,7 +77,7 @@ class TestOrder:
         assert np.mean(np.array(distinct) >= 40) > 0.95
 
     def test_few_clips_are_a_plain_permutation(self):
-        clips = np.repeat(np.arange(LANES * OPEN), 5)
+        clips = np.repeat(np.arange(FEW), 5)
         expected = np.random.default_rng(3).permutation(len(clips))
         assert np.array_equal(in_lanes(clips, 10, np.random.default_rng(3)), expected)
 

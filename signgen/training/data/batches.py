@@ -11,6 +11,7 @@ from torch.utils.data import Sampler
 
 LANES = 8  # with a number of loader processes that divides it or is a multiple, no clip is decoded by two of them
 OPEN = 32  # clips of a lane whose triples are mixed at a time: at least this many, and a quarter more than a batch
+FEW = 64  # clips that every loader process can keep in memory
 
 
 class Sample(NamedTuple):
@@ -59,12 +60,12 @@ def in_lanes(clips: np.ndarray, batch_size: int, rng: np.random.Generator) -> np
 
     clips (N,): each triple's clip. Clips are distributed at random over LANES lanes of about equal length. A batch is
     from one lane, the lanes take turns. A lane has some clips open; a batch has one triple of as many different ones of
-    them as it can, and a clip that is used up gives its place to the next. With no more clips than are open at a time
-    it is a plain permutation.
+    them as it can, and a clip that is used up gives its place to the next. With FEW clips it is a plain
+    permutation.
     """
     present, clip_of, counts = np.unique(clips, return_inverse=True, return_counts=True)
     open_clips = max(OPEN, batch_size + batch_size // 4)
-    if len(present) <= LANES * open_clips:
+    if len(present) <= FEW:
         return rng.permutation(len(clips))
 
     # the triples of each clip, in random order

@@ -12,7 +12,7 @@ from signgen.pairs.pairset import PairSet
 from signgen.training.data.caches import array_cache
 from signgen.video.reader import FrameSource
 
-FRAME_BYTES, POSE_BYTES = 2 << 30, 256 << 20
+FRAME_BYTES, POSE_BYTES = 3 << 30, 256 << 20
 _NONE = np.empty(0, int)
 RUN = 128  # frames of a video that are decoded in one go; a single one from a long GOP costs about as much
 
