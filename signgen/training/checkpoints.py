@@ -73,8 +73,14 @@ class Checkpoints:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
         place = self.of(progress.step)
-        shutil.rmtree(place, ignore_errors=True)
-        fresh.rename(place)
+        if place.exists():  # whole, and of the same step: the one written now says no less
+            old = self.folder / f".{progress.step:08d}.old"
+            shutil.rmtree(old, ignore_errors=True)
+            place.rename(old)
+            fresh.rename(place)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            fresh.rename(place)
         _flush_folder(self.folder)
         for step in self.steps()[: -self.keep]:
             shutil.rmtree(self.of(step), ignore_errors=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from signgen.config import Recipe
 from signgen.models.device import prepare_device, usable_precision
 from signgen.pairs.pairset import PairSet
 from signgen.training.cost import StageCost, meta_pipeline, stage_costs
-from signgen.training.features import SHARE_OF_DISK, FeaturePlan, plan_features
+from signgen.training.features import FeaturePlan, plan_features, room_for_features
 from signgen.training.run import TrainRequest, asked_recipe
 
 GIB = 1 << 30
@@ -40,8 +39,7 @@ def dry_run(request: TrainRequest) -> DryRun:
     pipeline = meta_pipeline(recipe)
     features = None
     if recipe.training.feature_cache:
-        free = int(shutil.disk_usage(pairs.folder).free * SHARE_OF_DISK)
-        features = plan_features(recipe, pipeline, pairs.triples("train"), free)
+        features = plan_features(recipe, pipeline, pairs.triples("train"), room_for_features(pairs.folder))
     precision = usable_precision(recipe.training.precision, device)
     memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
     return DryRun(recipe, stage_costs(recipe, pipeline), features, precision, memory, tuple(fitted))

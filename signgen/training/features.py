@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch.utils.data import DataLoader, Dataset
 
 from signgen.config import Augmentation, Recipe
+from signgen.errors import PairSetError
 from signgen.models.image_space import VaeSpace
 from signgen.models.pipeline import SignerPipeline
 from signgen.models.weights import weights_digest
 from signgen.progress import Progress
 from signgen.training.data.dataset import Kept, TripleDataset
-from signgen.training.data.feature_cache import CHUNK, FRAME, FeatureCache, Kind, form_of
+from signgen.training.data.feature_cache import CHUNK, FOLDER, FRAME, FeatureCache, Kind, form_of
 from signgen.training.stages import signed_range, unit_range
 
 LATENT, TOKENS, EMBEDDING, POSE = "latent", "tokens", "embedding", "pose"
@@ -115,7 +117,8 @@ def feature_cache(
 ) -> tuple[FeatureCache | None, tuple[str, ...]]:
     """The cache of this run, not built, and notes; None where nothing can be kept."""
     folder = dataset.pairs.folder
-    plan = plan_features(recipe, pipeline, dataset.triples, int(_free(folder) * SHARE_OF_DISK))
+    room = broadcast_object_list([room_for_features(folder)])[0]  # the first process's, for all
+    plan = plan_features(recipe, pipeline, dataset.triples, room)
     if not plan.kinds:
         return None, plan.notes
     networks = {
@@ -165,8 +168,11 @@ def kept_of(cache: FeatureCache, recipe: Recipe, pipeline: SignerPipeline) -> Ke
     return Kept(cache, source, picture=any(is_read and name not in cache for name, is_read in read.items()))
 
 
-def _free(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
+def room_for_features(pairs: Path) -> int:
+    """Bytes that a pair set's features may take: a share of what is free and of what features have taken already, so
+    that a resumed run decides as it did at first."""
+    taken = sum(path.stat().st_blocks * 512 for path in (pairs / FOLDER).rglob("*") if path.is_file())
+    return int((shutil.disk_usage(pairs).free + taken) * SHARE_OF_DISK)
 
 
 class _Chunks(Dataset):
@@ -205,7 +211,8 @@ def build_features(
     accelerator.wait_for_everyone()
     cache.check()
     for name, kind in cache.kinds.items():
-        mine = cache.missing(name)[accelerator.process_index :: accelerator.num_processes]
+        missing = cache.missing(name)  # others may be at work already: whose a chunk is depends on its number alone
+        mine = missing[missing % accelerator.num_processes == accelerator.process_index]
         loader = DataLoader(_Chunks(dataset, kind, mine), batch_size=None, num_workers=workers)
         with progress.bar(f"features: {name}", len(mine)) as bar:
             for count, _ in enumerate(
@@ -213,6 +220,8 @@ def build_features(
             ):
                 bar.update(count, len(mine))
         accelerator.wait_for_everyone()
+        if len(left := cache.missing(name)):
+            raise PairSetError(f"{cache.folder}: {len(left)} chunks of {name} were not computed", fix="add --resume")
 
 
 def _computed(

@@ -118,6 +118,7 @@ class Trainer:
         self.wandb: str | None = None  # a project of Weights & Biases, for logs
         self._began = self._saved = time.monotonic()
         self._validation_seconds = 0.0
+        self._saved_step: int | None = None  # by this process
 
     def _make_ema(self) -> EMAModel | None:
         decay, power = self.settings.ema, self.settings.ema_power
@@ -375,12 +376,14 @@ class Trainer:
             self.checkpoints.write_best({"step": self.at.step, name: scores[name]}, weights)
 
     def save(self) -> None:
-        """Keep the state; every process waits for the first one, which writes."""
+        """Keep the state, unless that of this step is kept; every process waits for the first one, which writes."""
+        if self._saved_step == self.at.step:
+            return
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             self.checkpoints.write(self.at, self._state())
         self.accelerator.wait_for_everyone()
-        self._saved = time.monotonic()
+        self._saved, self._saved_step = time.monotonic(), self.at.step
 
     def _state(self) -> Iterator[tuple[str, Any]]:
         """What resuming needs, by file."""

@@ -103,7 +103,7 @@ def train(request: TrainRequest, progress: Progress = SILENT) -> TrainResult:
         )
         model = run.train()
     fusion = run.folder / "fusion"
-    if request.lora is not None:
+    if run.request.lora is not None:  # the resumed run's
         return TrainResult(None, None, notes.kept, model)
     return TrainResult(model, fusion if fusion.is_dir() else None, notes.kept)
 
@@ -138,10 +138,13 @@ class TrainingRun:
 
     def _fit_batches(self, recipe: Recipe) -> tuple[Recipe, list[str]]:
         """On a GPU, micro-batches that its free memory has room for, by count; elsewhere the recipe's."""
-        if self.accelerator.device.type != "cuda":
+        if self.accelerator.device.type != "cuda" or self.request.lora is not None:  # an adapter takes far less
             return recipe, []
         free, _ = torch.cuda.mem_get_info(self.accelerator.device)
-        found, lines = fit(recipe, free, self.accelerator.num_processes, measures=False)
+        try:
+            found, lines = fit(recipe, free, self.accelerator.num_processes, measures=False)
+        except RecipeError as error:  # a count is no measurement: it is said, and tried
+            return recipe, [f"{error.found} by count, {free / 2**30:.1f} are free: add --fit if memory runs out"]
         return found, [line for line in lines if "micro-batches" in line]
 
     @property
@@ -415,6 +418,8 @@ def asked_recipe(request: TrainRequest) -> tuple[Recipe, list[str]]:
     if request.adapt is not None:
         if request.config is not None or request.init is not None:
             raise OptionError("--from with --config or --init", expected="the model's own recipe and weights")
+        if request.stage == "fusion":
+            raise OptionError("--from with --stage fusion", expected="stage 2: the model's stage 1 is taken as it is")
         recipe = changed_recipe(read_card(request.adapt).parsed_recipe(), request.overrides, str(request.adapt))
     elif request.lora is not None:
         raise OptionError("--lora without --from", expected="the model that the adapter is of")
@@ -440,6 +445,8 @@ def open_run(request: TrainRequest, notes: Notes | None = None) -> TrainingRun:
         asked, changes = recipe, []
         if request.config or request.overrides:
             asked = load_recipe(request.config or str(stored), request.overrides)
+            if request.fit is not None:
+                asked, _ = fit(asked, parse_memory(request.fit), int(os.environ.get("WORLD_SIZE", "1")))
             found = {stage: read_progress(folder, stage) for stage in stages_of(recipe)}
             done = {stage: progress.step for stage, progress in found.items() if progress}
             changes = check_resumed(str(stored), recipe, asked, done)

@@ -38,6 +38,7 @@ def test_all_weights_go_on_from_the_models(line: Line, command: Command, tmp_pat
 def test_what_does_not_go_together(line: Line, command: Command, tmp_path: Path) -> None:
     words = ("train", line.pairs, "--out", tmp_path / "run", "--device", "cpu")
     assert "--from with --config or --init" in command.refuses(*words, "--from", line.model, "--config", "nano")
+    assert "--from with --stage fusion" in command.refuses(*words, "--from", line.model, "--stage", "fusion")
     assert "--lora without --from" in command.refuses(*words, "--lora", 4)
     assert "no such model folder" in command.refuses(*words, "--from", tmp_path / "none")
     assert not (tmp_path / "run").exists()
@@ -54,6 +55,12 @@ def adapter(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert found.adapter == out / "lora"
     assert not (out / "model").exists()
     return out / "lora"
+
+
+def test_a_resumed_adapter_is_called_one(line: Line, command: Command, adapter: Path) -> None:
+    out = command.works("train", line.pairs, "--out", adapter.parent, "--resume", "--device", "cpu")
+    assert "adapter:" in out
+    assert "model:" not in out
 
 
 def render(command: Command, line: Line, out: Path, *options: object) -> np.ndarray:

@@ -82,6 +82,12 @@ def test_a_damaged_state_falls_back_to_the_one_before(three: Checkpoints, tmp_pa
     assert read(Checkpoints(tmp_path, "line"))[0].step == 3
 
 
+def test_the_same_step_again_takes_the_place_of_the_first(three: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+    three.write(Progressed(3, 3), files(30))
+    assert read(three) == (Progressed(3, 3, 0.0), [], 30.0)
+    assert sorted(path.name for path in three.folder.iterdir()) == ["00000002", "00000003"]
+
+
 def test_where_all_are_damaged_nothing_is_made_up(three: Checkpoints) -> None:
     for step in (2, 3):
         cut(three.of(step) / "weights.pt")

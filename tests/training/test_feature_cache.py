@@ -183,6 +183,42 @@ def test_a_build_that_was_interrupted_gives_the_same_features(world: Path, pairs
         assert values.std() > 0
 
 
+def test_processes_that_begin_at_other_moments_compute_every_chunk(world: Path, pairs: Path) -> None:
+    """The second looks for what is missing when the first is at work already."""
+    run, stage, dataset = opened(world, pairs)
+    cache, _ = feature_cache(run.recipe, stage.pipeline, dataset, "no")
+    assert cache is not None
+    cache.prepare()
+    first, (kind, *_) = next(iter(cache.kinds)), cache.kinds.values()
+    begun = np.zeros(kind.chunks, bool)
+    begun[::2] = True  # what process 0 of 2 has done
+    np.save(cache.folder / f"{first}-done.npy", begun)
+    second = Shared(run.accelerator, 1, 2)
+    with pytest.raises(PairSetError, match=r"chunks of \w+ were not computed"):  # of the next kind, process 0's
+        build_features(cache, stage.pipeline, dataset, second, 0, SILENT)  # type: ignore[arg-type]
+    assert kind.chunks == 2  # by places among what is missing, process 1 would have had none
+    assert len(cache.missing(first)) == 0
+
+
+class Shared:
+    """An accelerator that says it is one of several."""
+
+    def __init__(self, accelerator: Any, process: int, processes: int) -> None:
+        self._accelerator = accelerator
+        self.process_index, self.num_processes, self.is_main_process = process, processes, process == 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._accelerator, name)
+
+
+def test_a_resumed_run_has_the_room_that_it_had(pairs: Path) -> None:
+    before = features.room_for_features(pairs)
+    taken = pairs / "cache" / "features" / "x"
+    taken.mkdir(parents=True)
+    (taken / "tokens.npy").write_bytes(bytes(64 << 20))
+    assert abs(features.room_for_features(pairs) - before) < 8 << 20
+
+
 def test_what_would_differ_has_another_place(world: Path, pairs: Path) -> None:
     places = set()
     for overrides in ((), ("canvas.resample=area",), ("training.diffusion.augmentation.pose_jitter=2",), ("seed=1",)):

@@ -94,5 +94,7 @@ def test_the_command(line: Line, command: Command, tmp_path: Path) -> None:
     assert "to fit: stage diffusion:" in out
     out = command.works(*words, "--fit", "1GB", "--out", tmp_path / "run")
     assert "fit: stage fusion: 0.0 GiB expected of 1.0" in out
+    out = command.works(*words, "--fit", "1GB", "--out", tmp_path / "run", "--resume")  # the same command goes on
+    assert "resumed:" not in out
     assert "at least" in command.refuses(*words, "--fit", "0.0001GB", "--out", tmp_path / "none")
     assert not (tmp_path / "none").exists()

@@ -20,7 +20,6 @@ from signgen.progress import Notes
 from signgen.training.data.batches import Sample
 from signgen.training.diffusion import DiffusionStage
 from signgen.training.fusion import FusionStage
-from signgen.training.loop import Trainer
 from signgen.training.run import TrainRequest, open_run
 from signgen.training.stages import Stage
 from tests.models.test_pipeline import randomised
@@ -160,13 +159,14 @@ def test_compiled_networks_give_the_same_model(pairs: Path, tmp_path: Path) -> N
     assert all(torch.allclose(a, b, atol=2e-3) for a, b in zip(ours, plain, strict=True))
 
 
-def test_the_average_may_be_on_another_device() -> None:
-    from signgen.training.loop import OnePassEMA
-
-    parameter = torch.nn.Parameter(torch.zeros(3, dtype=torch.float32))
-    ema = OnePassEMA([parameter], decay=0.5)
-    ema.to(torch.device("cpu"))
-    assert Trainer._ema_device.fget is not None
-    parameter.data += 1
-    ema.step([parameter])
-    assert torch.allclose(ema.shadow_params[0], torch.full((3,), 1 - ema.cur_decay_value))
+def test_the_average_on_the_cpu_is_the_average(tmp_path: Path) -> None:
+    """Here every device is the CPU: that it is asked for, and moved and loaded by its own rule."""
+    slopes = []
+    for on_cpu in (False, True):
+        stage = LineStage()
+        stage.settings = LineStage.settings.model_copy(update={"ema_on_cpu": on_cpu})
+        trainer = train(tmp_path / str(on_cpu), stage)
+        assert trainer.ema is not None
+        assert {tensor.device.type for tensor in trainer.ema.shadow_params} == {"cpu"}
+        slopes.append(stage.module.slope.item())
+    assert slopes[0] == slopes[1] != 0
