@@ -1,6 +1,6 @@
 """How a batch mixes clips, and what that costs the loader: triples a second in two orders, interleaved.
 
-    OMP_NUM_THREADS=1 python benchmarks/batches.py [--clips 600] [--rounds 3]
+    OMP_NUM_THREADS=1 python benchmarks/batches.py [--clips 600] [--rounds 3] [--batches 300]
 
 The corpus is one drawn clip under many names, 14 triples each, as Phoenix-2014T has them. `groups` is the order of
 0.2, in which a lane shuffled eight clips with each other; `open` is in_lanes. A pass begins with cold caches.
@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=600)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--batches", type=int, help="the first so many of a pass; default: all")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="batches-") as name:
         pairs = PairSet.load(corpus(Path(name), options.clips))
@@ -69,7 +70,7 @@ def main() -> None:
         for number in range(options.rounds):
             for order, function in ORDERS.items():
                 with mock.patch.object(batches, "in_lanes", function):
-                    speeds[order].append(speed(pairs, number, options.workers))
+                    speeds[order].append(speed(pairs, number, options.workers, options.batches))
             print(", ".join(f"{order} {found[-1]:.0f}" for order, found in speeds.items()), flush=True)
         clips = pairs.triples("train")["clip"]
         for order, function in ORDERS.items():
@@ -81,10 +82,10 @@ def main() -> None:
         print(f"open / groups: {statistics.median(ratios):.2f}")
 
 
-def speed(pairs: PairSet, seed: int, workers: int) -> float:
-    """Triples a second over one pass."""
+def speed(pairs: PairSet, seed: int, workers: int, batches: int | None) -> float:
+    """Triples a second over one pass, or its beginning."""
     dataset = TripleDataset(pairs, "train", Canvas(256, 256, resample="lanczos"), SIGNGEN_133, Augmentation(), seed)
-    steps = len(dataset) // BATCH
+    steps = min(len(dataset) // BATCH, batches or len(dataset))
     loader = DataLoader(
         dataset, batch_sampler=StepBatches(dataset.order_by, BATCH, seed, 0, steps), num_workers=workers
     )

@@ -16,8 +16,8 @@ MACHINE = "Machine"
 
 def train(
     pairs: Annotated[
-        Path, typer.Argument(metavar="PAIRS", help="Pair set written by build-pairs.", show_default=False)
-    ],
+        Path | None, typer.Argument(metavar="PAIRS", help="Pair set written by build-pairs.", show_default=False)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to write.", show_default=False)] = None,
     config: Annotated[
         str | None,
@@ -55,6 +55,16 @@ def train(
             rich_help_panel=MACHINE,
         ),
     ] = True,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            "--check-run",
+            metavar="RUN",
+            help="Train nothing: compare a run's logs, over or not, with the curves expected of its recipe; exit code 1"
+            " if they are not.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count parameters, FLOPs, memory and disk, and end.")
     ] = False,
@@ -94,6 +104,11 @@ def train(
     Ctrl-C and SIGTERM save the state; --resume goes on. Several processes: `accelerate launch -m signgen train ...`
     on GPUs, or `torchrun --nproc_per_node 2 -m signgen train ... --device cpu`.
     """
+    if check is not None:
+        _check(check)
+        return
+    if pairs is None:
+        raise OptionError("no PAIRS", expected="the pair set that signgen build-pairs wrote")
     overrides = list(settings or [])
     if seed is not None:
         overrides.append(f"seed={seed}")
@@ -130,3 +145,13 @@ def train(
         console.print(f"adapter: {result.adapter}", markup=False)
     elif result.notes:  # of several processes, the first one
         console.print(f"model: {result.model}" if result.model else f"stage 1: {result.fusion}", markup=False)
+
+
+def _check(run: Path) -> None:
+    from signgen.training import check_run as checking
+
+    found = checking.check_run(run)
+    for line in checking.in_words(found):
+        console.print(line, markup=False)
+    if not found.good:
+        raise typer.Exit(1)

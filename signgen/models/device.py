@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+
 import torch
 
 from signgen.errors import ModelError
@@ -20,8 +22,8 @@ def prepare_device(name: str, threads: int | None = None) -> torch.device:
 def usable_precision(precision: str, device: torch.device) -> str:
     """The precision of autocast (fp32, bf16 or fp16) that makes sense on the device.
 
-    bf16 on a CPU without AVX-512 (or another fast path of oneDNN) is emulated: a frame of nano took 28 times as
-    long as in fp32 (benchmarks/precision.py, two cores with AVX2). fp32 is used there.
+    bf16 on a CPU that has no instructions for it is emulated: a frame of nano took 28 times as long as in fp32 on two
+    cores with AVX2, 1.6 times with AVX-512 (benchmarks/precision.py). fp32 is used there.
     """
     return "fp32" if precision == "bf16" and device.type == "cpu" and not fast_bf16() else precision
 
@@ -31,11 +33,16 @@ def precision_note(precision: str, device: torch.device) -> str | None:
     used = usable_precision(precision, device)
     if used == precision:
         return None
-    return f"{used} in place of {precision}, which this processor only emulates (it has no AVX-512)"
+    return f"{used} in place of {precision}, which this processor only emulates"
 
 
 def fast_bf16() -> bool:
-    """Whether oneDNN computes in bfloat16 on this CPU."""
+    """Whether this CPU has instructions for bfloat16: AVX-512 BF16 or AMX; on other architectures, what oneDNN says.
+
+    oneDNN itself says yes to any AVX-512, where it emulates them.
+    """
+    if platform.machine().lower() in ("x86_64", "amd64", "x86"):
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     try:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     except (AttributeError, RuntimeError):  # a build without oneDNN

@@ -12,7 +12,7 @@ from signgen.models.device import prepare_device, usable_precision
 from signgen.pairs.pairset import PairSet
 from signgen.training.cost import StageCost, meta_pipeline, stage_costs
 from signgen.training.features import FeaturePlan, plan_features, room_for_features
-from signgen.training.run import TrainRequest, asked_recipe
+from signgen.training.request import TrainRequest, asked_recipe
 
 GIB = 1 << 30
 

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,15 @@ from signgen.training.checkpoints import Checkpoints, Progressed
 from signgen.training.data.batches import StepBatches
 from signgen.training.data.dataset import TripleDataset
 from signgen.training.logs import RunLog
+from signgen.training.sharding import (
+    load_optimizer,
+    load_weights,
+    make_shardable,
+    shards_of,
+    whole,
+    whole_norm,
+    whole_twin,
+)
 from signgen.training.stages import MAIN, Batch, Stage, trainable
 
 
@@ -109,8 +119,14 @@ class Trainer:
             )
         # The highest learning rate of each parameter group; a loaded state brings those of its own step.
         self._rates = {name: [group["lr"] for group in each.param_groups] for name, each in optimizers.items()}
+        self.sharded = accelerator.is_fsdp2
+        # What is validated and exported: the stage itself; where it is sharded, the first process's whole twin of it.
+        self.plain = whole_twin(stage) if self.sharded and accelerator.is_main_process else stage
+        if self.sharded:
+            make_shardable(accelerator.state.fsdp_plugin, stage.module)
         self.module, *prepared = accelerator.prepare(stage.module, *optimizers.values())
         self.optimizers = dict(zip(optimizers, prepared, strict=True))
+        self.parameters = trainable(self.module)  # shards are other tensors
         self.ema = self._make_ema()
         self.at = Progressed(steps=plan.steps)
         self.checkpoints = Checkpoints(run, stage.name, plan.keep)
@@ -149,6 +165,7 @@ class Trainer:
                 log.close()
         if self.ema:
             self.ema.copy_to(self.parameters)
+        self._fill_plain()
 
     def _steps(
         self, log: RunLog | None, bar: Bar, workers: int, interrupted: threading.Event, terminated: threading.Event
@@ -207,7 +224,7 @@ class Trainer:
                 self.accelerator.backward(loss)
             for name, value in scalars.items():
                 totals[name] = totals[name] + value if name in totals else value
-        norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.clip_norm)
+        norm = whole_norm(self.accelerator.clip_grad_norm_(self.parameters, self.settings.clip_norm))
 
         # one decision of all processes, before any weight is changed
         agreed = self._agree(totals, norm, broken, interrupted.is_set(), terminated.is_set())
@@ -350,20 +367,37 @@ class Trainer:
     def _validate(self, log: RunLog | None) -> None:
         """Scores and pictures with the EMA weights, by the main process."""
         began = time.monotonic()
-        if log is not None:
+        if log is not None or self.sharded:
             if self.ema:
                 self.ema.store(self.parameters)
                 self.ema.copy_to(self.parameters)
-            scores = self.stage.validate(self.run / "samples", self.at.step)
-            self._keep_if_best(scores)
+            self._fill_plain()
+            if log is not None:
+                self._judge(log)
             if self.ema:
                 self.ema.restore(self.parameters)
-            if scores:
-                log.scalars("validation", self.at.step, scores)
-            for picture in (self.run / "samples").glob(f"{self.stage.name}-{self.at.step:06d}.png"):
-                log.picture(self.at.step, picture)
         self.accelerator.wait_for_everyone()
         self._validation_seconds = time.monotonic() - began
+
+    def _judge(self, log: RunLog) -> None:
+        scores = self.plain.validate(self.run / "samples", self.at.step)
+        self._keep_if_best(scores)
+        if scores:
+            log.scalars("validation", self.at.step, scores)
+        for picture in (self.run / "samples").glob(f"{self.stage.name}-{self.at.step:06d}.png"):
+            log.picture(self.at.step, picture)
+
+    def _fill_plain(self) -> None:
+        """Gather shards, by all processes, into the first one's whole stage."""
+        if self.sharded:
+            weights = self._whole_weights()
+            if self.accelerator.is_main_process:
+                self.plain.module.load_state_dict(weights)
+
+    def _whole_weights(self) -> dict[str, Any]:
+        """The module's weights; of shards, gathered by all processes for the first one."""
+        weights = self.accelerator.unwrap_model(self.module).state_dict()
+        return whole(weights, self.accelerator.is_main_process) if self.sharded else weights
 
     def _keep_if_best(self, scores: Mapping[str, float]) -> None:
         """Keep the weights in place, which have just been validated, if no earlier ones had a better score."""
@@ -372,8 +406,7 @@ class Trainer:
             return
         best = self.checkpoints.best()
         if best is None or scores[name] > best[name]:
-            weights = self.accelerator.unwrap_model(self.module).state_dict()
-            self.checkpoints.write_best({"step": self.at.step, name: scores[name]}, weights)
+            self.checkpoints.write_best({"step": self.at.step, name: scores[name]}, self.plain.module.state_dict())
 
     def save(self) -> None:
         """Keep the state, unless that of this step is kept; every process waits for the first one, which writes."""
@@ -382,16 +415,22 @@ class Trainer:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             self.checkpoints.write(self.at, self._state())
+        elif self.sharded:
+            for _ in self._state():  # its part of the gathering
+                pass
         self.accelerator.wait_for_everyone()
         self._saved, self._saved_step = time.monotonic(), self.at.step
 
     def _state(self) -> Iterator[tuple[str, Any]]:
-        """What resuming needs, by file."""
-        yield "weights.pt", self.accelerator.unwrap_model(self.module).state_dict()
+        """What resuming needs, by file; whole, however it is held."""
+        keep = self.accelerator.is_main_process
+        yield "weights.pt", self._whole_weights()
         for name, optimizer in self.optimizers.items():
-            yield optimizer_file(name), optimizer.state_dict()
+            moments = optimizer.state_dict()
+            yield optimizer_file(name), whole(moments, keep) if self.sharded else moments
         if self.ema:
-            yield "ema.pt", self.ema.state_dict()
+            average = self.ema.state_dict()
+            yield "ema.pt", whole(average, keep) if self.sharded else average
         if self.accelerator.scaler is not None:
             yield "scaler.pt", self.accelerator.scaler.state_dict()
 
@@ -401,7 +440,7 @@ class Trainer:
         `told` then says which newer ones were damaged. The first process reads first, and puts those aside.
         """
         with self.accelerator.main_process_first():
-            found = self.checkpoints.read(self._load_state, self.accelerator.device)
+            found = self.checkpoints.read(self._load_state, "cpu" if self.sharded else self.accelerator.device)
         if found is None:
             return
         progress, self.told = found
@@ -409,14 +448,18 @@ class Trainer:
         self.at = Progressed(progress.step, over or self.plan.steps, progress.seconds)
 
     def _load_state(self, content: Callable[[str], Any]) -> None:
-        self._fill("weights.pt", content, self.accelerator.unwrap_model(self.module).load_state_dict)
+        self._fill("weights.pt", content, lambda found: load_weights(self.accelerator.unwrap_model(self.module), found))
         for name, optimizer in self.optimizers.items():
-            self._fill(optimizer_file(name), content, optimizer.load_state_dict)
+            self._fill(optimizer_file(name), content, partial(load_optimizer, optimizer))
         if self.ema:
-            self._fill("ema.pt", content, self.ema.load_state_dict)
-            self.ema.to(self._ema_device)
+            self._fill("ema.pt", content, self._load_average)
         if self.accelerator.scaler is not None:
             self._fill("scaler.pt", content, self.accelerator.scaler.load_state_dict)
+
+    def _load_average(self, state: dict[str, Any]) -> None:
+        assert self.ema is not None
+        self.ema.load_state_dict({**state, "shadow_params": shards_of(state["shadow_params"], self.parameters)})
+        self.ema.to(self._ema_device)
 
     def _fill(self, name: str, content: Callable[[str], Any], load: Callable[[Any], object]) -> None:
         """Give what lies in a file of the state to `load`. Raises ModelError where it does not fit."""

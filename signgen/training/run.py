@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ import torch
 from accelerate import Accelerator, DataLoaderConfiguration, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 
-from signgen.config import Augmentation, Recipe, StageSettings, changed_recipe, load_recipe
-from signgen.errors import ModelError, OptionError, PairSetError, RecipeError
-from signgen.files import disk_full_is_oserror, make_folder, read_json, write_json, write_text
+from signgen.config import Augmentation, Recipe, StageSettings, load_recipe
+from signgen.errors import ModelError, PairSetError, RecipeError
+from signgen.files import disk_full_is_oserror, make_folder, write_json, write_text
 from signgen.interrupts import termination_ends
 from signgen.models.build import build_fusion, build_pipeline
 from signgen.models.canvas import Canvas
-from signgen.models.card import ModelCard, check_weights, damaged_file, palette_of, read_card, save_model
+from signgen.models.card import ModelCard, check_weights, damaged_file, palette_of, save_model
 from signgen.models.device import precision_note, prepare_device, usable_precision
 from signgen.models.fusion import FusionModel
 from signgen.models.lora import add_lora, save_lora
@@ -30,7 +30,6 @@ from signgen.models.weights import weights_digest
 from signgen.pairs.pairset import PairSet
 from signgen.poses.skeletons import COCO_WHOLEBODY_133
 from signgen.progress import SILENT, Notes, Progress
-from signgen.requests import Request
 from signgen.training.batch_split import divide_batches
 from signgen.training.checkpoints import Checkpoints, read_progress
 from signgen.training.data.dataset import TripleDataset
@@ -40,50 +39,14 @@ from signgen.training.fit import fit, parse_memory
 from signgen.training.fusion import FusionStage
 from signgen.training.init_from import Start
 from signgen.training.loop import Plan, Trainer
+from signgen.training.request import TrainRequest, TrainResult, asked_recipe, read_settings
 from signgen.training.resume import check_resumed
+from signgen.training.sharding import check_shardable, check_sharding
 from signgen.training.stages import Stage, stages_of
 
 BUDGET_FOR_STEPS = 0.97  # of --max-minutes; the rest is validation and saving
 LONGEST_WAIT = timedelta(hours=2)  # of a process for the others, which may write a state or validate
 MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-
-
-@dataclass(frozen=True)
-class TrainRequest(Request):
-    """What is trained on what, and where.
-
-    pairs: a pair set. out: the run folder. config: a recipe's shipped name or path, None: nano, or the resumed run's.
-    overrides: `a.b=c`, changes of the recipe. stage: fusion, diffusion, or None for both. resume: go on with the run
-    that is in `out`. max_minutes: fit both stages into this time; each ends when its share of it is over. init: a model
-    folder whose weights the run starts from. fit: a device's memory, `24GB`, that both stages are to fit into. device:
-    auto, cpu or cuda. threads: of the CPU. adapt: a model to fine-tune: its recipe, its weights and its stage 1 are
-    taken, and stage 2 goes on. lora: the rank of an adapter, which is then trained in place of the weights.
-    """
-
-    pairs: Path
-    out: Path
-    config: str | None = None
-    overrides: tuple[str, ...] = ()
-    stage: str | None = None
-    resume: bool = False
-    max_minutes: float | None = None
-    init: Path | None = None
-    fit: str | None = None
-    adapt: Path | None = None
-    lora: int | None = None
-    device: str = "auto"
-    threads: int | None = None
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """model: the model folder, None where only stage 1 was trained; fusion: stage 1's folder, None without it. adapter:
-    the folder of an adapter, in place of a model's."""
-
-    model: Path | None
-    fusion: Path | None
-    notes: tuple[str, ...]
-    adapter: Path | None = None
 
 
 def train(request: TrainRequest, progress: Progress = SILENT) -> TrainResult:
@@ -115,7 +78,7 @@ class TrainingRun:
         self.pairs, self.recipe, self.folder, self.request = pairs, recipe, request.out, request
         self.notes = notes or Notes()
         device = prepare_device(request.device, request.threads)
-        _check_sharding()
+        check_sharding(device)
         AcceleratorState._reset_state()  # one a process: an earlier run may have had another precision or device
         self.accelerator = Accelerator(
             cpu=device.type == "cpu",
@@ -132,6 +95,8 @@ class TrainingRun:
         lines = [*said, *lines]
         for line in lines:
             self.note(line, "note")
+        if self.accelerator.is_fsdp2:
+            check_shardable(self.divided, request.lora is not None)
         self._check_data()
         begin_from = request.adapt or request.init
         self.start = Start(begin_from, recipe) if begin_from else None
@@ -209,7 +174,7 @@ class TrainingRun:
             adapted = weights_digest(pipeline.unet)
             add_lora(pipeline.unet, self.request.lora)
         self._to_device(pipeline)
-        steps = self._diffusion_stage(pipeline)
+        pipeline, steps = self._diffusion_stage(pipeline)
         if adapted is not None:
             return self._save_adapter(pipeline, adapted, steps)
         model = self._save(pipeline, steps, time.monotonic() - began)
@@ -229,14 +194,15 @@ class TrainingRun:
         if self.start:
             self.start.fill("fusion", fusion)
         stage = FusionStage(self.divided, fusion, self._validation())
-        self._train_stage(stage, self._triples("train", stage.settings.augmentation))
+        trainer = self._train_stage(stage, self._triples("train", stage.settings.augmentation))
         if self.accelerator.is_main_process:
             with disk_full_is_oserror(make_folder(result)):
-                stage.export(result)
+                trainer.plain.export(result)
         self.accelerator.wait_for_everyone()
-        return fusion.eval()
+        return _trained_fusion(result) if trainer.sharded else fusion.eval()
 
-    def _diffusion_stage(self, pipeline: SignerPipeline) -> int:
+    def _diffusion_stage(self, pipeline: SignerPipeline) -> tuple[SignerPipeline, int]:
+        """Stage 2: the pipeline that holds its weights in the first process, and the number of its steps."""
         seen = {"window": self.recipe.pose_window, "part_warp": self.recipe.part_warp}
         validation, adapter = self._validation(**seen), self.request.lora is not None
         stage = DiffusionStage(self.divided, pipeline, validation, self.accelerator.device, adapter)
@@ -249,7 +215,9 @@ class TrainingRun:
         else:
             stage.calibrate(dataset)
         self._keep_features(dataset, pipeline, stage)
-        return self._train_stage(stage, dataset, time.monotonic() - began)
+        trainer = self._train_stage(stage, dataset, time.monotonic() - began)
+        assert isinstance(trainer.plain, DiffusionStage)
+        return trainer.plain.pipeline, trainer.at.step
 
     def _save_adapter(self, pipeline: SignerPipeline, base: str, steps: int) -> Path:
         """Write RUN/lora. base: digest of the UNet that it is of."""
@@ -301,8 +269,8 @@ class TrainingRun:
         if warps is not None and not warps.stored.writable:
             self.note(f"{warps.stored.folder} cannot be written: source banks are kept in memory only", "note")
 
-    def _train_stage(self, stage: Stage, dataset: TripleDataset, spent: float = 0.0) -> int:
-        """Train the stage; returns the number of steps. spent: seconds of the stage that are gone already."""
+    def _train_stage(self, stage: Stage, dataset: TripleDataset, spent: float = 0.0) -> Trainer:
+        """Train the stage. spent: seconds of it that are gone already."""
         plan = self._plan(stage.settings, spent)
         trainer = Trainer(stage, dataset, plan, self.folder, self.accelerator, self.recipe.seed)
         trainer.wandb = self.recipe.training.wandb
@@ -312,7 +280,7 @@ class TrainingRun:
         with self.progress.bar(f"stage {stage.name}", trainer.at.steps, keep=True) as bar:
             trainer.train(bar, self.recipe.training.workers)
         self.accelerator.free_memory()
-        return trainer.at.step
+        return trainer
 
     def _plan(self, settings: StageSettings, spent: float) -> Plan:
         minutes, training = self.request.max_minutes, self.recipe.training
@@ -383,53 +351,6 @@ def _trained_fusion(folder: Path) -> FusionModel:
         raise ModelError(f"{damaged_file(folder) or folder}: cannot be loaded ({reason[:160]})", fix=fix) from error
 
 
-def _check_sharding() -> None:
-    """Refuse fully sharded data parallel: states of shards are not written yet, and on CPUs accelerate falls back to
-    plain data parallel without a word."""
-    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true"):
-        raise ModelError(
-            "accelerate's configuration asks for FSDP, which signgen does not train with",
-            fix="launch with a configuration without it; --fit makes a stage smaller",
-        )
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    """What a run was begun with. Raises ModelError."""
-    try:
-        kept = read_json(path)
-        if not isinstance(kept, dict) or not {"fingerprint", "max_minutes"} <= kept.keys():
-            raise ValueError("no fingerprint or max_minutes in it")
-        minutes = kept["max_minutes"]
-        if not (minutes is None or (isinstance(minutes, (int, float)) and minutes > 0)):
-            raise ValueError(f"max_minutes is {minutes!r}")
-        for name in ("init", "adapt"):
-            if not (kept.get(name) is None or isinstance(kept[name], str)):
-                raise ValueError(f"{name} is {kept[name]!r}")
-        if not (kept.get("lora") is None or type(kept["lora"]) is int):
-            raise ValueError(f"lora is {kept['lora']!r}")
-    except (OSError, ValueError) as error:
-        found = f"{path}: cannot be read ({error})"
-        raise ModelError(found, expected="what signgen train wrote", fix="begin again with another --out") from error
-    return kept
-
-
-def asked_recipe(request: TrainRequest) -> tuple[Recipe, list[str]]:
-    """The recipe of a new run, made to fit where that is asked, and what was done for it."""
-    if request.adapt is not None:
-        if request.config is not None or request.init is not None:
-            raise OptionError("--from with --config or --init", expected="the model's own recipe and weights")
-        if request.stage == "fusion":
-            raise OptionError("--from with --stage fusion", expected="stage 2: the model's stage 1 is taken as it is")
-        recipe = changed_recipe(read_card(request.adapt).parsed_recipe(), request.overrides, str(request.adapt))
-    elif request.lora is not None:
-        raise OptionError("--lora without --from", expected="the model that the adapter is of")
-    else:
-        recipe = load_recipe(request.config or "nano", request.overrides)
-    if request.fit is None:
-        return recipe, []
-    return fit(recipe, parse_memory(request.fit), int(os.environ.get("WORLD_SIZE", "1")))
-
-
 def open_run(request: TrainRequest, notes: Notes | None = None) -> TrainingRun:
     """Begin a run, or go on with one: a resumed run keeps its own recipe, pair set, max_minutes and init."""
     folder = request.out
@@ -439,7 +360,7 @@ def open_run(request: TrainRequest, notes: Notes | None = None) -> TrainingRun:
         raise ModelError(f"{folder}: holds a run already", fix="add --resume to go on with it, or choose another --out")
     if stored.exists():
         recipe = load_recipe(str(stored))
-        kept = _read_settings(settings)
+        kept = read_settings(settings)
         if kept["fingerprint"] != pairs.fingerprint:
             raise PairSetError(f"{request.pairs} is not the pair set that {folder} was begun with")
         asked, changes = recipe, []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -24,8 +26,20 @@ def test_bf16_that_is_emulated_becomes_fp32(monkeypatch: pytest.MonkeyPatch, ask
     assert usable_precision(asked, torch.device("cuda")) == asked
 
 
-def test_it_is_what_the_library_says_of_this_processor() -> None:
-    assert devices.fast_bf16() is bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+@pytest.mark.parametrize(("dot_products", "tiles"), [(True, False), (False, True), (False, False)])
+def test_avx512_alone_is_not_fast(monkeypatch: pytest.MonkeyPatch, dot_products: bool, tiles: bool) -> None:
+    monkeypatch.setattr(devices.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: dot_products)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    assert devices.fast_bf16() is (dot_products or tiles)
+
+
+def test_it_is_what_the_processor_says_of_itself() -> None:
+    flags = Path("/proc/cpuinfo")
+    if not flags.is_file() or devices.platform.machine() != "x86_64":
+        pytest.skip("needs Linux on x86")
+    named = set(flags.read_text().split())
+    assert devices.fast_bf16() is bool({"avx512_bf16", "amx_tile"} & named)
 
 
 def test_training_and_rendering_say_which_precision_they_use(line: Line, tmp_path, monkeypatch) -> None:

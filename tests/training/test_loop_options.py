@@ -21,6 +21,7 @@ from signgen.training.data.batches import Sample
 from signgen.training.diffusion import DiffusionStage
 from signgen.training.fusion import FusionStage
 from signgen.training.run import TrainRequest, open_run
+from signgen.training.sharding import check_shardable, check_sharding
 from signgen.training.stages import Stage
 from tests.models.test_pipeline import randomised
 from tests.tiny import TINY, tiny_recipe
@@ -143,11 +144,23 @@ def test_the_best_weights_are_kept(pairs: Path, tmp_path: Path, monkeypatch: pyt
     assert not all(map(torch.equal, last, short))
 
 
-def test_sharded_training_is_refused(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sharding_on_a_cpu_is_refused(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    with pytest.raises(ModelError, match="FSDP"):
+    with pytest.raises(ModelError, match="FSDP, on a CPU"):
         run(pairs, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_shards_are_of_version_2_and_not_of_what_they_do_not_go_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(ModelError, match="version 1"):
+        check_sharding(torch.device("cuda"))
+    monkeypatch.setenv("FSDP_VERSION", "2")
+    check_sharding(torch.device("cuda"))
+    check_shardable(tiny_recipe(), adapter=False)
+    changed = tiny_recipe("training.diffusion.ema_on_cpu=true", "training.precision=fp16")
+    with pytest.raises(RecipeError, match=r"--lora, precision fp16, training\.diffusion\.ema_on_cpu with FSDP"):
+        check_shardable(changed, adapter=True)
 
 
 @pytest.mark.slow
