@@ -71,7 +71,7 @@ SMALL: dict[str, Any] = {
         },
     },
     "diffusion": {"scheduler": {"origin": None}},
-    "training": {"precision": "fp32", "workers": 0, "diffusion": {"batch_size": 8, "accumulation": 1}},
+    "training": {"precision": "fp32", "workers": 0, "diffusion": {"batch_size": 8, "accumulation": 3}},
 }
 
 
