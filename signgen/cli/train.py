@@ -7,17 +7,39 @@ from typing import Annotated, Literal
 
 import typer
 
+from signgen.cli.options import MACHINE, Threads
 from signgen.console import Bars, console
 from signgen.errors import OptionError
 
 RECIPE = "Recipe"
-MACHINE = "Machine"
+
+
+def _check(run: Path | None) -> None:
+    """Say how a run's logs compare, and end: 1 where they do not."""
+    if run is not None:
+        from signgen.training import check_run as checking
+
+        found = checking.check_run(run)
+        console.print("\n".join(checking.in_words(found)), markup=False)
+        raise typer.Exit(0 if found.good else 1)
+
+
+CheckRun = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        callback=_check,
+        is_eager=True,
+        help="Compare a run's logs, so far, with the curves expected of its recipe; exit code 1 if they differ.",
+        show_default=False,
+    ),
+]
 
 
 def train(
     pairs: Annotated[
-        Path | None, typer.Argument(metavar="PAIRS", help="Pair set written by build-pairs.", show_default=False)
-    ] = None,
+        Path, typer.Argument(metavar="PAIRS", help="Pair set written by build-pairs.", show_default=False)
+    ],
     out: Annotated[Path | None, typer.Option(help="Run folder to write.", show_default=False)] = None,
     config: Annotated[
         str | None,
@@ -55,16 +77,7 @@ def train(
             rich_help_panel=MACHINE,
         ),
     ] = True,
-    check: Annotated[
-        Path | None,
-        typer.Option(
-            "--check-run",
-            metavar="RUN",
-            help="Train nothing: compare a run's logs, over or not, with the curves expected of its recipe; exit code 1"
-            " if they are not.",
-            show_default=False,
-        ),
-    ] = None,
+    check_run: CheckRun = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count parameters, FLOPs, memory and disk, and end.")
     ] = False,
@@ -95,36 +108,19 @@ def train(
         Literal["fp32", "bf16", "fp16"] | None,
         typer.Option(help="Autocast of both stages.", show_default="the recipe's", rich_help_panel=MACHINE),
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores", rich_help_panel=MACHINE)
-    ] = None,
+    threads: Threads = None,
 ) -> None:
     """Train stage 1 (fusion), then stage 2 (diffusion), on a pair set.
 
     Ctrl-C and SIGTERM save the state; --resume goes on. Several processes: `accelerate launch -m signgen train ...`
     on GPUs, or `torchrun --nproc_per_node 2 -m signgen train ... --device cpu`.
     """
-    if check is not None:
-        _check(check)
-        return
-    if pairs is None:
-        raise OptionError("no PAIRS", expected="the pair set that signgen build-pairs wrote")
-    overrides = list(settings or [])
-    if seed is not None:
-        overrides.append(f"seed={seed}")
-    if dtype is not None:
-        overrides.append(f"training.precision={dtype}")
-    if not cache:
-        overrides.append("training.feature_cache=false")
+    named = {"seed": seed, "training.precision": dtype, "training.feature_cache": None if cache else "false"}
+    overrides = [*(settings or []), *(f"{key}={value}" for key, value in named.items() if value is not None)]
     from signgen.training.run import TrainRequest, train
 
     request = TrainRequest(
-        *(pairs, out or Path()),
-        config=config,
-        overrides=tuple(overrides),
-        stage=stage,
-        resume=resume,
-        max_minutes=max_minutes,
+        *(pairs, out or Path(), config, tuple(overrides), stage, resume, max_minutes),
         init=init,
         fit=fit,
         adapt=adapt,
@@ -135,8 +131,7 @@ def train(
     if dry_run:
         from signgen.training import dry_run as counting
 
-        for line in counting.in_words(counting.dry_run(request), throughput):
-            console.print(line, markup=False)
+        console.print("\n".join(counting.in_words(counting.dry_run(request), throughput)), markup=False)
         return
     if out is None:
         raise OptionError("no --out", expected="the run folder to write")
@@ -145,13 +140,3 @@ def train(
         console.print(f"adapter: {result.adapter}", markup=False)
     elif result.notes:  # of several processes, the first one
         console.print(f"model: {result.model}" if result.model else f"stage 1: {result.fusion}", markup=False)
-
-
-def _check(run: Path) -> None:
-    from signgen.training import check_run as checking
-
-    found = checking.check_run(run)
-    for line in checking.in_words(found):
-        console.print(line, markup=False)
-    if not found.good:
-        raise typer.Exit(1)
