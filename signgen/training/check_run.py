@@ -31,8 +31,8 @@ TRAIN, VALIDATION = "train", "validation"
 
 @dataclass(frozen=True)
 class Found:
-    """A value of a run beside what is expected. percent: of the stage's steps. low, high: the expected range. basis:
-    measured or projected; `source` says how."""
+    """A value of a run beside what is expected. percent: of the stage's steps. column: of the logs. low, high: the
+    expected range. basis: of that range, measured or projected."""
 
     stage: str
     percent: float
@@ -51,12 +51,13 @@ class Found:
 @dataclass(frozen=True)
 class RunCheck:
     """recipe: its name. found: what was compared. problems: lines for what is wrong without curves. notes: how far the
-    run is, what could not be compared, and where the curves come from."""
+    run is, what could not be compared, and where the curves come from. logged: whether there was any log."""
 
     recipe: str
     found: tuple[Found, ...]
     problems: tuple[str, ...]
     notes: tuple[str, ...]
+    logged: bool
 
     @property
     def good(self) -> bool:
@@ -79,6 +80,7 @@ def check_run(folder: Path) -> RunCheck:
     found: list[Found] = []
     problems: list[str] = []
     notes: list[str] = []
+    logged = False
     if not curves:
         known = ", ".join(expected_curves())
         notes.append(
@@ -89,6 +91,7 @@ def check_run(folder: Path) -> RunCheck:
         if not rows[TRAIN]:
             notes.append(f"stage {stage}: nothing is logged yet")
             continue
+        logged = True
         steps = _steps(folder, stage, settings, recipe)
         reached = rows[TRAIN][-1][0]
         notes.append(f"stage {stage}: step {reached:,} of about {steps:,}, {reached / steps:.0%}")
@@ -96,7 +99,7 @@ def check_run(folder: Path) -> RunCheck:
         if stage in curves:
             found += _compared(stage, curves[stage], rows, steps)
             notes.append(f"stage {stage}: {curves[stage]['basis']}: {curves[stage]['source']}")
-    return RunCheck(recipe.name, tuple(found), tuple(problems), tuple(notes))
+    return RunCheck(recipe.name, tuple(found), tuple(problems), tuple(notes), logged)
 
 
 def in_words(check: RunCheck) -> Iterator[str]:
@@ -109,16 +112,16 @@ def in_words(check: RunCheck) -> Iterator[str]:
             f" {each.basis} {each.low:g} to {each.high:g}: {verdict}"
         )
     yield from check.problems
+    yield f"{check.recipe}: {_verdict(check)}"
+
+
+def _verdict(check: RunCheck) -> str:
     outside = sum(not each.inside for each in check.found) + len(check.problems)
-    yield (
-        f"{check.recipe}: {outside} of {len(check.found) + len(check.problems)} not as expected"
-        if outside
-        else (
-            f"{check.recipe}: {len(check.found)} values as expected"
-            if check.found
-            else f"{check.recipe}: nothing is wrong"
-        )
-    )
+    if outside:
+        return f"{outside} of {len(check.found) + len(check.problems)} not as expected"
+    if check.found:
+        return f"{len(check.found)} values as expected"
+    return "losses are finite; no curve to compare them with" if check.logged else "nothing to compare yet"
 
 
 def _compared(stage: str, expected: Mapping[str, Any], rows: Mapping[str, Any], steps: int) -> Iterator[Found]:
@@ -127,7 +130,8 @@ def _compared(stage: str, expected: Mapping[str, Any], rows: Mapping[str, Any], 
             wanted = percent / 100 * steps
             at = _loss_at(rows[TRAIN], column, wanted) or _score_at(rows[VALIDATION], column, wanted)
             if at is not None:
-                yield Found(stage, percent, *at[:1], column, at[1], low, high, expected["basis"])
+                step, value = at
+                yield Found(stage, percent, step, column, value, low, high, expected["basis"])
 
 
 def _loss_at(rows: list[tuple[int, dict[str, float]]], column: str, wanted: float) -> tuple[int, float] | None:
@@ -170,7 +174,7 @@ def _steps(folder: Path, stage: str, settings: StageSettings, recipe: Recipe) ->
         return progress.steps
     minutes = _max_minutes(folder)
     shares = sum(each.share for each in stages_of(recipe).values())
-    if not minutes or not progress.seconds:
+    if not minutes or not progress.seconds or not progress.step:
         return settings.steps
     return max(progress.step, round(progress.step * 60 * minutes * settings.share / shares / progress.seconds))
 

@@ -101,6 +101,14 @@ def test_a_loss_that_does_not_fall_is_a_problem_of_any_recipe(tmp_path: Path, mo
     assert "no curves are known of nano (there are of other)" in check.notes[0]
 
 
+def test_a_run_without_logs_is_not_called_good(curves: None, tmp_path: Path) -> None:
+    lines = list(in_words(check_run(written(tmp_path, {}))))
+    assert lines[-1] == "nano: nothing to compare yet"
+    assert "stage diffusion: nothing is logged yet" in lines
+    begun = list(in_words(check_run(written(tmp_path / "begun", {2: 0.5}, steps=100_000))))
+    assert begun[-1] == "nano: losses are finite; no curve to compare them with"
+
+
 def test_a_value_that_is_not_finite_is_a_problem(curves: None, tmp_path: Path) -> None:
     check = check_run(written(tmp_path, falling(50) | {60: float("nan")}))
     assert check.problems == ("stage diffusion: loss not finite at step 60",)
