@@ -66,14 +66,21 @@ BOTH: dict[str, Any] = {
     },
     "sampling": {"micro_batch": 8},
 }
+
+
+def conditions(channels: list[int]) -> list[dict[str, Any]]:
+    """phoenix-256's. channels: of the pose map, one number for each halving of the canvas and one."""
+    return [
+        {"kind": "source_tokens", "options": {"hidden": 192, "dropout": 0.2}},
+        {"kind": "pose_map", "options": {"channels": channels}},
+        {"kind": "fusion_vector", "options": {"dropout": 0.2}},
+    ]
+
+
 SIZES: dict[str, dict[str, Any]] = {
     "mid": {
         "canvas": {"width": 128, "height": 128},
-        "conditions": [
-            {"kind": "source_tokens", "options": {"hidden": 192, "dropout": 0.2}},
-            {"kind": "pose_map", "options": {"channels": [16, 32, 64]}},
-            {"kind": "fusion_vector", "options": {"dropout": 0.2}},
-        ],
+        "conditions": conditions([16, 32, 64]),
         "unet": {
             "config": {
                 "block_out_channels": [64, 128, 256, 512],
@@ -86,11 +93,7 @@ SIZES: dict[str, dict[str, Any]] = {
     },
     "full": {
         "canvas": {"width": 256, "height": 256},
-        "conditions": [
-            {"kind": "source_tokens", "options": {"hidden": 192, "dropout": 0.2}},
-            {"kind": "pose_map", "options": {"channels": [16, 32, 96]}},
-            {"kind": "fusion_vector", "options": {"dropout": 0.2}},
-        ],
+        "conditions": conditions([16, 32, 96]),
         "training": {"diffusion": {"batch_size": 16, "learning_rate": 1.0e-4, "ema": 0.999}},
     },
 }

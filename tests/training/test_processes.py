@@ -24,12 +24,10 @@ ROOT = Path(__file__).resolve().parents[2]
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
-    """What both processes of a group found."""
-    out = tmp_path_factory.mktemp("two")
+def in_two(*words: Path) -> None:
+    """Run group_work in two processes over gloo."""
     done = subprocess.run(
-        [*TORCHRUN, "-m", "tests.training.group_work", str(out)],
+        [*TORCHRUN, "-m", "tests.training.group_work", *map(str, words)],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -37,6 +35,13 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, 
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """What both processes of a group found."""
+    out = tmp_path_factory.mktemp("two")
+    in_two(out)
     return out, [torch.load(out / f"{process}.pt", weights_only=True) for process in range(2)]
 
 
@@ -152,15 +157,7 @@ def alike(first: Any, second: Any) -> bool:
 @pytest.mark.slow
 def test_a_run_in_shards_writes_the_model_of_one_process_which_goes_on_from_its_state(line: Line, tmp_path: Path):
     pairs = line.pairs
-    done = subprocess.run(
-        [*TORCHRUN, "-m", "tests.training.group_work", str(pairs), str(tmp_path / "shards")],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    in_two(pairs, tmp_path / "shards")
     recipe = group_work.SHARDED_RECIPE
     train(TrainRequest(pairs, tmp_path / "one", overrides=recipe, device="cpu"))
     for place in ("fusion", "model"):
