@@ -47,13 +47,14 @@ def survey_videos(
         )
     check_wanted(wanted, videos, root)
     entries = _entries(keypoints or root)
+    owned = _by_owner(entries, videos)
     cuts = read_segments(segments.path, segments.tier, videos) if segments else {}
     for name in progress.track([name for name in videos if not wanted or name in wanted], "looking at clips"):
         damaged: list[LeftOut] = []
         try:
             if segments and name not in cuts:
                 raise Unpaired(f"no segment of it in {segments.path}", error=False)
-            clip = _clip(name, videos, entries, pairing.get(name), damaged, background)
+            clip = _clip(name, videos, owned.get(name, []), pairing.get(name), damaged, background)
             survey.clips += _cut(clip, cuts[name], survey.left_out) if segments else [clip]
             damaged = [LeftOut(d.name, d.reason) for d in damaged]
         except Unpaired as error:
@@ -62,7 +63,7 @@ def survey_videos(
             survey.left_out.append(LeftOut.of(name, error))
         survey.left_out.extend(damaged)
     if not wanted:
-        survey.left_out += _unclaimed(entries, videos, pairing)
+        survey.left_out += _unclaimed(owned.get(None, []), pairing)
     return survey
 
 
@@ -89,10 +90,10 @@ def _cut(clip: Clip, segments: list[Segment], left_out: list[LeftOut]) -> list[C
     return clip.cut(runs)
 
 
-def _unclaimed(entries: list[Path], videos: dict[str, list[Path]], pairing: dict[str, PairingRow]) -> list[LeftOut]:
+def _unclaimed(entries: list[Path], pairing: dict[str, PairingRow]) -> list[LeftOut]:
     """Keypoint files that no video's name begins with: a name that was spelled in another way is seen here."""
     named = {row.keypoints.resolve() for row in pairing.values()}
-    others = [e for e in entries if _owner(e.name, videos) is None and e.resolve() not in named]
+    others = [e for e in entries if e.resolve() not in named]
     found = [file for file in identify_all(others, []) if not file.clips]
     reason = "keypoints, but no video here has a name that theirs begins with; --pairing FILE.csv names their video"
     return [LeftOut(file.path.name, reason) for file in found]
@@ -125,7 +126,7 @@ def _entries(place: Path) -> list[Path]:
 def _clip(
     name: str,
     videos: dict[str, list[Path]],
-    entries: list[Path],
+    owned: list[Path],
     row: PairingRow | None,
     damaged: list[LeftOut],
     background: RGB | None,
@@ -134,7 +135,7 @@ def _clip(
     if len(paths) > 1:
         fix = "name the one with --pairing FILE.csv (clip,video,keypoints)"
         raise Unpaired(f"ambiguous: {', '.join(p.name for p in paths)} share the name", fix=fix)
-    belonging = [] if row else _belonging(name, videos, entries)
+    belonging = [] if row else [entry for entry in owned if entry not in paths]
     if len(single := [e for e in belonging if _ONE_FRAME.search(e.name)]) > 1:
         found = f"{len(single)} keypoint files of one frame each ({single[0].name} ...)"
         raise Unpaired(found, fix=f"move them into a folder named {name} beside {paths[0].name}")
@@ -147,14 +148,18 @@ def _clip(
     return Clip.of(name, "train", row.signer if row else "", source, chosen)
 
 
-def _belonging(name: str, videos: dict[str, list[Path]], entries: list[Path]) -> list[Path]:
-    """The entries whose longest matching video name is `name`."""
-    return [e for e in entries if e not in videos[name] and _owner(e.name, videos) == name]
+def _by_owner(entries: list[Path], videos: dict[str, list[Path]]) -> dict[str | None, list[Path]]:
+    """The entries of each video, and of None those of no video; once for all clips, since there may be thousands."""
+    owned: dict[str | None, list[Path]] = {}
+    for entry in entries:
+        owned.setdefault(_owner(entry.name, videos), []).append(entry)
+    return owned
 
 
 def _owner(entry: str, videos: dict[str, list[Path]]) -> str | None:
-    owners = [name for name in videos if entry == name or entry.startswith((f"{name}.", f"{name}_"))]
-    return max(owners, key=len, default=None)
+    """The longest video name X with X = entry, or which X. or X_ begins."""
+    ends = [len(entry), *(place for place in range(len(entry) - 1, 0, -1) if entry[place] in "._")]
+    return next((entry[:end] for end in ends if entry[:end] in videos), None)
 
 
 def _candidates(file: PoseFile, name: str) -> list[Candidate]:
