@@ -33,7 +33,7 @@ LEVELS = (
     {"poses", "video"},
     {"parallel"},
     {"console", "config", "interrupts"},
-    {"registry", "solvers", "seeds"},
+    {"registry", "solvers", "presets", "seeds"},
     {"progress", "rates", "requests", "files"},
     {"errors", "_torchvision"},
     {"__init__"},

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from signgen.cli.options import (
     BackgroundColour,
     Device,
-    FusionGuidance,
-    NoiseScale,
     Person,
-    PoseGuidance,
-    Precision,
     Seed,
-    Solver,
-    Steps,
     Threads,
 )
 from signgen.cli.results import print_result
+from signgen.cli.sampling import with_sampling
 from signgen.console import Bars, console
 
 if TYPE_CHECKING:
@@ -101,6 +96,7 @@ Fps = Annotated[
 ]
 
 
+@with_sampling()
 def render(
     source: Annotated[
         Path,
@@ -149,14 +145,10 @@ def render(
     save_frames: SaveFrames = None,
     fps: Fps = None,
     background: BackgroundColour = None,
-    steps: Steps = None,
-    solver: Solver = None,
-    w_c: PoseGuidance = None,
-    w_f: FusionGuidance = None,
-    noise_scale: NoiseScale = None,
+    *,
+    sampling: dict[str, Any],
     seed: Seed = 0,
     device: Device = "auto",
-    dtype: Precision = None,
     threads: Threads = None,
 ) -> None:
     """Render a signer frame by frame: one image of the person, one output frame per pose.
@@ -165,7 +157,6 @@ def render(
     """
     from signgen.evaluation.render import RenderRequest, render
 
-    chosen = {"steps": steps, "solver": solver, "w_c": w_c, "w_f": w_f, "noise_scale": noise_scale, "precision": dtype}
     result = render(
         RenderRequest(
             source,
@@ -187,7 +178,7 @@ def render(
             save_frames=save_frames,
             fps=fps,
             background=background,
-            sampling=chosen,
+            sampling=sampling,
             seed=seed,
             device=device,
             threads=threads,

@@ -9,15 +9,17 @@ from typing import Any
 
 import torch
 from diffusers import ModelMixin
+from pydantic import ValidationError
 from safetensors import safe_open
 
 from signgen import __version__
 from signgen.config import Recipe, SamplingSettings, parse_recipe, too_large
-from signgen.errors import ModelError
+from signgen.errors import ModelError, OptionError
 from signgen.files import disk_full_is_oserror, make_folder, read_json, write_json
 from signgen.models.pipeline import SignerPipeline
 from signgen.models.quiet import quiet_libraries
 from signgen.poses.draw import PALETTES, Palette
+from signgen.presets import preset_settings
 from signgen.solvers import SOLVERS, solver_class
 
 CARD = "signgen.json"
@@ -82,8 +84,21 @@ class ModelCard:
         return parse_recipe(self.recipe, CARD)
 
     def sampling(self, **chosen: Any) -> SamplingSettings:
-        """The recipe's sampling, with the values of `chosen` that are not None."""
-        return self.parsed_recipe().sampling.model_copy(update={k: v for k, v in chosen.items() if v is not None})
+        """The recipe's sampling, changed by `chosen["preset"]`, then by the other values of `chosen` that are not None.
+
+        Raises OptionError for a value that cannot be.
+        """
+        own = self.parsed_recipe().sampling
+        given = {name: value for name, value in chosen.items() if value is not None}
+        if preset := given.pop("preset", None):
+            given = preset_settings(preset, own.steps) | given
+        try:
+            return SamplingSettings.model_validate(own.model_dump() | given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]).replace("_", "-")
+            expected = first.get("ctx", {}).get("expected")
+            raise OptionError(f"--{name}: {first['msg']} (found {first['input']})", expected=expected) from None
 
     def drawing_palette(self) -> Palette:
         """The palette to draw this model's poses with; refuses if this signgen draws it differently."""

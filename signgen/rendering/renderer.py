@@ -15,7 +15,8 @@ from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard
 from signgen.models.device import usable_precision
 from signgen.models.image_space import VaeSpace
-from signgen.models.pipeline import SignerPipeline, clip_noise
+from signgen.models.noise import ClipNoise
+from signgen.models.pipeline import SignerPipeline
 from signgen.models.trial import running
 from signgen.poses.draw import draw_pose
 from signgen.poses.sequence import PoseSequence, window_frames
@@ -120,7 +121,7 @@ class Renderer:
         sampling = self.sampling
         with self._running():
             clip = self.pipeline.encode_clip(image, source_pose)
-        noise = clip_noise(self.seed, source.name, clip.latent.shape[1:], sampling.noise_scale).to(self.device)
+        noise = ClipNoise(self.seed, source.name, sampling.noise_scale, sampling.shared_noise)
         # micro-batches of one fixed size
         part = range(len(poses)) if part is None else part
         warped = self.part_warps(source, poses) if self.warps else None
@@ -129,7 +130,7 @@ class Renderer:
             drawn = self._tensor(self.draw_windows(poses, batch))
             with self._running():
                 warps = None if warped is None else self._tensor(warped(batch))
-                batches = self.pipeline.render_batches(clip, drawn, warps, noise, sampling)
+                batches = self.pipeline.render_batches(clip, drawn, warps, noise, batch, sampling)
                 images = torch.cat(list(batches))
             for canvas_frame in to_uint8(images):
                 yield self.canvas.restore_frame(canvas_frame, width, height)
