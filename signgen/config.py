@@ -304,6 +304,8 @@ class SamplingSettings(Section):
     shared_noise: how much of that noise the frames of a clip have in common (models/noise.py): 1 all, 0 none.
     strength: 1 samples from noise alone. Less: from the source in the image space, noised as at that share of the time
     steps; the steps before are left out (SDEdit, Meng et al. 2022).
+    fill: on a GPU, micro-batches as large as its free memory allows, in place of micro_batch; pixels may then differ in
+    their last bits from one machine to another. compile: torch.compile of the denoiser.
     guidance_interval: the time steps in which guidance is computed, as shares of all of them: 0 is the picture, 1 pure
     noise. Outside, the guided branch is taken alone (Kynkaanniemi et al. 2024).
     """
@@ -317,6 +319,8 @@ class SamplingSettings(Section):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     shared_noise: float = Field(1.0, ge=0, le=1)
     strength: float = Field(1.0, gt=0, le=1)
+    fill: bool = False
+    compile: bool = False
     guidance_interval: Annotated[tuple[float, float], AfterValidator(_ascending)] = (0.0, 1.0)
 
 

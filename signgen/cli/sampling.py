@@ -39,10 +39,14 @@ _TABLE: dict[str, Any] = {
     "shared_noise": _option(float, "How much of it all frames share: 1 all, 0 none.", "--shared-noise", min=0, max=1),
     "strength": _option(float, "Below 1: from the source with so much noise on it.", "--strength", min=0.01, max=1),
     "micro_batch": _option(int, "Frames at once; it changes last bits.", "--micro-batch", min=1),
+    "fill": _option(bool, "As many frames at once as a GPU's free memory holds.", "--fill/--no-fill"),
+    "compile": _option(bool, "torch.compile the denoiser.", "--compile/--no-compile"),
     "precision": _option(Literal["fp32", "bf16", "fp16"], "Precision.", "--dtype"),
 }
 
-NAMES: tuple[str, ...] = tuple(option.__metadata__[0].default for option in _TABLE.values())  # where Typer first has it
+NAMES: tuple[str, ...] = tuple(
+    option.__metadata__[0].default.split("/")[0] for option in _TABLE.values()
+)  # where Typer first has it
 
 
 def with_sampling(preset: str = "--preset") -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -59,7 +59,9 @@ def evaluate_model(request: ModelRequest, progress: Progress = SILENT) -> ModelR
     # render and score
     score = score_clips if request.protocol is None else score_images
     with tempfile.TemporaryDirectory(prefix="signgen-features-") as folder:
-        whole = Shard(request, jobs, Path(folder), len(triples), _batch(pair_set, jobs, card.sampling()))
+        whole = Shard(
+            request, jobs, Path(folder), len(triples), _batch(pair_set, jobs, card.sampling(request.sampling))
+        )
         scores, worst = score(pair_set, whole, progress)
     traits, of_names = traits_of_triples(pair_set, request.split)
     scores = add_splits(scores, traits, images=pair_set.listed, of_names=of_names)

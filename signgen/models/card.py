@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -83,13 +84,14 @@ class ModelCard:
         """The recipe, validated."""
         return parse_recipe(self.recipe, CARD)
 
-    def sampling(self, **chosen: Any) -> SamplingSettings:
-        """The recipe's sampling, changed by `chosen["preset"]`, then by the other values of `chosen` that are not None.
+    def sampling(self, chosen: Mapping[str, Any] | None = None, **others: Any) -> SamplingSettings:
+        """The recipe's sampling, changed by `others`, by `chosen["preset"]`, then by the other values of `chosen`; None
+        changes nothing.
 
         Raises OptionError for a value that cannot be.
         """
         own = self.parsed_recipe().sampling
-        given = {name: value for name, value in chosen.items() if value is not None}
+        given = {name: value for name, value in (others | dict(chosen or {})).items() if value is not None}
         if preset := given.pop("preset", None):
             given = preset_settings(preset, own.steps) | given
         try:

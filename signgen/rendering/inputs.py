@@ -176,7 +176,7 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
         truth=truth,
         pairs=pairs,
         clip=request.clip or (truth.path.stem if truth is not None else request.source.stem),
-        sampling=card.sampling(**request.sampling),
+        sampling=card.sampling(request.sampling),
         outputs=outputs,
         notes=tuple(about_references),
         own_source=truth is not None and truth.path.resolve() == request.source.resolve(),

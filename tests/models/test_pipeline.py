@@ -72,9 +72,7 @@ def test_every_solver_renders(pipeline, inputs, solver):
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize(
-    "settings", [{}, {"strength": 0.7}, {"guidance_interval": (0.3, 0.7)}, {"shared_noise": 0.9}]
-)
+@pytest.mark.parametrize("settings", [{}, {"strength": 0.7}, {"guidance_interval": (0.3, 0.7)}, {"shared_noise": 0.9}])
 def test_a_frame_is_the_same_in_any_batch(pipeline, inputs, solver, settings):
     """Also with noise in every step, and where branches change between steps."""
     source, poses, source_pose, warps = inputs
