@@ -61,6 +61,16 @@ def _with_a_window(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+CURES = ("colour", "shimmer", "background")  # of flicker, in the order in which they are done
+
+
+def _known_cures(names: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := [name for name in names if name not in CURES]:
+        context = {"expected": f"some of {', '.join(CURES)}, or none", "fix": None}
+        raise PydanticCustomError("cure", "no such cure of flicker: {name}", {**context, "name": unknown[0]})
+    return names
+
+
 def _ascending(interval: tuple[float, float]) -> tuple[float, float]:
     low, high = interval
     if not 0 <= low < high <= 1:
@@ -306,6 +316,7 @@ class SamplingSettings(Section):
     steps; the steps before are left out (SDEdit, Meng et al. 2022).
     fill: on a GPU, micro-batches as large as its free memory allows, in place of micro_batch; pixels may then differ in
     their last bits from one machine to another. compile: torch.compile of the denoiser.
+    steady: cures of flicker (rendering/steady.py).
     guidance_interval: the time steps in which guidance is computed, as shares of all of them: 0 is the picture, 1 pure
     noise. Outside, the guided branch is taken alone (Kynkaanniemi et al. 2024).
     """
@@ -321,6 +332,7 @@ class SamplingSettings(Section):
     strength: float = Field(1.0, gt=0, le=1)
     fill: bool = False
     compile: bool = False
+    steady: Annotated[tuple[str, ...], AfterValidator(_known_cures)] = ()
     guidance_interval: Annotated[tuple[float, float], AfterValidator(_ascending)] = (0.0, 1.0)
 
 

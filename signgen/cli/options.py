@@ -45,7 +45,8 @@ BackgroundColour = Annotated[
     typer.Option(
         "--background",
         metavar="COLOUR|border",
-        help="What transparent pixels lie over: a colour (white, #RRGGBB), or the median of the opaque border.",
+        help="What transparent pixels lie over: a colour (white, #RRGGBB), or the median of the opaque border. In "
+        "render also keep: the source's, as --steady background.",
         show_default="border",
         rich_help_panel="Input",
     ),

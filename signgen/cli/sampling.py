@@ -32,21 +32,22 @@ _TABLE: dict[str, Any] = {
     "guidance_interval": _option(
         tuple[float, float],
         "Guide only where the share of noise lies between these: 0 the picture, 1 pure noise.",
-        "--guidance-interval",
+        "--guide-in",
         metavar="FROM TO",
     ),
     "noise_scale": _option(float, "Noise to start from: 1 full, 0 none.", "--noise-scale", min=0, max=1),
     "shared_noise": _option(float, "How much of it all frames share: 1 all, 0 none.", "--shared-noise", min=0, max=1),
     "strength": _option(float, "Below 1: from the source with so much noise on it.", "--strength", min=0.01, max=1),
     "micro_batch": _option(int, "Frames at once; it changes last bits.", "--micro-batch", min=1),
-    "fill": _option(bool, "As many frames at once as a GPU's free memory holds.", "--fill/--no-fill"),
-    "compile": _option(bool, "torch.compile the denoiser.", "--compile/--no-compile"),
+    "fill": _option(bool, "As many frames at once as a GPU's free memory holds.", "--fill"),
+    "compile": _option(bool, "torch.compile the denoiser.", "--compile"),
+    "steady": _option(
+        str, "Cures of flicker: colour, shimmer, background (docs/rendering.md), or none.", "--steady", metavar="A,B"
+    ),
     "precision": _option(Literal["fp32", "bf16", "fp16"], "Precision.", "--dtype"),
 }
 
-NAMES: tuple[str, ...] = tuple(
-    option.__metadata__[0].default.split("/")[0] for option in _TABLE.values()
-)  # where Typer first has it
+NAMES: tuple[str, ...] = tuple(option.__metadata__[0].default for option in _TABLE.values())  # where Typer first has it
 
 
 def with_sampling(preset: str = "--preset") -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -72,6 +73,8 @@ def with_sampling(preset: str = "--preset") -> Callable[[Callable[..., None]], C
         @functools.wraps(command)
         def called(**given: Any) -> None:
             sampling = {name: given.pop(f"sampling_{name}") for name in kinds}
+            if (cures := sampling["steady"]) is not None:
+                sampling["steady"] = () if cures == "none" else tuple(cures.split(","))
             command(**given, sampling=sampling)
 
         del called.__wrapped__  # Typer would read its signature

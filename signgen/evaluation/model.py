@@ -53,6 +53,8 @@ def evaluate_model(request: ModelRequest, progress: Progress = SILENT) -> ModelR
     request = replace(request, poses=request.poses.judging(f"{request.model}", card.pose_networks))
     if request.poses.refused:
         progress.note(f"no keypoints are estimated: {request.poses.refused}")
+    if pair_set.listed and "shimmer" in card.sampling(request.sampling).steady:
+        raise OptionError(f"--steady shimmer with {pair_set.folder}, whose images do not follow each other")
     triples = pair_set.triples(request.split)
     jobs = jobs_of(triples)
     progress.note(f"{len(triples):,} {request.split} pairs of {len({job.clip_index for job in jobs}):,} clips")

@@ -35,6 +35,9 @@ _PARTS = {
 }
 
 
+OPTIONS = {"guidance_interval": "guide-in", "precision": "dtype"}  # settings that the command line calls otherwise
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """The content of signgen.json. `recipe` is complete; `data` says which pair set it was trained on.
@@ -98,7 +101,7 @@ class ModelCard:
             return SamplingSettings.model_validate(own.model_dump() | given)
         except ValidationError as error:
             first = error.errors()[0]
-            name = str(first["loc"][0]).replace("_", "-")
+            name = OPTIONS.get(str(first["loc"][0]), str(first["loc"][0]).replace("_", "-"))
             expected = first.get("ctx", {}).get("expected")
             raise OptionError(f"--{name}: {first['msg']} (found {first['input']})", expected=expected) from None
 

@@ -56,7 +56,8 @@ class RenderRequest(Request):
     truth: "auto" (the source's own frames if count, fps and size agree), "none", or a path. needs_truth: it is an error
     where there is none. pairs: pair set of nearest-pose; None: that of the run the model lies in. side_by_side: also
     OUT.side-by-side.mp4. save_frames: folder for every frame as PNG. fps: of the video; None: the poses'.
-    background: what transparent pixels of the source and truth lie over, as the command line takes it.
+    background: what transparent pixels of the source and truth lie over, as the command line takes it; keep: the
+    source's background is composited back in, one of the sampling's cures of flicker.
     sampling: values that replace the recipe's, by the names of SamplingSettings. seed: of the noise.
     person: who of several people in the poses: N, x,y or x0,y0,x1,y1. lora: the folder of an adapter of the model.
     """
@@ -129,7 +130,11 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     """
     # poses
     card = read_card(request.model)
-    background = parse_background(request.background)
+    keeps = request.background == "keep"
+    background = parse_background(None if keeps else request.background)
+    sampling = card.sampling(request.sampling)
+    if keeps:
+        sampling = sampling.model_copy(update={"steady": tuple({*sampling.steady, "background"})})
     video = open_frames(request.source, background=background)
     _tell(video, "source", notes)
     video.check(0, 1)
@@ -176,7 +181,7 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
         truth=truth,
         pairs=pairs,
         clip=request.clip or (truth.path.stem if truth is not None else request.source.stem),
-        sampling=card.sampling(request.sampling),
+        sampling=sampling,
         outputs=outputs,
         notes=tuple(about_references),
         own_source=truth is not None and truth.path.resolve() == request.source.resolve(),

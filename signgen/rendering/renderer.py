@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -22,6 +23,7 @@ from signgen.poses.draw import draw_pose
 from signgen.poses.sequence import PoseSequence, window_frames
 from signgen.rendering.background import made_ahead
 from signgen.rendering.source import ReferenceClip, Source
+from signgen.rendering.steady import Steady
 from signgen.rendering.strips import to_uint8
 from signgen.warp.bank import SourceBank, source_bank
 from signgen.warp.compose import part_warp, unmoved
@@ -118,7 +120,21 @@ class Renderer:
         """Rendered frames, uint8 (h, w, 3) at the source's native size, one per pose, as they are ready.
 
         part: numbers of the frames that are wanted, in their order; the poses beside them are looked at all the same.
+        Raises PoseError where the sampling's cures of flicker need a source pose that is not known.
         """
+        part = range(len(poses)) if part is None else part
+        steady = Steady(source, poses, self.sampling)
+        if not steady.active:
+            yield from self._drawn(source, poses, part)
+        elif any(later < earlier for earlier, later in itertools.pairwise(part)):
+            for number in part:  # each by itself, since its neighbours are not beside it
+                yield from self.frames(source, poses, range(number, number + 1))
+        else:
+            needed = steady.needed(part, len(poses))
+            yield from steady.frames(self._drawn(source, poses, needed), needed, part)
+
+    def _drawn(self, source: Source, poses: PoseSequence, part: Sequence[int]) -> Iterator[np.ndarray]:
+        """The frames of `part` as the model draws them."""
         # the clip's constants, computed once
         height, width = source.frame.shape[:2]
         image = self._tensor(self.canvas.fit_frame(source.frame)[None]) * 2 - 1
@@ -128,7 +144,6 @@ class Renderer:
             clip = self.pipeline.encode_clip(image, source_pose)
         noise = ClipNoise(self.seed, source.name, sampling.noise_scale, sampling.shared_noise)
         # micro-batches of one fixed size; poses are drawn and parts moved one batch ahead
-        part = range(len(poses)) if part is None else part
         warped = self.part_warps(source, poses) if self.warps else None
 
         def pictures(batch: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
