@@ -7,7 +7,7 @@ triples.py). DeepFashion and Market-1501: the triples are those of published lis
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from signgen.corpora.phoenix.survey import survey_phoenix
 from signgen.corpora.survey import Clip, LeftOut, Survey
 from signgen.errors import OptionError, PairSetError, PoseError, VideoError
 from signgen.pairs.build_lists import build_listed
+from signgen.pairs.crops import check_wanted_crop, crop_for
 from signgen.pairs.frame_store import FOLDER, write_store
 from signgen.pairs.pairset import PairSet
 from signgen.pairs.plan_clips import PairPlan, Rule, plan_pairs
@@ -56,6 +57,8 @@ class BuildPairsRequest(Request):
     pixels of videos lie over, as the command line takes it. person: who the signer is, in every clip whose line of
     `pairing` does not say it. segments: an .eaf of ELAN, a CSV or a folder of either, whose segments become the clips;
     tier: the .eaf's. leave_signer_out: a signer whose clips are the test split.
+    crop: "signer" cuts each clip to one rectangle that its head and hands reach, "none" leaves frames whole, "auto"
+    cuts where the signer fills less than 60 % of the frame.
     """
 
     root: Path
@@ -77,6 +80,7 @@ class BuildPairsRequest(Request):
     segments: Path | None = None
     tier: str | None = None
     leave_signer_out: str | None = None
+    crop: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ def build_pairs(request: BuildPairsRequest, progress: Progress = SILENT) -> Buil
     left out. Raises PairSetError where no clip can be used; then nothing is written.
     """
     notes = Notes(progress)
+    check_wanted_crop(request.crop)
     if request.damaged not in DAMAGED:
         raise OptionError(f"--damaged {request.damaged}", expected=" or ".join(DAMAGED))
     parse_background(request.background)
@@ -185,6 +190,7 @@ def _from_clips(request: BuildPairsRequest, notes: Notes) -> _Built:
             tuple(dict.fromkeys(request.clips)),
             request.sources_per_clip,
             request.clean,
+            request.crop,
         )
         plan = plan_pairs(survey, read.usable, rule)
         plan.absent = read.absent
@@ -248,6 +254,7 @@ def _read_poses(survey: Survey, writer: PairSetWriter, request: BuildPairsReques
             _check_damage(clip, request.damaged == "skip")
             found = clip.poses(request.person)
             poses = clean_poses(found) if request.clean else found
+            clip, poses = _cropped(clip, poses, request.crop)
         except (PoseError, VideoError) as error:
             survey.left_out.append(LeftOut.of(clip.name, error))
             continue
@@ -263,6 +270,16 @@ def _read_poses(survey: Survey, writer: PairSetWriter, request: BuildPairsReques
         sound.append(clip)
     survey.clips = sound
     return read
+
+
+def _cropped(clip: Clip, poses: PoseSequence, wanted: str) -> tuple[Clip, PoseSequence]:
+    """The part of the frames that the signer reaches, where that is wanted; by default where it is small."""
+    crop = crop_for([poses], wanted)
+    if crop is None:
+        return clip, poses
+    note = f"cropped to the signer, {crop}, {crop.share:.0%} of the frame"
+    poses = poses.cropped(crop.x, crop.y, crop.width, crop.height).noted(note)
+    return replace(clip, crop=crop, width=crop.width, height=crop.height), poses
 
 
 def _check_damage(clip: Clip, skip: bool) -> None:
@@ -345,6 +362,7 @@ def _meta(survey: Survey, plan: PairPlan, rule: Rule, fingerprint: str) -> dict[
             "holdout_tail": plan.holdout_tail,
             "clips": list(rule.clips),
             "clean": rule.clean,
+            "crop": rule.crop,
         },
         "fingerprint": fingerprint,
         "triples": {split: len(rows) for split, rows in plan.triples.items()},

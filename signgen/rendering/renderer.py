@@ -123,6 +123,12 @@ class Renderer:
         Raises PoseError where the sampling's cures of flicker need a source pose that is not known.
         """
         part = range(len(poses)) if part is None else part
+        if (crop := source.crop) is not None:
+            inside = poses.resized(crop.frame_width, crop.frame_height)
+            inside = inside.cropped(crop.x, crop.y, crop.width, crop.height)
+            for frame in self.frames(source.cropped(), inside, part):
+                yield crop.paste(frame, source.frame)
+            return
         steady = Steady(source, poses, self.sampling)
         if not steady.active:
             yield from self._drawn(source, poses, part)
