@@ -138,6 +138,15 @@ Audio = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+Credentials = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option(
+        "--credentials",
+        metavar="CERT KEY",
+        help="Sign as Content Credentials with these PEM files (needs the extra c2pa).",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Resume = Annotated[
     bool,
     typer.Option("--resume", help="Go on with what an interrupted call left in OUT.parts.", rich_help_panel=OUTPUT),

@@ -35,6 +35,7 @@ from signgen.rendering.source import Source
 from signgen.requests import Request
 from signgen.video.background import RGB, parse_background
 from signgen.video.codecs import DEFAULT
+from signgen.video.credentials import Credentials
 from signgen.video.damage import damage_text, damage_within
 from signgen.video.display import padding_note
 from signgen.video.reader import FrameSource, frame_range, open_frames
@@ -62,7 +63,8 @@ class RenderRequest(Request):
     background: what transparent pixels of the source and truth lie over, as the command line takes it.
     sampling: values that replace the recipe's, by the names of SamplingSettings. seed: of the noise.
     person: who of several people in the poses: N, x,y or x0,y0,x1,y1. lora: the folder of an adapter of the model.
-    resume: go on with an interrupted rendering. dry_run: say what would happen, and stop.
+    credentials: certificates and key, PEM, that the videos are signed with. resume: go on with an interrupted rendering.
+    dry_run: say what would happen, and stop.
     """
 
     source: Path
@@ -94,6 +96,7 @@ class RenderRequest(Request):
     frames_format: str = "png"
     audio: str | None = None
     skeleton_overlay: bool = False
+    credentials: tuple[Path, Path] | None = None
     resume: bool = False
     dry_run: bool = False
 
@@ -205,6 +208,7 @@ def _outputs(request: RenderRequest, video: FrameSource, poses: PoseSequence, pa
         codec=request.codec,
         frames_format=request.frames_format,
         skeleton=request.skeleton_overlay,
+        credentials=None if request.credentials is None else Credentials(*request.credentials),
     )
     named = [] if request.truth in TRUTHS else [Path(request.truth)]
     outputs.check(part.stop - part.start, [request.source, request.poses, *named], (video.width, video.height))

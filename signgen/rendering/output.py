@@ -69,6 +69,8 @@ def write_rendering(
             else:
                 for kind, path in files.items():
                     write_image(path, shown[kind], outputs.description)
+                    if outputs.credentials is not None:
+                        outputs.credentials.sign(path)
             if outputs.frames is not None:
                 name = f"images{index + 1:04d}.{outputs.frames_format}"
                 write_image(outputs.frames / name, frame, outputs.description)

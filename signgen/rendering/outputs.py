@@ -11,6 +11,7 @@ import numpy as np
 
 from signgen.errors import SigngenError
 from signgen.video.codecs import CODECS, DEFAULT, check_encoder, check_suffix
+from signgen.video.credentials import Credentials
 from signgen.video.display import sample_aspect
 from signgen.video.sound import Sound
 
@@ -26,7 +27,7 @@ class Outputs:
     sample_aspect: how wide a pixel is shown by its height; None: see `display.sample_aspect`. times: seconds of every
     frame that is written, where they come unevenly. description: kept in every file (`signgen.video.origin`).
     codec: of the videos. frames_format: of the images in the folder `frames`. skeleton: also the poses drawn over the
-    frames. sound: goes into the video.
+    frames. sound: goes into the video. credentials: what the videos, or the still, are signed with.
     """
 
     video: Path
@@ -40,6 +41,7 @@ class Outputs:
     frames_format: str = "png"
     skeleton: bool = False
     sound: Sound | None = None
+    credentials: Credentials | None = None
 
     def files(self, count: int) -> dict[str, Path]:
         """MAIN, SIDE_BY_SIDE and SKELETON, as far as they are wanted: the file for `count` frames."""
@@ -57,6 +59,8 @@ class Outputs:
             check_suffix(self.video, self.codec, sample_aspect(*size, self.sample_aspect))
             if count > 1:
                 check_encoder(self.codec)
+        if self.credentials is not None:
+            self.credentials.check(self.files(count)[MAIN].suffix)
         for given in inputs:
             for path in self.files(count).values():
                 if path.exists() and given.exists() and path.samefile(given):

@@ -14,7 +14,7 @@ from signgen.poses.sequence import PoseSequence
 from signgen.rendering.inputs import RenderJob, RenderRequest
 
 # Neither decides a byte of what is written; paths are told by their content.
-_FREE = {"resume", "dry_run", "needs_truth"}
+_FREE = {"resume", "dry_run", "needs_truth", "credentials"}
 
 
 def record_of(request: RenderRequest, job: RenderJob, weights: str, threads: int) -> dict[str, Any]:

@@ -105,6 +105,8 @@ class SegmentedVideos:
                 raise VideoError(f"{self._total} frames were rendered", expected=f"{self._parts.total}")
             for name, path in self._files.items():
                 self._join(name, self._finished(name), path)
+                if self._outputs.credentials is not None:
+                    self._outputs.credentials.sign(path)
                 if self._parts.resumed:
                     partial_path(path).unlink(missing_ok=True)
             self._parts.remove()
