@@ -30,6 +30,7 @@ from signgen.pairs.plan_clips import PairPlan, Rule, plan_pairs
 from signgen.pairs.signers import leave_out, shared_signers
 from signgen.pairs.writer import Footage, PairSetWriter
 from signgen.poses.clean import clean_poses
+from signgen.poses.sequence import PoseSequence
 from signgen.progress import SILENT, Notes, Progress
 from signgen.requests import Request
 from signgen.video.background import parse_background

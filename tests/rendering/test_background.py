@@ -15,7 +15,8 @@ from signgen.metrics.clip.scorer import FrameScorer
 from signgen.metrics.image.lpips import Lpips, build_network
 from signgen.poses.draw import SIGNGEN_133
 from signgen.rendering.background import FrameWorker, made_ahead
-from signgen.rendering.output import Outputs, Truth, write_rendering
+from signgen.rendering.output import Truth, write_rendering
+from signgen.rendering.outputs import Outputs
 from signgen.rendering.renderer import Source
 from signgen.video.reader import open_frames, write_png
 from tests.worlds import figure_frames, figure_poses
