@@ -52,6 +52,15 @@ BackgroundColour = Annotated[
     ),
 ]
 
+Crop = Annotated[
+    Literal["auto", "signer", "none"],
+    typer.Option(
+        help="signer: the model sees only one rectangle that head and hands reach in all poses; auto: where that is "
+        "less than 60 % of the frame.",
+        rich_help_panel="Input",
+    ),
+]
+
 # ---- keypoints
 
 Person = Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from signgen.cli.options import (
     BackgroundColour,
+    Crop,
     Device,
     Person,
     Seed,
@@ -79,6 +80,7 @@ def render(
     resume: Resume = False,
     dry_run: DryRun = False,
     background: BackgroundColour = None,
+    crop: Crop = "auto",
     *,
     sampling: dict[str, Any],
     seed: Seed = 0,
@@ -119,6 +121,7 @@ def render(
             resume=resume,
             dry_run=dry_run,
             background=background,
+            crop=crop,
             sampling=sampling,
             seed=seed,
             device=device,

@@ -152,6 +152,11 @@ class PairSet:
         """Whether build-pairs cleaned the keypoints."""
         return bool(self.meta.get("rule", {}).get("clean", False))
 
+    @property
+    def crop_rule(self) -> str:
+        """How build-pairs was to crop: auto, signer or none."""
+        return str(self.meta.get("rule", {}).get("crop", "none"))
+
     @cached_property
     def store(self) -> FrameStore | None:
         """The frames that triples use, where build-pairs stored them. Raises PairSetError for an incomplete store."""

@@ -18,6 +18,7 @@ from signgen.corpora.beside import poses_beside
 from signgen.errors import PairSetError, PoseError, VideoError
 from signgen.files import read_json
 from signgen.models.card import ModelCard, read_card
+from signgen.pairs.crops import check_wanted_crop, crop_for
 from signgen.pairs.pairset import PairSet
 from signgen.poses.clean import clean_poses
 from signgen.poses.convert import to_skeleton
@@ -36,6 +37,7 @@ from signgen.requests import Request
 from signgen.video.background import RGB, parse_background
 from signgen.video.codecs import DEFAULT
 from signgen.video.credentials import Credentials
+from signgen.video.crop import Crop
 from signgen.video.damage import damage_text, damage_within
 from signgen.video.display import padding_note
 from signgen.video.reader import FrameSource, frame_range, open_frames
@@ -65,7 +67,8 @@ class RenderRequest(Request):
     sampling: values that replace the recipe's, by the names of SamplingSettings. seed: of the noise.
     person: who of several people in the poses: N, x,y or x0,y0,x1,y1. lora: the folder of an adapter of the model.
     credentials: certificates and key, PEM, that videos are signed with. resume: go on with an interrupted rendering.
-    dry_run: say what would happen, and stop.
+    dry_run: say what would happen, and stop. crop: "signer" shows the model only what the signer reaches, "none" the
+    whole frame, "auto" what the model was trained on.
     """
 
     source: Path
@@ -100,6 +103,7 @@ class RenderRequest(Request):
     credentials: tuple[Path, Path] | None = None
     resume: bool = False
     dry_run: bool = False
+    crop: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,7 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     if differences:
         sequence = _fitted(request, sequence, source, notes)
     held = _held(sequence, request.poses, notes)
+    source = replace(source, crop=_crop(request.crop, card, source, held, notes))
     # outputs
     outputs = _outputs(request, video, sequence, part, notes)
     # truth
@@ -257,6 +262,22 @@ def _fitted(request: RenderRequest, poses: PoseSequence, source: Source, notes: 
         return fitted
     notes.add("they are taken as they are; --retarget auto fits them to the source's person", "poses")
     return poses
+
+
+def _crop(wanted: str, card: ModelCard, source: Source, poses: PoseSequence, notes: Notes) -> Crop | None:
+    """What the model sees of the frame, by build-pairs' rule; auto: only where the model was trained by that rule."""
+    check_wanted_crop(wanted)
+    height, width = source.frame.shape[:2]
+    sequences = [each.resized(width, height) for each in (poses, source.pose) if each is not None]
+    crop = crop_for(sequences, wanted)
+    if crop is None:
+        return None
+    if wanted == "auto" and card.data.get("crop", "none") == "none":
+        advice = "--crop signer shows it a larger one; the model was trained on whole frames"
+        notes.add(f"the signer fills {crop.share:.0%} of the frame; {advice}", "source")
+        return None
+    notes.add(f"the model sees and draws {crop}, {crop.share:.0%} of the frame; the rest stays the source's", "source")
+    return crop
 
 
 def _tell_padding(video: FrameSource, part: slice, notes: Notes) -> None:
