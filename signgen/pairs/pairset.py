@@ -155,7 +155,7 @@ class PairSet:
     @property
     def crop_rule(self) -> str:
         """How build-pairs was to crop: auto, signer or none."""
-        return str(self.meta.get("rule", {}).get("crop", "none"))
+        return str(self.meta.get("crop", "none"))
 
     @cached_property
     def store(self) -> FrameStore | None:

@@ -147,11 +147,7 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     """
     # poses
     card = read_card(request.model)
-    keeps = request.background == "keep"
-    background = parse_background(None if keeps else request.background)
-    sampling = card.sampling(request.sampling)
-    if keeps:
-        sampling = sampling.model_copy(update={"steady": tuple({*sampling.steady, "background"})})
+    background = parse_background(None if request.background == "keep" else request.background)
     video = open_frames(request.source, background=background)
     _tell(video, "source", notes)
     video.check(0, 1)
@@ -196,7 +192,7 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
         truth=truth,
         pairs=pairs,
         clip=request.clip or (truth.path.stem if truth is not None else request.source.stem),
-        sampling=sampling,
+        sampling=_sampling(request, card),
         outputs=outputs,
         notes=tuple(about_references),
         own_source=truth is not None and truth.path.resolve() == request.source.resolve(),
@@ -262,6 +258,13 @@ def _fitted(request: RenderRequest, poses: PoseSequence, source: Source, notes: 
         return fitted
     notes.add("they are taken as they are; --retarget auto fits them to the source's person", "poses")
     return poses
+
+
+def _sampling(request: RenderRequest, card: ModelCard) -> SamplingSettings:
+    sampling = card.sampling(request.sampling)
+    if request.background != "keep" or "background" in sampling.steady:
+        return sampling
+    return sampling.model_copy(update={"steady": (*sampling.steady, "background")})
 
 
 def _crop(wanted: str, card: ModelCard, source: Source, poses: PoseSequence, notes: Notes) -> Crop | None:
