@@ -33,8 +33,7 @@ from signgen.cli.options import (
     Weights,
 )
 from signgen.cli.results import write_result
-from signgen.console import Bars
-from signgen.files import check_folder
+from signgen.launch import begin
 
 
 def evaluate_model(
@@ -83,7 +82,7 @@ def evaluate_model(
     from signgen.evaluation.model import ModelRequest, evaluate_model
     from signgen.reporting.set_report import write_set_report
 
-    check_folder(out)
+    bars = begin(processes, out)
     chosen = {"steps": steps, "solver": solver, "w_c": w_c, "w_f": w_f, "noise_scale": noise_scale, "precision": dtype}
     result = evaluate_model(
         ModelRequest(
@@ -103,9 +102,8 @@ def evaluate_model(
             seed=seed,
             device=device,
             threads=threads,
-            processes=processes,
         ),
-        Bars(),
+        bars,
     )
     title, worst = f"{model} on the {split} pairs of {pairs}", result.worst
 

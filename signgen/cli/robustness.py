@@ -20,8 +20,8 @@ from signgen.cli.options import (
     Threads,
 )
 from signgen.cli.results import print_table
-from signgen.console import Bars, console
-from signgen.files import check_folder
+from signgen.console import console
+from signgen.launch import begin
 
 JSON_FILE, PAGE_FILE = "robustness.json", "robustness.html"
 SHOWN, SPREAD = ("hand_ssim", "ssim", "face_ssim"), ("mean", "spread", "best", "worst")
@@ -85,7 +85,7 @@ def robustness(
     from signgen.files import write_json
     from signgen.reporting.robustness_report import write_robustness_report
 
-    check_folder(out)
+    bars = begin(processes, out)
     chosen = {"steps": steps, "solver": solver, "w_c": w_c, "w_f": w_f, "noise_scale": noise_scale, "precision": dtype}
     result = measure_robustness(
         RobustnessRequest(
@@ -105,9 +105,8 @@ def robustness(
             seed=seed,
             device=device,
             threads=threads,
-            processes=processes,
         ),
-        Bars(),
+        bars,
     )
     write_json(out / JSON_FILE, result)
     page = write_robustness_report(result, out / PAGE_FILE, {JSON_FILE: JSON_FILE}, f"{model} on {data}")
