@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,7 +35,7 @@ _ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"
 _LOOK = 0.2  # seconds between two looks at how far the others are
 _MEETING = timedelta(minutes=15)  # until all processes of several machines have begun
 _LONGEST = timedelta(hours=2)  # of an exchange that all are ready for
-_SAYING = timedelta(seconds=10)  # for another process to say why it stopped
+_SAYING = 10.0  # seconds for another process to say why it stopped
 
 
 class NotTheFirst(SystemExit):
@@ -46,8 +45,8 @@ class NotTheFirst(SystemExit):
         super().__init__(0)
 
 
-class StoppedElsewhere(Interrupted):
-    """Another process of the group has stopped, which says why; this one ends with its exit code."""
+class StoppedElsewhere(SigngenError):
+    """Another process of the group has stopped, and says why; this one ends with its exit code."""
 
     def __init__(self, process: int, code: int) -> None:
         super().__init__(f"process {process} of the group has stopped; what was already written is not lost")
@@ -116,19 +115,17 @@ def says(error: SigngenError) -> bool:
     """Whether this process is the one that prints the error, of which there is one line for all processes."""
     if processes() == 1:
         return True
-    if not _group.cache_info().currsize:  # before they met: what is wrong is the same for all
+    if not _entered:  # before they met: what is wrong is the same for all
         return is_first()
-    group = _group()
-    assert group is not None
-    if group.stop(error):
+    if _entered[0].stop(error):
         return True
-    group.wait_until_said()
+    _entered[0].wait_until_said()
     return False
 
 
 def said() -> None:
     """Let the others end, which wait until the error has been printed."""
-    if processes() > 1 and _group.cache_info().currsize and (group := _group()) is not None:
+    for group in _entered:
         group.say()
 
 
@@ -167,8 +164,10 @@ class _Group:
 
     def wait_until_said(self) -> None:
         """Until it is: a launcher that sees one process end terminates the others."""
+        end = time.monotonic() + _SAYING
         try:
-            self.store.wait(["said"], _SAYING)
+            while not self.store.check(["said"]) and time.monotonic() < end:
+                time.sleep(_LOOK / 10)
         except RuntimeError:
             return
 
@@ -187,10 +186,16 @@ class _Group:
             distributed.destroy_process_group()
 
 
-@lru_cache(maxsize=1)
+_entered: list[_Group] = []  # the one of this process, once it has met the others
+
+
 def _group() -> _Group | None:
     """The group of this process, entered at the first call; None for a process alone."""
-    return _Group() if processes() > 1 else None
+    if processes() == 1:
+        return None
+    if not _entered:
+        _entered.append(_Group())
+    return _entered[0]
 
 
 def _exit_code(error: BaseException) -> int:

@@ -22,12 +22,13 @@ _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR,
 
 def fail(error: SigngenError) -> None:
     """One line on stderr, by one process of a group."""
-    if not parallel.says(error) or (launch.is_launched() and isinstance(error, Interrupted)):
+    if not parallel.says(error):
         return
     label = "interrupted" if isinstance(error, Interrupted) else "error"
     sys.stdout.flush()
-    sys.stderr.write(f"signgen: {label}: {error}\n")
-    sys.stderr.flush()
+    if not (launch.is_launched() and isinstance(error, Interrupted)):  # the command that began them says it
+        sys.stderr.write(f"signgen: {label}: {error}\n")
+        sys.stderr.flush()
     parallel.said()
 
 

@@ -82,8 +82,6 @@ def render_set(
     """Render every clip of a split, score it on the way, and write a table: DIR/clips.csv, metrics.json.
 
     A clip that is whole is not rendered again: after Ctrl-C, or a machine that failed, the same command goes on.
-    On several machines: `torchrun ... -m signgen render-set ...` on each. The files do not depend on how many share
-    the work.
     """
     bars = begin(processes, out)
     from signgen.evaluation.render_set import RenderSetRequest, names_of_clips, render_set
@@ -101,4 +99,7 @@ def render_set(
     )
     if result.scores is not None:
         print_result(result.scores)
+    for clip, problem in result.put_aside.items():
+        console.print(f"put aside {clip}: {problem}", markup=False)
     console.print(f"wrote {len(result.rows)} clips to {out}, {', '.join(map(str, result.files))}", markup=False)
+    raise typer.Exit(1 if result.put_aside else 0)

@@ -15,10 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import OptionError, PairSetError
+from signgen.errors import OptionError, PairSetError, PoseError, VideoError
 from signgen.evaluation.model_work import ModelRequest, Shard, Work, batch_of, names_of
 from signgen.evaluation.provenance import provenance
-from signgen.evaluation.set_files import Item, items_of, read_record, write_record, written
+from signgen.evaluation.set_files import (
+    Item,
+    Record,
+    items_of,
+    read_problem,
+    read_record,
+    remove_unfinished,
+    write_problem,
+    write_record,
+    written,
+)
 from signgen.files import atomic_path, read_json, write_json
 from signgen.metrics.clip.join import ClipSet
 from signgen.metrics.clip.scorer import SLOW_METRICS, FrameScorer, frame_metrics
@@ -80,11 +90,12 @@ def names_of_clips(given: str | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class RenderSetResult:
-    """rows: of the table, one a clip. scores: the metrics dictionary, None with another signer. files: what was written
-    of the whole set. notes: what was decided on the way."""
+    """rows: of the table, one a clip. scores: the metrics dictionary, None with another signer. put_aside: clip -> why
+    it could not be rendered. files: what was written of the whole set. notes: what was decided on the way."""
 
     rows: list[dict[str, Any]]
     scores: dict[str, Any] | None
+    put_aside: dict[str, str]
     files: tuple[Path, ...]
     notes: tuple[str, ...]
 
@@ -116,13 +127,15 @@ def render_set(request: RenderSetRequest, progress: Progress = SILENT) -> Render
     notes.add(f"{len(plan.items):,} {'sources' if plan.work.batch else 'clips'} of {request.split}{went}", "set")
     # render, clip by clip
     frames = sum(len(plan.items[number].job.targets) for number in plan.todo)
-    in_first(in_processes(_render_items, [plan] * processes(), frames, "rendering", progress) or [None])
+    in_first(in_processes(_render_items, [plan] * processes(), frames, "rendering", progress))
     # the table, and scores of the whole set
     rows, scores = _gathered(plan)
+    whole_ones = {row["clip"] for row in rows}
+    aside = {i.name: read_problem(request.out, i) for i in plan.items if i.name not in whole_ones}
     files = [_write_table(rows, request.out / TABLE_FILE)]
     if scores is not None:
         files.append(write_metrics(scores, request.out))
-    return RenderSetResult(rows, scores, tuple(files), notes.kept)
+    return RenderSetResult(rows, scores, aside, tuple(files), notes.kept)
 
 
 def _plan(request: RenderSetRequest, notes: Notes) -> _Plan:
@@ -135,6 +148,10 @@ def _plan(request: RenderSetRequest, notes: Notes) -> _Plan:
     signer = None
     if request.source is not None:
         signer = read_source(request.source, request.source_poses, card.skeleton, notes)
+        first = pair_set.clips[
+            chosen[0].job.clip_index
+        ].name  # what does not fit the signer is said before a model is read
+        poses_for(signer, pair_set.poses(first), pair_set.pose_path(first), request.retarget)
     elif request.source_poses is not None or request.retarget != "none":
         option = "--source-poses" if request.source_poses is not None else "--retarget"
         raise OptionError(f"{option} without --source", expected="one signer for all clips")
@@ -176,7 +193,10 @@ def _begin(request: RenderSetRequest, settings: dict[str, Any], items: list[Item
     files = {"model": request.model, "source": request.source, "source poses": request.source_poses}
     settings = {**settings, **{role: _digest(path) for role, path in files.items()}}
     path = request.out / SETTINGS_FILE
-    before = read_json(path) if path.is_file() else settings
+    try:
+        before = read_json(path) if path.is_file() else settings
+    except ValueError as error:
+        raise OptionError(f"{path}: damaged ({error})", fix="choose another --out") from error
     if other := [name for name in settings if before.get(name) != settings[name]]:
         found = f"{request.out} was rendered with another {other[0].replace('_', ' ')}"
         if other[0] not in (*files, "pairs"):
@@ -184,6 +204,8 @@ def _begin(request: RenderSetRequest, settings: dict[str, Any], items: list[Item
         raise OptionError(found, fix="choose another --out")
     write_json(path, settings)
     todo = [number for number, item in enumerate(items) if read_record(request.out, item) is None]
+    for number in todo:
+        remove_unfinished(request.out, items[number])
     return sorted(todo, key=lambda number: -len(items[number].job.targets))
 
 
@@ -204,10 +226,14 @@ def _digest(path: Path | None) -> str | None:
 
 
 def _render_items(plan: _Plan, tick: Tick) -> None:
-    """Those items that this process gets, one after the other."""
+    """Those items that this process gets, one after the other. One whose video or poses are damaged is put aside."""
     work = Work(plan.work)
     for number in dealt(len(plan.todo)):
-        _render_item(plan, plan.items[plan.todo[number]], work, tick)
+        item = plan.items[plan.todo[number]]
+        try:
+            _render_item(plan, item, work, tick)
+        except (VideoError, PoseError, PairSetError) as error:
+            write_problem(plan.request.out, item, str(error))
 
 
 def _render_item(plan: _Plan, item: Item, work: Work, tick: Tick) -> None:
@@ -237,7 +263,10 @@ def _render_item(plan: _Plan, item: Item, work: Work, tick: Tick) -> None:
         for target, frame in zip(job.targets, frames, strict=True):
             worker.submit(finish, write, target, frame)
             tick()
-    write_record(request.out, item, time.monotonic() - began, None if scorer is None else scorer.result())
+    held = int((~poses.has_person[list(job.targets)]).sum())
+    scores = None if scorer is None else scorer.result()
+    record = Record(job.source, job.targets, time.monotonic() - began, held, scores)
+    write_record(request.out, item, record)
 
 
 def _scorer(item: Item, work: Work) -> FrameScorer:
@@ -255,24 +284,23 @@ def _scorer(item: Item, work: Work) -> FrameScorer:
 def _gathered(plan: _Plan) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """A row of each item, and the metrics dictionary of all frames."""
     work, request = Work(plan.work), plan.request
-    records = [read_record(request.out, item) for item in plan.items]
+    records = [(item, record) for item in plan.items if (record := read_record(request.out, item)) is not None]
     rows: list[dict[str, Any]] = []
     labels: list[dict[str, str]] = []
-    total = sum(len(item.job.targets) for item in plan.items)
+    total = sum(len(item.job.targets) for item, _ in records)
     scored = ClipSet(total, [name for metric in frame_metrics(work.points, None, quick=True) for name in metric.names])
-    for item, record in zip(plan.items, records, strict=True):
-        assert record is not None  # all have been rendered
+    for item, record in records:
         count = len(item.job.targets)
         means = {} if record.scores is None else record.scores["mean"]
-        rows.append({"clip": item.name, "frames": count, "seconds": round(record.seconds, 3)})
-        rows[-1] |= {"fps": round(count / record.seconds, 3), **means}
+        took = {"seconds": round(record.seconds, 3), "fps": round(count / record.seconds, 3)}
+        rows.append({"clip": item.name, "frames": count, "held": record.held, **took, **means})
         clip = work.pair_set.clips[item.job.clip_index]
         if record.scores is not None:
             scored.add(record.scores, range(len(labels), len(labels) + count))
         for target, generated in zip(item.job.targets, item.labels, strict=True):
             truth = names_of(clip, item.job.source, target)[1]
             labels.append({"clip": clip.name, "generated": generated, "truth": truth})
-    if plan.signer is not None:
+    if plan.signer is not None or not records:
         return rows, None
     scores = scored.result(labels, {}, [])
     scores["render"] = {"split": request.split, "seed": request.seed, **_set(request.sampling)}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +137,25 @@ def written(
             yield lambda target, frame: write_png(folder / names[target], frame, description)
 
 
+def remove_unfinished(out: Path, item: Item) -> None:
+    """What a process that was killed has left beside the item's place, and why it was put aside before."""
+    place = out / item.path
+    _problem_path(out, item).unlink(missing_ok=True)
+    if not item.path.parts:
+        return
+    for temporary in place.parent.glob(f".{glob.escape(place.name)}.*.tmp"):
+        temporary.unlink(missing_ok=True)
+    shutil.rmtree(_unfinished(place), ignore_errors=True)
+
+
+def _unfinished(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.partial")
+
+
 @contextmanager
 def _folder(path: Path) -> Iterator[Path]:
     """A folder beside `path`, which takes its place when the block ends."""
-    unfinished = path.with_name(f".{path.name}.partial")
+    unfinished = _unfinished(path)
     shutil.rmtree(unfinished, ignore_errors=True)
     yield make_folder(unfinished)
     shutil.rmtree(path, ignore_errors=True)
@@ -151,11 +167,13 @@ def _folder(path: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Record:
-    """What is kept of an item that is whole. scores: what FrameScorer says; None without the truth."""
+    """What is kept of an item that is whole. held: frames without a person, in which the pose before is held.
+    scores: what FrameScorer says; None without the truth."""
 
     source: int
     targets: tuple[int, ...]
     seconds: float
+    held: int
     scores: dict[str, Any] | None
 
     def fits(self, item: Item) -> bool:
@@ -163,10 +181,19 @@ class Record:
         return (self.source, self.targets) == (item.job.source, item.job.targets)
 
 
-def write_record(out: Path, item: Item, seconds: float, scores: dict[str, Any] | None) -> None:
+def write_record(out: Path, item: Item, record: Record) -> None:
     """The last thing that is written of an item."""
-    found = {"source": item.job.source, "targets": item.job.targets, "seconds": seconds, "scores": scores}
-    write_json(_record_path(out, item), found)
+    write_json(_record_path(out, item), asdict(record))
+
+
+def write_problem(out: Path, item: Item, problem: str) -> None:
+    """Why an item is put aside."""
+    write_json(_problem_path(out, item), {"problem": problem})
+
+
+def read_problem(out: Path, item: Item) -> str:
+    """What `write_problem` wrote."""
+    return str(read_json(_problem_path(out, item))["problem"])
 
 
 def read_record(out: Path, item: Item) -> Record | None:
@@ -174,13 +201,17 @@ def read_record(out: Path, item: Item) -> Record | None:
     path = _record_path(out, item)
     try:
         found = read_json(path)
-        record = Record(found["source"], tuple(found["targets"]), found["seconds"], found["scores"])
+        record = Record(**{**found, "targets": tuple(found["targets"])})
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise PairSetError(f"{path}: damaged ({error})", fix="delete it, and its clip is rendered again") from error
     there = all((out / item.path / file).is_file() for file in item.files or ("",))
     return record if there and record.fits(item) else None
+
+
+def _problem_path(out: Path, item: Item) -> Path:
+    return out / RECORDS / f"{item.name}.problem.json"
 
 
 def _record_path(out: Path, item: Item) -> Path:
