@@ -148,9 +148,7 @@ def _plan(request: RenderSetRequest, notes: Notes) -> _Plan:
     signer = None
     if request.source is not None:
         signer = read_source(request.source, request.source_poses, card.skeleton, notes)
-        first = pair_set.clips[
-            chosen[0].job.clip_index
-        ].name  # what does not fit the signer is said before a model is read
+        first = pair_set.clips[chosen[0].job.clip_index].name
         poses_for(signer, pair_set.poses(first), pair_set.pose_path(first), request.retarget)
     elif request.source_poses is not None or request.retarget != "none":
         option = "--source-poses" if request.source_poses is not None else "--retarget"
