@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from signgen.errors import VideoError, WeightsError
 from signgen.evaluation.match_images import images_below, match_images, source_images
@@ -19,7 +20,7 @@ from signgen.metrics.distribution.inception import load_inception
 from signgen.metrics.image.lpips import Lpips, load_lpips
 from signgen.metrics.image_set.protocols import Protocol, protocol_named
 from signgen.metrics.image_set.scorer import ImageSetScorer, Networks, references
-from signgen.parallel import Tick, in_first, in_processes, processes, shared_folder
+from signgen.parallel import Tick, in_first, in_processes, processes, shared_folder, threads_of
 from signgen.progress import SILENT, Progress
 from signgen.requests import Request
 from signgen.video.reader import LOSSLESS_CODECS, FrameSource, open_frames, parse_size, read_opaque
@@ -184,6 +185,8 @@ def shards_of(whole: Shard) -> list[Shard]:
 
 def set_part(shard: Shard, tick: Tick) -> ImageSetScorer:
     """The shard's scores and features."""
+    if threads := threads_of(shard.parts, None):
+        torch.set_num_threads(threads)  # the networks of metrics give the same bits with any number of them
     protocol, scorer = _scorer(shard)
     source = lru_cache(maxsize=1)(Picture.read)  # of two clips the same for all pairs: nothing seeks back for it
     for number, pair in shard.pairs.items():
