@@ -18,7 +18,7 @@ from signgen.files import check_folder
 from signgen.parallel import STOPPED, TERMINATED, is_first, processes
 
 _MARK = "signgen-"  # of the runs that are begun here
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 
 
 def begin(count: int, out: Path) -> Bars:

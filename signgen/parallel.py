@@ -235,6 +235,8 @@ def in_processes(
             gathered = [pickle.loads(part) for part in group.gather(pickle.dumps(mine))]
         except BaseException as error:
             group.stop(error)
+            if not isinstance(error, (SigngenError, OSError, KeyboardInterrupt)):
+                group.say()  # it is a bug, whose traceback Python prints: nobody waits for a line
             raise
         return [gathered[n % group.size][n // group.size] for n in range(len(shards))] if gathered else []
 

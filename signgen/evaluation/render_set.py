@@ -35,6 +35,7 @@ from signgen.metrics.clip.scorer import SLOW_METRICS, FrameScorer, frame_metrics
 from signgen.metrics.definitions import CEILING
 from signgen.metrics.results import write_metrics
 from signgen.models.card import ModelCard, read_card
+from signgen.models.hub_weights import file_sha256
 from signgen.pairs.pairset import PairSet
 from signgen.parallel import Tick, dealt, from_first, in_first, in_processes, processes, threads_of
 from signgen.progress import SILENT, Notes, Progress
@@ -211,13 +212,9 @@ def _digest(path: Path | None) -> str | None:
     """sha256 of a file, or of all files below a folder, by their names in it."""
     if path is None:
         return None
-    digest = hashlib.sha256()
-    for file in [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file()):
-        digest.update(f"{file.relative_to(path).as_posix()} {file.stat().st_size}\n".encode())
-        with file.open("rb") as handle:
-            while block := handle.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    lines = [f"{file.relative_to(path).as_posix()} {file_sha256(file)}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 # ---- rendering
