@@ -31,6 +31,7 @@ LEVELS = (
     {"corpora"},
     {"metrics", "models", "warp"},
     {"poses", "video"},
+    {"launch"},
     {"parallel"},
     {"console", "config", "interrupts"},
     {"registry", "solvers", "presets", "seeds"},
@@ -213,7 +214,7 @@ def heavy_modules_after(*arguments: str) -> list[str]:
 
 
 COMMANDS = (
-    *("verify", "build-pairs", "train", "render", "synthesize", "demo", "compare", "robustness"),
+    *("verify", "build-pairs", "train", "render", "render-set", "synthesize", "demo", "compare", "robustness"),
     "info",
     *("evaluate", "evaluate-images", "evaluate-model", "evaluate-fusion", "evaluate-reading", "evaluate-text"),
 )

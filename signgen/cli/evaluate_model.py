@@ -28,8 +28,7 @@ from signgen.cli.options import (
 )
 from signgen.cli.results import write_result
 from signgen.cli.sampling import with_sampling
-from signgen.console import Bars
-from signgen.files import check_folder
+from signgen.launch import begin
 
 
 @with_sampling("--sampling")
@@ -75,7 +74,7 @@ def evaluate_model(
     from signgen.evaluation.model import ModelRequest, evaluate_model
     from signgen.reporting.set_report import write_set_report
 
-    check_folder(out)
+    bars = begin(processes, out)
     result = evaluate_model(
         ModelRequest(
             model,
@@ -94,9 +93,8 @@ def evaluate_model(
             seed=seed,
             device=device,
             threads=threads,
-            processes=processes,
         ),
-        Bars(),
+        bars,
     )
     title, worst = f"{model} on the {split} pairs of {pairs}", result.worst
 

@@ -15,8 +15,8 @@ from signgen.cli.options import (
 )
 from signgen.cli.results import print_table
 from signgen.cli.sampling import with_sampling
-from signgen.console import Bars, console
-from signgen.files import check_folder
+from signgen.console import console
+from signgen.launch import begin
 
 JSON_FILE, PAGE_FILE = "robustness.json", "robustness.html"
 SHOWN, SPREAD = ("hand_ssim", "ssim", "face_ssim"), ("mean", "spread", "best", "worst")
@@ -77,7 +77,7 @@ def robustness(
     from signgen.files import write_json
     from signgen.reporting.robustness_report import write_robustness_report
 
-    check_folder(out)
+    bars = begin(processes, out)
     result = measure_robustness(
         RobustnessRequest(
             model,
@@ -96,9 +96,8 @@ def robustness(
             seed=seed,
             device=device,
             threads=threads,
-            processes=processes,
         ),
-        Bars(),
+        bars,
     )
     write_json(out / JSON_FILE, result)
     page = write_robustness_report(result, out / PAGE_FILE, {JSON_FILE: JSON_FILE}, f"{model} on {data}")

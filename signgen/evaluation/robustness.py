@@ -43,7 +43,7 @@ from signgen.metrics.means import mean_row
 from signgen.metrics.results import number_text
 from signgen.models.card import ModelCard, load_model, read_card
 from signgen.models.device import prepare_device
-from signgen.parallel import Tick, in_processes, threads_of
+from signgen.parallel import Tick, in_processes, processes, threads_of
 from signgen.progress import SILENT, Progress
 from signgen.rendering.background import FrameWorker
 from signgen.rendering.pairs import micro_batch_of, render_targets
@@ -135,7 +135,7 @@ def _run(
     request: RobustnessRequest, planned: list[Perturbation], frames: int, progress: Progress
 ) -> list[dict[str, Any]]:
     """What every perturbation scored, in order."""
-    count = min(request.processes, len(planned))
+    count = min(processes(), len(planned))
     request = replace(request, threads=threads_of(count, request.threads))
     shards = [(request, planned[number::count]) for number in range(count)]
     done = in_processes(run_shard, shards, frames * len(planned), "rendering and scoring", progress)
@@ -171,7 +171,7 @@ def _views(request: RobustnessRequest, card: ModelCard) -> list[ClipUnderTest]:
 
 def _run_views(request: RobustnessRequest, sources: int, frames: int, progress: Progress) -> dict[str, Any]:
     """Every target from every source, the sources divided among processes."""
-    count = min(request.processes, sources)
+    count = min(processes(), sources)
     request = replace(request, threads=threads_of(count, request.threads))
     shards = [(request, number, count) for number in range(count)]
     parts = in_processes(run_views, shards, frames, "rendering from all sources", progress)

@@ -424,6 +424,21 @@ def _source(request: RenderRequest, video: FrameSource, poses: PoseSequence, own
     if found is not None and found is not poses:
         found = to_skeleton(found, poses.skeleton)
         found = clean_poses(found) if request.clean else found
+    return _with_pose(frame, found, name, notes)
+
+
+def read_source(path: Path, poses: Path | None, skeleton: str, notes: Notes) -> Source:
+    """The first frame of a video or frame folder, or an image, and its pose: from `poses`, from keypoints beside it, or
+    estimated, where an estimator is installed. Raises VideoError or PoseError for what cannot be read."""
+    video = open_frames(path)
+    _tell(video, "source", notes)
+    video.check(0, 1)
+    frame, name = video.read(0, 1)[0], video.path.stem
+    found = _named_poses(poses, name, video) if poses is not None else _poses_of_source(path, frame, notes)
+    return _with_pose(frame, None if found is None else to_skeleton(found, skeleton), name, notes)
+
+
+def _with_pose(frame: np.ndarray, found: PoseSequence | None, name: str, notes: Notes) -> Source:
     if found is not None and found.has_person[0]:
         return Source(frame, found[0:1], name)
     notes.add(
