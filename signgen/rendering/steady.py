@@ -25,6 +25,7 @@ REACH = 2  # frames before and after that the temporal filter sees
 _STILL = 4.0  # grey levels of change, averaged over a few pixels, at which a neighbour has weight 1/e
 _AREA = 7  # px, of that average
 _GAIN, _SHIFT = 0.15, 12.0  # the most that colour is corrected: factor from 1, grey levels
+_TEXTURE = 20.0  # grey levels of spread, below which a wall's spread is noise and no measure of contrast
 _LEAST_BACKGROUND = 0.02  # of the frame; from less, colour is not judged
 
 
@@ -105,7 +106,8 @@ class Steady:
         if still.mean() < _LEAST_BACKGROUND:
             return frame
         (mean, spread), (true_mean, true_spread) = (cv2.meanStdDev(each, mask=still) for each in (frame, self._source))
-        gain = np.clip(true_spread / np.maximum(spread, 1.0), 1 - _GAIN, 1 + _GAIN)
+        textured = np.minimum(spread, true_spread) >= _TEXTURE
+        gain = np.where(textured, np.clip(true_spread / np.maximum(spread, 1.0), 1 - _GAIN, 1 + _GAIN), 1.0)
         shift = np.clip(true_mean - gain * mean, -_SHIFT - _GAIN * 255, _SHIFT + _GAIN * 255)
         return cv2.transform(frame, np.concatenate([np.diag(gain[:, 0]), shift], 1))
 
