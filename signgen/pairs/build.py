@@ -274,13 +274,13 @@ def _read_poses(survey: Survey, writer: PairSetWriter, request: BuildPairsReques
 
 
 def _cropped(clip: Clip, poses: PoseSequence, wanted: str) -> tuple[Clip, PoseSequence]:
-    """The part of the frames that the signer reaches, where that is wanted; by default where it is small."""
+    """The clip as the part of the frames that the signer reaches, where that is wanted; by default where it is small.
+    Keypoints are written in pixels of the whole frame, so that they fit the video."""
     crop = crop_for([poses], wanted)
     if crop is None:
         return clip, poses
     note = f"cropped to the signer, {crop}, {crop.share:.0%} of the frame"
-    poses = poses.cropped(crop.x, crop.y, crop.width, crop.height).noted(note)
-    return replace(clip, crop=crop, width=crop.width, height=crop.height), poses
+    return replace(clip, crop=crop, width=crop.width, height=crop.height), poses.noted(note)
 
 
 def _check_damage(clip: Clip, skip: bool) -> None:

@@ -144,8 +144,10 @@ class PairSet:
         return self.folder / "poses" / f"{clip}{FILE_SUFFIX}"
 
     def poses(self, clip: str) -> PoseSequence:
-        """The clip's keypoints in pixels of its frames."""
-        return PoseSequence.load(self.pose_path(self.clip(clip).name))
+        """The clip's keypoints in pixels of its frames; those of a cropped clip lie in pixels of the whole frame."""
+        record = self.clip(clip)
+        poses, crop = PoseSequence.load(self.pose_path(record.name)), record.crop
+        return poses if crop is None else poses.cropped(crop.x, crop.y, crop.width, crop.height)
 
     @property
     def cleaned(self) -> bool:

@@ -117,6 +117,8 @@ def test_a_pair_set_of_a_small_signer_holds_the_crop_and_its_poses(studio, tmp_p
     frames, poses = pair_set.frames("a"), pair_set.poses("a")
     assert (frames.width, frames.height) == (poses.width, poses.height) == (record.width, record.height)
     assert np.array_equal(frames.read(3, 5), record.crop.of(open_frames(studio / "a.mp4").read(3, 5)))
+    kept = PoseSequence.load(pair_set.pose_path("a"))
+    assert (kept.width, kept.height) == STUDIO  # so that the file fits the video
     whole = in_studio(figure_poses(16)).keypoints[..., :2] - (record.crop.x, record.crop.y)
     assert np.nanmax(np.abs(poses.keypoints[..., :2] - whole)) < 1e-3
 
