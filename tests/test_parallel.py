@@ -60,6 +60,13 @@ def test_an_error_of_one_process_ends_both_and_is_said_once(tmp_path: Path) -> N
     ]
 
 
+@pytest.mark.slow
+def test_what_one_process_lacks_before_they_meet_is_said(tmp_path: Path) -> None:
+    first, second = in_two(tmp_path, "before")
+    assert second == ["PairSetError", 2, "no pair set on this machine", True]
+    assert (first[0], first[1], first[3]) == ("StoppedElsewhere", 2, False)
+
+
 def test_a_process_alone_is_a_group_of_one() -> None:
     assert (parallel.processes(), parallel.is_first()) == (1, True)
     ticked = parallel.in_processes(lambda shard, tick: [shard, tick()], ["a", "b"], 2, "x")
