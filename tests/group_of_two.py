@@ -52,7 +52,7 @@ def take(slow: int, tick: Callable[[], None]) -> list[int]:
     found = []
     for number in parallel.dealt(12):
         found.append(number)
-        time.sleep(0.3 if rank() == slow else 0.01)
+        time.sleep(0.3 if rank() == slow else 0.03)
         tick()
     return found
 
