@@ -115,11 +115,14 @@ def says(error: SigngenError) -> bool:
     """Whether this process is the one that prints the error, of which there is one line for all processes."""
     if processes() == 1:
         return True
-    if not _entered:  # before they met: what is wrong is the same for all
-        return is_first()
-    if _entered[0].stop(error):
+    try:
+        group = _group()
+    except RuntimeError:  # the first process, which may keep the store, has ended
+        return False
+    assert group is not None
+    if group.stop(error):
         return True
-    _entered[0].wait_until_said()
+    group.wait_until_said()
     return False
 
 

@@ -52,7 +52,7 @@ def take(slow: int, tick: Callable[[], None]) -> list[int]:
     found = []
     for number in parallel.dealt(12):
         found.append(number)
-        time.sleep(0.3 if rank() == slow else 0.01)
+        time.sleep(0.3 if rank() == slow else 0.03)
         tick()
     return found
 
@@ -92,6 +92,8 @@ def main(out: Path, what: str) -> None:
         (out / "first.json").write_text("{}")
         return
     try:
+        if what == "before" and rank() == 1:
+            raise PairSetError("no pair set on this machine")
         parallel.in_processes(fail, [0, 1], 2, "failing")
     except (PairSetError, parallel.StoppedElsewhere) as error:
         says = parallel.says(error)

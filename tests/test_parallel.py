@@ -45,7 +45,7 @@ def test_a_group_of_two(tmp_path: Path) -> None:
     # every number once, fewer to the slow process
     one, other = first["taken"]
     assert sorted([*one, *other]) == list(range(12))
-    assert len(one) > len(other) > 0
+    assert len(one) > len(other)
     assert first["threads"] == max(1, (os.cpu_count() or 1) // 2)
     assert (tmp_path / "first.json").exists()
 
@@ -58,6 +58,13 @@ def test_an_error_of_one_process_ends_both_and_is_said_once(tmp_path: Path) -> N
         *("StoppedElsewhere", 2, "process 1 of the group has stopped; what was already written is not lost"),
         False,
     ]
+
+
+@pytest.mark.slow
+def test_what_one_process_lacks_before_they_meet_is_said(tmp_path: Path) -> None:
+    first, second = in_two(tmp_path, "before")
+    assert second == ["PairSetError", 2, "no pair set on this machine", True]
+    assert (first[0], first[1], first[3]) == ("StoppedElsewhere", 2, False)
 
 
 def test_a_process_alone_is_a_group_of_one() -> None:
@@ -113,4 +120,3 @@ def test_processes_in_a_group_of_another_size_are_refused(tmp_path: Path, monkey
         launch.begin(3, tmp_path)
     assert launch.begin(2, tmp_path).quiet
     assert not parallel.is_first()
-    assert not parallel.says(OptionError("before they met"))  # the first one says it

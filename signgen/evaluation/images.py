@@ -118,6 +118,7 @@ class ImagesResult:
 def evaluate_images(request: ImagesRequest, progress: Progress = SILENT) -> ImagesResult:
     """Score a set of images, or two videos frame by frame, by the rules of a published tool.
 
+    Of a group of processes the first one returns, the others end (signgen.parallel.NotTheFirst).
     Raises PairSetError for images without a partner, VideoError for lossy files under a lossless protocol, and
     MetricsError for an unknown protocol.
     """

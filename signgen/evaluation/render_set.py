@@ -4,7 +4,6 @@ It goes on where it was interrupted, and any number of processes share the clips
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import time
@@ -15,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import OptionError, PairSetError, PoseError, VideoError
-from signgen.evaluation.model_work import ModelRequest, Shard, Work, batch_of, names_of
+from signgen.errors import ModelError, OptionError, PairSetError, PoseError, VideoError
+from signgen.evaluation.model_work import ModelRequest, Shard, Work, batch_of
 from signgen.evaluation.provenance import provenance
 from signgen.evaluation.set_files import (
     Item,
@@ -29,12 +28,13 @@ from signgen.evaluation.set_files import (
     write_record,
     written,
 )
-from signgen.files import atomic_path, read_json, write_json
-from signgen.metrics.clip.join import ClipSet
-from signgen.metrics.clip.scorer import SLOW_METRICS, FrameScorer, frame_metrics
+from signgen.evaluation.set_table import rows_of, scores_of, write_table
+from signgen.files import read_json, write_json
+from signgen.metrics.clip.scorer import SLOW_METRICS, FrameScorer
 from signgen.metrics.definitions import CEILING
 from signgen.metrics.results import write_metrics
 from signgen.models.card import ModelCard, read_card
+from signgen.models.device import precision_note, prepare_device, usable_precision
 from signgen.models.hub_weights import file_sha256
 from signgen.pairs.pairset import PairSet
 from signgen.parallel import Tick, dealt, from_first, in_first, in_processes, processes, threads_of
@@ -103,7 +103,8 @@ class RenderSetResult:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What every process knows. todo: numbers of the items that are not whole yet, the longest first."""
+    """What every process knows. todo: numbers of the items that are not whole yet, the longest first. precision: that
+    the first process computes in."""
 
     request: RenderSetRequest
     card: ModelCard
@@ -111,6 +112,7 @@ class _Plan:
     items: list[Item]
     todo: list[int]
     signer: Source | None
+    precision: str
 
 
 def render_set(request: RenderSetRequest, progress: Progress = SILENT) -> RenderSetResult:
@@ -130,11 +132,15 @@ def render_set(request: RenderSetRequest, progress: Progress = SILENT) -> Render
     frames = sum(len(plan.items[number].job.targets) for number in plan.todo)
     in_first(in_processes(_render_items, [plan] * processes(), frames, "rendering", progress))
     # the table, and scores of the whole set
-    rows, scores = _gathered(plan)
-    whole_ones = {row["clip"] for row in rows}
-    aside = {i.name: read_problem(request.out, i) for i in plan.items if i.name not in whole_ones}
-    files = [_write_table(rows, request.out / TABLE_FILE)]
-    if scores is not None:
+    found = [(item, read_record(request.out, item)) for item in plan.items]
+    records = [(item, record) for item, record in found if record is not None]
+    aside = {item.name: read_problem(request.out, item) for item, record in found if record is None}
+    rows, work = rows_of(records), Work(plan.work)
+    files = [write_table(rows, request.out / TABLE_FILE)]
+    if (scores := scores_of(records, work.pair_set, work.points)) is not None:
+        chosen = {name: value for name, value in request.sampling.items() if value is not None}
+        scores["render"] = {"split": request.split, "seed": request.seed, **chosen}
+        scores["provenance"] = provenance({"model": request.model, "pairs": request.pairs})
         files.append(write_metrics(scores, request.out))
     return RenderSetResult(rows, scores, aside, tuple(files), notes.kept)
 
@@ -163,16 +169,23 @@ def _plan(request: RenderSetRequest, notes: Notes) -> _Plan:
         threads=threads_of(processes(), request.threads),
     )
     work = Shard(of_model, [item.job for item in chosen], Path(), 0, batch)
+    # what makes it another set
+    sampling = card.sampling(request.sampling, micro_batch=batch)
+    device = prepare_device(request.device)
+    if note := precision_note(sampling.precision, device):
+        notes.add(note, "precision")
     settings = {
         "split": request.split,
         "layout": request.names or ("pcdms" if pair_set.listed else request.layout or "mp4"),
         "seed": request.seed,
         "retarget": request.retarget,
         "pairs": pair_set.fingerprint,
-        **card.sampling(request.sampling, micro_batch=batch).model_dump(mode="json"),
+        "source": None if signer is None else _digest_of(signer),
+        **sampling.model_dump(mode="json"),
+        "precision": usable_precision(sampling.precision, device),
     }
-    found = from_first(lambda: json.dumps(_begin(request, settings, chosen)))
-    return _Plan(request, card, work, chosen, json.loads(found), signer)
+    todo, precision = json.loads(from_first(lambda: json.dumps(_begin(request, settings, chosen, pair_set.listed))))
+    return _Plan(request, card, work, chosen, todo, signer, precision)
 
 
 def _chosen(request: RenderSetRequest, pair_set: PairSet, items: list[Item]) -> list[Item]:
@@ -186,11 +199,12 @@ def _chosen(request: RenderSetRequest, pair_set: PairSet, items: list[Item]) -> 
     return items[: request.limit]
 
 
-def _begin(request: RenderSetRequest, settings: dict[str, Any], items: list[Item]) -> list[int]:
-    """Numbers of the items that are to be rendered, the longest first; the settings are kept. Raises OptionError where
-    what is there was rendered with others."""
-    files = {"model": request.model, "source": request.source, "source poses": request.source_poses}
-    settings = {**settings, **{role: _digest(path) for role, path in files.items()}}
+def _begin(
+    request: RenderSetRequest, settings: dict[str, Any], items: list[Item], listed: bool
+) -> tuple[list[int], str]:
+    """Numbers of the items that are to be rendered, of clips the longest first, and the precision; the settings are
+    kept. Raises OptionError where what is there was rendered with others."""
+    settings["model"] = _digest(request.model)
     path = request.out / SETTINGS_FILE
     try:
         before = read_json(path) if path.is_file() else settings
@@ -198,23 +212,29 @@ def _begin(request: RenderSetRequest, settings: dict[str, Any], items: list[Item
         raise OptionError(f"{path}: damaged ({error})", fix="choose another --out") from error
     if other := [name for name in settings if before.get(name) != settings[name]]:
         found = f"{request.out} was rendered with another {other[0].replace('_', ' ')}"
-        if other[0] not in (*files, "pairs"):
+        if other[0] not in ("model", "pairs", "source"):
             found += f" ({before.get(other[0])}, not {settings[other[0]]})"
         raise OptionError(found, fix="choose another --out")
     write_json(path, settings)
     todo = [number for number, item in enumerate(items) if read_record(request.out, item) is None]
     for number in todo:
         remove_unfinished(request.out, items[number])
-    return sorted(todo, key=lambda number: -len(items[number].job.targets))
+    if not listed:  # sources of a list have one or two pairs, and neighbours share a file of poses
+        todo.sort(key=lambda number: -len(items[number].job.targets))
+    return todo, settings["precision"]
 
 
-def _digest(path: Path | None) -> str | None:
-    """sha256 of a file, or of all files below a folder, by their names in it."""
-    if path is None:
-        return None
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    lines = [f"{file.relative_to(path).as_posix()} {file_sha256(file)}\n" for file in files]
+def _digest(folder: Path) -> str:
+    """sha256 of all files below a folder, by their names in it."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    lines = [f"{file.relative_to(folder).as_posix()} {file_sha256(file)}\n" for file in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _digest_of(signer: Source) -> str:
+    """sha256 of the picture and the pose."""
+    pose = b"" if signer.pose is None else signer.pose.keypoints.tobytes()
+    return hashlib.sha256(f"{signer.name} {signer.frame.shape}".encode() + signer.frame.tobytes() + pose).hexdigest()
 
 
 # ---- rendering
@@ -224,6 +244,9 @@ def _render_items(plan: _Plan, tick: Tick) -> None:
     """Those items that this process gets, one after the other. One whose video or poses are damaged is put aside."""
     work = Work(plan.work)
     for number in dealt(len(plan.todo)):
+        if (own := work.renderer.sampling.precision) != plan.precision:
+            found = f"this machine computes in {own}, that of the first process in {plan.precision}"
+            raise ModelError(found, fix="give --dtype fp32")
         item = plan.items[plan.todo[number]]
         try:
             _render_item(plan, item, work, tick)
@@ -271,47 +294,3 @@ def _scorer(item: Item, work: Work) -> FrameScorer:
     keypoints = work.poses(clip.name).resized(clip.width, clip.height).keypoints
     left_out = dict.fromkeys((*SLOW_METRICS, "lpips", "lpips_vgg"), _LEFT_OUT)
     return FrameScorer(keypoints=keypoints, baselines=baselines, quick=True, not_computed=left_out)
-
-
-# ---- the whole set
-
-
-def _gathered(plan: _Plan) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """A row of each item, and the metrics dictionary of all frames."""
-    work, request = Work(plan.work), plan.request
-    records = [(item, record) for item in plan.items if (record := read_record(request.out, item)) is not None]
-    rows: list[dict[str, Any]] = []
-    labels: list[dict[str, str]] = []
-    total = sum(len(item.job.targets) for item, _ in records)
-    scored = ClipSet(total, [name for metric in frame_metrics(work.points, None, quick=True) for name in metric.names])
-    for item, record in records:
-        count = len(item.job.targets)
-        means = {} if record.scores is None else record.scores["mean"]
-        took = {"seconds": round(record.seconds, 3), "fps": round(count / record.seconds, 3)}
-        rows.append({"clip": item.name, "frames": count, "held": record.held, **took, **means})
-        clip = work.pair_set.clips[item.job.clip_index]
-        if record.scores is not None:
-            scored.add(record.scores, range(len(labels), len(labels) + count))
-        for target, generated in zip(item.job.targets, item.labels, strict=True):
-            truth = names_of(clip, item.job.source, target)[1]
-            labels.append({"clip": clip.name, "generated": generated, "truth": truth})
-    if plan.signer is not None or not records:
-        return rows, None
-    scores = scored.result(labels, {}, [])
-    scores["render"] = {"split": request.split, "seed": request.seed, **_set(request.sampling)}
-    scores["provenance"] = provenance({"model": request.model, "pairs": request.pairs})
-    return rows, scores
-
-
-def _set(sampling: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in sampling.items() if value is not None}
-
-
-def _write_table(rows: list[dict[str, Any]], path: Path) -> Path:
-    """A row a clip; a score that a clip lacks is empty."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.DictWriter(handle, fieldnames=names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return path

@@ -72,6 +72,10 @@ def items_of(pair_set: PairSet, jobs: list[PairJob], layout: str | None, names: 
     found = []
     for job in jobs:
         clip = pair_set.clips[job.clip_index]
+        if clip.name.split("/")[0] == RECORDS:
+            raise PairSetError(
+                f"{pair_set.folder}: a clip called {clip.name}", expected="another name: a folder has it"
+            )
         name = f"{clip.name}-from-{job.source:06d}" if counts[job.clip_index] > 1 else clip.name
         found.append(_clip_item(clip, job, name, layout or "mp4", split))
     return found

@@ -45,7 +45,7 @@ REACHED_BY = {
     "evaluation/recogniser": ["evaluate-text"],
     "evaluation/render": ["render"],
     "evaluation/render_set": ["render-set"],
-    "evaluation/set_files": ["render-set"],
+    "evaluation/set_": ["render-set"],
     "evaluation/robustness": ["robustness"],
     "evaluation/scorer": ["evaluate", "render"],
     "evaluation/sign_reader": ["evaluate-reading"],
