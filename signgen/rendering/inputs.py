@@ -63,8 +63,8 @@ class RenderRequest(Request):
     background: what transparent pixels of the source and truth lie over, as the command line takes it.
     sampling: values that replace the recipe's, by the names of SamplingSettings. seed: of the noise.
     person: who of several people in the poses: N, x,y or x0,y0,x1,y1. lora: the folder of an adapter of the model.
-    credentials: certificates and key, PEM, that the videos are signed with. resume: go on with an interrupted rendering.
-    dry_run: say what would happen, and stop.
+    credentials: certificates and key, PEM, that the videos are signed with. resume: go on with an interrupted
+    rendering. dry_run: say what would happen, and stop.
     """
 
     source: Path
