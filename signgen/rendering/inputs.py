@@ -395,8 +395,9 @@ def _source(request: RenderRequest, video: FrameSource, poses: PoseSequence, own
     if found is not None and found is not poses:
         found = to_skeleton(found, poses.skeleton)
         found = clean_poses(found) if request.clean else found
-    if found is not None and found.has_person[0]:
-        return Source(frame, found[0:1], name)
+    if found is not None and found[0:1].has_person[0]:
+        first = found[0:1]
+        return Source(frame, first.with_points(first.all_points.copy()), name)  # of its own: all others may go
     notes.add(
         "the source's own pose is not known: nothing of its face, hands and clothes can be moved to the new pose; "
         "--source-poses gives it"
