@@ -24,7 +24,7 @@ from pathlib import Path
 from small_model import write_clip, write_model
 
 FILES = ("out.mp4", "out.side-by-side.mp4", "out.per_frame.csv")
-PHASES = ("closing", "joining", "anything")
+PHASES = ("closing", "joining", "anything", "anything")
 LONGEST = 1800.0  # seconds for one leg; it is a failure to hang
 
 
@@ -45,10 +45,10 @@ def outcome(out: Path) -> dict[str, bytes]:
     return {name: (out / name).read_bytes() for name in FILES} | {"metrics": json.dumps(metrics).encode()}
 
 
-def moment(out: Path) -> str:
+def moment(out: Path, process: ForkServerProcess) -> str:
     """What the process is doing, by what lies on the disk."""
     parts = out / "out.parts"
-    if list(out.glob(".out.*.tmp")):
+    if list(out.glob(f".out.*.{process.pid}.tmp")):
         return "joining"
     if not list(parts.glob("*.json")):
         return "the beginning"
@@ -62,9 +62,9 @@ def killed(process: ForkServerProcess, out: Path, longest: float, rng: random.Ra
     at = began + rng.uniform(0.05, longest)
     while process.is_alive() and time.monotonic() - began < LONGEST:
         now = time.monotonic()
-        if now > at and (phase == "anything" or moment(out) == phase or now > at + longest):
+        if now > at and (phase == "anything" or moment(out, process) == phase or now > at + longest):
             time.sleep(rng.uniform(0, 0.02))
-            found = moment(out)
+            found = moment(out, process)
             os.kill(process.pid or 0, signal.SIGKILL)
             process.join()
             return found
@@ -113,9 +113,7 @@ def main(words: list[str]) -> int:
         took = time.monotonic() - began
         found = legs(context, folder, folder / "killed", options.kills, 2 * took / options.kills, rng)
         expected, got = outcome(folder / "whole"), outcome(folder / "killed")
-        left = sorted(
-            path.name for path in (folder / "killed").iterdir() if path.name not in os.listdir(folder / "whole")
-        )
+        left = sorted(set(os.listdir(folder / "killed")) - set(os.listdir(folder / "whole")))
     differing = [what for what in expected if got[what] != expected[what]]
     seconds = round(time.monotonic() - began)
     if options.json:
