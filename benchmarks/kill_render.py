@@ -24,7 +24,7 @@ from pathlib import Path
 from small_model import write_clip, write_model
 
 FILES = ("out.mp4", "out.side-by-side.mp4", "out.per_frame.csv")
-PHASES = ("closing", "joining", "anything", "anything")
+JOINING = 0.7  # of the kills come before all segments are there
 LONGEST = 1800.0  # seconds for one leg; it is a failure to hang
 
 
@@ -56,13 +56,12 @@ def moment(out: Path, process: ForkServerProcess) -> str:
     return "closing" if last and not (parts / f"{last}.json").exists() else "a segment"
 
 
-def killed(process: ForkServerProcess, out: Path, longest: float, rng: random.Random) -> str | None:
-    """Kill the process at a random moment; which one that was, or None where it ended before."""
-    phase, began = rng.choice(PHASES), time.monotonic()
-    at = began + rng.uniform(0.05, longest)
+def killed(process: ForkServerProcess, out: Path, phase: str, longest: float, rng: random.Random) -> str | None:
+    """Kill the process in this phase, at a random moment; which one that was, or None where it ended before."""
+    began = time.monotonic()
+    at = began + rng.uniform(0.05, longest if phase != "joining" else 0.1)
     while process.is_alive() and time.monotonic() - began < LONGEST:
-        now = time.monotonic()
-        if now > at and (phase == "anything" or moment(out, process) == phase or now > at + longest):
+        if time.monotonic() > at and (phase == "anything" or moment(out, process) == phase):
             time.sleep(rng.uniform(0, 0.02))
             found = moment(out, process)
             os.kill(process.pid or 0, signal.SIGKILL)
@@ -84,7 +83,8 @@ def legs(
     while True:
         process = context.Process(target=rendered, args=(folder, out, (out / "out.parts").exists()))
         process.start()
-        at = killed(process, out, longest, rng) if found.total() < kills else process.join()
+        phase = "joining" if found.total() >= JOINING * kills else rng.choice(("closing", "anything"))
+        at = killed(process, out, phase, longest, rng) if found.total() < kills else process.join()
         if at is None and process.exitcode:
             raise SystemExit(f"a leg ended with exit code {process.exitcode} in {out}")
         if at is None and found.total() == kills:
