@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/kill.py --kills 6        minutes
     OMP_NUM_THREADS=1 python benchmarks/kill.py --kills 200
+    OMP_NUM_THREADS=1 python benchmarks/kill.py render --frames 20000 --kills 20       rendering instead: kill_render.py
 
 A tiny FPDM with a VAE, dropout everywhere, accumulation and an average of its weights trains both stages on drawn
 signers, and saves every tenth of a second. Each run gets SIGKILL again and again: while the features of frames are
@@ -207,4 +208,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["render"]:
+        from kill_render import main as main_of_rendering
+
+        sys.exit(main_of_rendering(sys.argv[2:]))
     sys.exit(main())

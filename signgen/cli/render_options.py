@@ -127,7 +127,11 @@ else:
     _CodecName = Literal[tuple(CODECS)]
 Codec = Annotated[
     _CodecName,
-    typer.Option(help="Of the videos: .mp4 all but prores; .mov prores; .webm vp9, av1.", rich_help_panel=OUTPUT),
+    typer.Option(
+        metavar="NAME",
+        help="h264, h265, av1, vp9 or nvenc in an .mp4; vp9 or av1 in a .webm; prores in a .mov.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 Audio = Annotated[
     str | None,

@@ -6,10 +6,10 @@ It lies here, above rendering, because it scores what it renders while it render
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,9 @@ from signgen.models.lora import load_lora
 from signgen.parallel import STOPPED
 from signgen.progress import SILENT, Notes, Progress
 from signgen.rendering.inputs import RenderJob, RenderRequest, prepare
+from signgen.rendering.on_disk import DiskArrays
 from signgen.rendering.output import Truth, write_rendering
-from signgen.rendering.parts import Parts, parts_folder
+from signgen.rendering.parts import SEGMENT, Parts, parts_folder
 from signgen.rendering.plan import ABOUT, plan_lines, sampling_line, time_line
 from signgen.rendering.references import TRAINING
 from signgen.rendering.renderer import Renderer
@@ -66,11 +67,14 @@ def render(request: RenderRequest, progress: Progress = SILENT) -> RenderResult:
     """
     # prepare
     notes = Notes(progress)
-    job = prepare(request, notes)
+    stored = DiskArrays(request.out.parent)
+    job = _stored(prepare(request, notes), stored)
     card = read_card(request.model)
     canvas = card.parsed_recipe().canvas
     for line in plan_lines(job, (canvas.width, canvas.height)):
         progress.note(line, ABOUT)
+    truth = None if job.truth is None or request.dry_run else Truth(job.truth, scorer_of(job, stored))
+    stored.release()
     renderer = _renderer(request, job, notes)
     progress.note(_sampling(renderer), ABOUT)
     weights = digest_of(request.model)
@@ -78,7 +82,6 @@ def render(request: RenderRequest, progress: Progress = SILENT) -> RenderResult:
     origin = _origin(request, renderer, weights, adapter)
     job = replace(job, outputs=replace(job.outputs, description=origin.text()))
     # what is there of it already
-    truth = None if job.truth is None or request.dry_run else Truth(job.truth, scorer_of(job))
     parts = Parts(parts_folder(job.outputs.video), len(job.frames))
     if len(job.frames) > 1 and not request.dry_run:
         parts.begin(record_of(request, job, weights + adapter, torch.get_num_threads()), request.resume)
@@ -86,6 +89,7 @@ def render(request: RenderRequest, progress: Progress = SILENT) -> RenderResult:
             notes.add(f"{parts.frames} of {parts.total} frames are there already", "resume")
         if truth is not None and parts.finished:
             _restore(truth, parts, job.part.start + parts.frames - 1)
+    stored.release()
     # render and write
     frames = renderer.frames(job.source, job.poses, job.frames[parts.frames :])
     left = parts.total - parts.frames
@@ -94,7 +98,7 @@ def render(request: RenderRequest, progress: Progress = SILENT) -> RenderResult:
         progress.note(line, ABOUT)
     if request.dry_run:
         return RenderResult(job, (), None, (), notes.kept)
-    written = _write(frames, job, renderer, truth, parts, progress)
+    written = _write(frames, job, renderer, truth, parts, stored, progress)
     # scores
     if truth is None:
         return RenderResult(job, tuple(written), None, (), notes.kept)
@@ -119,9 +123,11 @@ def _write(
     renderer: Renderer,
     truth: Truth | None,
     parts: Parts,
+    stored: DiskArrays,
     progress: Progress,
 ) -> list[Path]:
     """Frames to files, one after the other, until all are there or a signal ends it."""
+    count = itertools.count(1)
     with (
         deferred_interrupt() as interrupt,
         deferred_termination() as termination,
@@ -131,6 +137,8 @@ def _write(
 
         def frame_done() -> None:
             bar.advance()
+            if next(count) % SEGMENT == 0:
+                stored.release()
             if termination.is_set():
                 raise Terminated(STOPPED.replace("Ctrl-C", "SIGTERM"))
             if interrupt.is_set():
@@ -152,7 +160,7 @@ def _timed(frames: Iterator[np.ndarray], batch: int, left: int) -> tuple[Iterato
     """The same frames, the first of which is rendered now, and how long all of them will take."""
     start = time.perf_counter()
     first = next(frames)
-    return chain([first], frames), time_line(time.perf_counter() - start, batch, left)
+    return itertools.chain([first], frames), time_line(time.perf_counter() - start, batch, left)
 
 
 def _sampling(renderer: Renderer) -> str:
@@ -185,10 +193,18 @@ def _restore(truth: Truth, parts: Parts, last: int) -> None:
     truth.scorer.restore(rows, parts.last_frame(), truth.frames.read(last, last + 1)[0])
 
 
-def scorer_of(job: RenderJob) -> FrameScorer:
+def _stored(job: RenderJob, stored: DiskArrays) -> RenderJob:
+    """The job with the poses of a long clip on the disk."""
+    poses = stored.keep_poses(job.poses)
+    keypoints = poses if job.keypoints is job.poses else stored.keep_poses(job.keypoints)
+    stored.release()
+    return replace(job, poses=poses, keypoints=keypoints)
+
+
+def scorer_of(job: RenderJob, stored: DiskArrays) -> FrameScorer:
     """Copy-source always, and nearest-pose where the training frames are at hand; without the slow metrics."""
     assert job.truth is not None
-    keypoints = job.keypoints.resized(job.truth.width, job.truth.height).keypoints
+    keypoints = stored.keep(job.keypoints.resized(job.truth.width, job.truth.height).keypoints)
     own = 0 if job.own_source else None
     return make_scorer(
         job.truth, keypoints, job.source.frame, job.pairs, job.clip, notes=job.notes, quick=True, own=own

@@ -9,6 +9,7 @@ from signgen.poses.sequence import PoseSequence
 
 PIXELS, FRACTIONS, SIGNED = "pixels", "fractions of the frame, 0 to 1", "fractions of the frame, -1 to 1"
 _FRACTION = 1.5  # what points outside the frame reach as fractions; nobody is one pixel large
+_AT_ONCE = 1000  # frames looked at: a long clip's points are not copied
 _SHARE = 0.95  # of the coordinates; an estimator's noise may lie farther out
 _NEGATIVE = 0.1  # more of them below 0: the origin is the frame's middle
 _SAME_ASPECT = 0.02  # sizes are rounded to whole pixels, often to even ones or multiples of 8
@@ -37,9 +38,13 @@ def to_pixels(points: np.ndarray, unit: str, size: tuple[int, int]) -> np.ndarra
 
 def share_inside(poses: PoseSequence) -> float:
     """The share of all points with coordinates that lie within their frame; 1 where there are none."""
-    xy = poses.keypoints[np.isfinite(poses.keypoints[..., 0]), :2]
-    inside = np.all((xy >= 0) & (xy <= (poses.width, poses.height)), axis=-1)
-    return float(inside.mean()) if len(xy) else 1.0
+    inside = there = 0
+    for start in range(0, len(poses), _AT_ONCE):
+        points = poses.keypoints[start : start + _AT_ONCE]
+        xy = points[np.isfinite(points[..., 0]), :2]
+        inside += int(np.all((xy >= 0) & (xy <= (poses.width, poses.height)), axis=-1).sum())
+        there += len(xy)
+    return inside / there if there else 1.0
 
 
 def check_inside(poses: PoseSequence, where: object) -> None:

@@ -439,8 +439,9 @@ def read_source(path: Path, poses: Path | None, skeleton: str, notes: Notes) -> 
 
 
 def _with_pose(frame: np.ndarray, found: PoseSequence | None, name: str, notes: Notes) -> Source:
-    if found is not None and found.has_person[0]:
-        return Source(frame, found[0:1], name)
+    if found is not None and found[0:1].has_person[0]:
+        first = found[0:1]
+        return Source(frame, first.with_points(first.all_points.copy()), name)  # of its own: all others may go
     notes.add(
         "the source's own pose is not known: nothing of its face, hands and clothes can be moved to the new pose; "
         "--source-poses gives it"

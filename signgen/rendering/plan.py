@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from signgen.poses.sequence import PoseSequence
 from signgen.rendering.inputs import RenderJob
 
 ABOUT = "plan"
+_AT_ONCE = 1000  # frames looked at
 _CLEARLY = 0.25  # of what is needed, which is known to a factor of a few
 _ESTIMATED = 1e6  # bytes: what is said of less is no estimate
 
@@ -51,7 +53,10 @@ def time_line(seconds: float, timed: int, left: int) -> str:
 
 def missing_hands(poses: PoseSequence) -> str:
     """In how many frames which hand is not seen."""
-    missing = {name: int((~seen).sum()) for name, seen in seen_frames(poses).items() if name.endswith("hand")}
+    missing: Counter[str] = Counter()
+    for part in _parts(poses):
+        seen = {name: seen for name, seen in seen_frames(part).items() if name.endswith("hand")}
+        missing.update({name: int((~frames).sum()) for name, frames in seen.items()})
     if not missing:
         return "hands are not among them"
     if not any(missing.values()):
@@ -70,9 +75,14 @@ def _scale(job: RenderJob) -> str:
     return f", shoulders {width:.0f} px wide{source}"
 
 
+def _parts(poses: PoseSequence) -> Iterator[PoseSequence]:
+    """A long clip piece by piece, so that its points are not copied all at once."""
+    return (poses[start : start + _AT_ONCE] for start in range(0, len(poses), _AT_ONCE))
+
+
 def _widths(poses: PoseSequence) -> np.ndarray:
     """float64 (T,) px; NaN for all where no frame has shoulders, without a warning."""
-    widths = shoulder_widths(poses.keypoints)
+    widths = np.concatenate([shoulder_widths(part.keypoints) for part in _parts(poses)])
     return widths if np.isfinite(widths).any() else np.full(1, np.nan)
 
 

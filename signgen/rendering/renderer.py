@@ -85,13 +85,13 @@ class Renderer:
     def part_warps(self, source: Source, poses: PoseSequence) -> Callable[[Sequence[int]], np.ndarray]:
         """Frames of `poses` -> uint8 (N, H, W, 6): the source's parts moved there, and masks. A source whose pose is
         not known, or shows no shoulders, stays as it is. With references, body and hands come from the nearest."""
-        frame, points = self.canvas.fit_frame(source.frame), self._points(poses)
+        frame = self.canvas.fit_frame(source.frame)
         if source.references is not None:
-            return self._referenced_warps(source, source.references, points)
+            return self._referenced_warps(source, source.references, self._points(poses))
         bank = None if source.pose is None else source_bank(frame, self._points(source.pose)[0])
         if bank is None:
             return lambda frames: np.stack([unmoved(frame)] * len(frames))
-        return lambda frames: np.stack([part_warp(bank, points[number]).channels() for number in frames])
+        return lambda frames: np.stack([part_warp(bank, self._points(poses[n : n + 1])[0]).channels() for n in frames])
 
     def _referenced_warps(
         self, source: Source, clip: ReferenceClip, points: np.ndarray

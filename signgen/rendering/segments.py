@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -44,6 +45,10 @@ class SegmentedVideos:
         self._total = parts.frames
 
     def __enter__(self) -> SegmentedVideos:
+        if self._parts.resumed:  # what a process that was killed while it joined had begun
+            for path in self._files.values():
+                for begun in path.parent.glob(f".{escape(path.name)}.*.tmp"):
+                    begun.unlink()
         return self
 
     def write(self, pictures: Mapping[str, np.ndarray]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from signgen.rendering import outputs, plan
 from signgen.video.reader import open_frames
-from tests.line import Command, Line
+from tests.line import Command, Line, finish, interrupt, start, wait_for
 from tests.video.test_sound import heard
 from tests.worlds import figure_poses, write_mmpose
 
@@ -140,3 +140,39 @@ class TestPlan:
     )
     def test_times_in_words(self, seconds: float, text: str) -> None:
         assert plan.time_line(seconds, 1, 1).startswith(f"about {text}, ")
+
+
+class TestSignals:
+    """A rendering that is ended from outside leaves what can be played, and goes on."""
+
+    def test_sigterm_leaves_the_frames_so_far(self, line: Line, tmp_path: Path) -> None:
+        process = start(*words(line, tmp_path / "o.mp4", "--save-frames", tmp_path / "f", "--steps", "100"))
+        wait_for(lambda: (tmp_path / "f" / "images0003.png").exists(), process)
+        process.terminate()
+        called = finish(process)
+        assert called.code == 143
+        assert called.err.splitlines()[-1] == "signgen: interrupted: SIGTERM; nothing that was already written is lost"
+        assert open_frames(tmp_path / "o.partial.mp4").num_frames >= 3
+        assert {path.name for path in tmp_path.iterdir()} == {"o.partial.mp4", "f"}
+
+    @pytest.mark.slow
+    def test_ctrl_c_behind_a_segment_and_resume(self, line: Line, tmp_path: Path) -> None:
+        poses = tmp_path / "long.poses.npz"
+        figure_poses(1100).save(poses)
+        base = ["render", line.video, poses, "--model", line.model, "--device", "cpu", "--threads", "1"]
+        whole = finish(start(*base, "--out", tmp_path / "whole.mp4"))
+        assert whole.code == 0, whole.err
+        process = start(*base, "--out", tmp_path / "o.mp4")
+        wait_for(lambda: (tmp_path / "o.parts" / "000000.json").exists(), process)
+        interrupt(process)
+        called = finish(process)
+        assert called.code == 130
+        assert "512 of 1100 frames are finished; the same command with --resume goes on" in called.err
+        assert open_frames(tmp_path / "o.partial.mp4").num_frames >= 512
+        other = finish(start(*base, "--out", tmp_path / "o.mp4", "--resume", "--seed", "3"))
+        assert (other.code, "--resume with another seed: 3; expected 0" in other.err) == (2, True)
+        rest = finish(start(*base, "--out", tmp_path / "o.mp4", "--resume"))
+        assert rest.code == 0, rest.err
+        assert "resume: 512 of 1100 frames are there already" in rest.out
+        assert (tmp_path / "o.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+        assert {path.name for path in tmp_path.iterdir()} == {"o.mp4", "whole.mp4", "long.poses.npz"}

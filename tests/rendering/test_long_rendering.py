@@ -104,6 +104,7 @@ def test_an_interrupted_one_goes_on_to_the_same_bytes_and_scores(
         assert open_frames(tmp_path / "b" / "o.partial.mp4").num_frames == stop
         assert open_frames(tmp_path / "b" / "o.side-by-side.partial.mp4").num_frames == stop
         assert (tmp_path / "b" / "o.parts").exists() == (stop >= SEGMENT)
+    (tmp_path / "b" / ".o.mp4.4711.tmp").write_bytes(b"killed while it was joined")
     rest = Rendering(tmp_path / "b", truth)
     rest.write(resume=True)
     assert rest.files == whole.files
