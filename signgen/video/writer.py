@@ -80,6 +80,8 @@ class VideoWriter:
         self.frames, self._broken = 0, False
         self._tick = 1 / self.rate if self._pts is None and self.rate > 0 else TICK
         self._delay: int | None = None  # of packets behind frames, known from the first segment
+        if self.path.suffix not in CONTAINERS:
+            raise VideoError(f"{path}: no video of that kind is written", expected=f"one of {', '.join(CONTAINERS)}")
         if self.rate <= 0:
             raise VideoError(f"{path}: {fps} frames per second", expected="a rate above 0")
 

@@ -157,3 +157,8 @@ def test_a_segment_without_frames_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"q\.mp4: holds no video"):
         join(tmp_path / "o.mp4", "h264", [part, tmp_path / "q.mp4"])
     assert not (tmp_path / "o.mp4").exists()
+
+
+def test_a_file_of_an_unknown_kind_is_refused_by_the_writer(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"expected one of \.mp4"):
+        VideoWriter(tmp_path / "o.mkv", 16, 16, 25)
