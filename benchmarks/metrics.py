@@ -49,7 +49,8 @@ from signgen.models.guidance import branch_weights, keep_masks
 from signgen.poses import read_poses
 from signgen.poses.draw import SIGNGEN_133
 from signgen.poses.sequence import PoseSequence
-from signgen.rendering.output import Outputs, Truth, write_rendering
+from signgen.rendering.output import Truth, write_rendering
+from signgen.rendering.outputs import Outputs
 from signgen.rendering.source import Source
 from signgen.video.reader import open_frames, read_image, write_png
 

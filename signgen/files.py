@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import hashlib
 import json
 import math
 import os
@@ -97,6 +98,19 @@ def flush(folder: Path) -> None:
 def _fsync(path: Path) -> None:
     with path.open("r+b") as handle:
         os.fsync(handle.fileno())
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's content, or of all files below a folder with their names, as 64 hexadecimal digits."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    found = hashlib.sha256()
+    for file in files:
+        name = file.relative_to(path).as_posix() if path.is_dir() else ""
+        found.update(f"{name}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as handle:
+            while block := handle.read(1 << 20):
+                found.update(block)
+    return found.hexdigest()
 
 
 def stays_inside(name: str) -> bool:

@@ -22,6 +22,8 @@ class Request:
     def __post_init__(self) -> None:
         for field in fields(self):
             value, kind = getattr(self, field.name), str(field.type)
+            if value is None:
+                continue
             if kind.startswith("Path") and isinstance(value, str):
                 self._set(field.name, Path(value))
             elif kind.startswith("tuple[Path"):

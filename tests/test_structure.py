@@ -34,7 +34,7 @@ LEVELS = (
     {"launch"},
     {"parallel"},
     {"console", "config", "interrupts"},
-    {"registry", "solvers", "seeds"},
+    {"registry", "solvers", "presets", "seeds"},
     {"progress", "rates", "requests", "files"},
     {"errors", "_torchvision"},
     {"__init__"},

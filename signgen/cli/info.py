@@ -1,4 +1,5 @@
-"""`signgen info MODEL`: a model folder in; its parameters, FLOPs and milliseconds a frame out."""
+"""`signgen info`: a model folder in; its parameters, FLOPs and milliseconds a frame out. Or a rendered file in; how it
+was made, out."""
 
 from __future__ import annotations
 
@@ -13,17 +14,26 @@ from signgen.console import console
 
 
 def info(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder, e.g. RUN/model.", show_default=False)],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL|FILE", help="Model folder, e.g. RUN/model, or a video or image.", show_default=False
+        ),
+    ],
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Say what a model is, how many parameters its parts have, and what a frame costs at its own settings.
+    """Say what a model is, how many parameters its parts have, and what a frame costs at its own settings; or how a
+    video or image was rendered, as the file itself says it.
 
     FLOPs are counted (a multiply and an add are two; attention is in them, resampling is not); milliseconds are
     measured on this machine, best of three micro-batches.
     """
-    from signgen.evaluation.info import InfoRequest, model_info
+    from signgen.evaluation.info import InfoRequest, model_info, origin_lines
 
+    if model.is_file():
+        console.print(f"{model}: " + "\n".join(origin_lines(model)), markup=False)
+        return
     found = model_info(InfoRequest(model, device, threads))
     card, cost = found.card, found.cost
     canvas, sampling = card.parsed_recipe().canvas, card.sampling()

@@ -3,139 +3,63 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from signgen.cli.options import (
     BackgroundColour,
+    Crop,
     Device,
-    FusionGuidance,
-    NoiseScale,
     Person,
-    PoseGuidance,
-    Precision,
     Seed,
-    Solver,
-    Steps,
     Threads,
 )
+from signgen.cli.render_options import (
+    Audio,
+    Clean,
+    Clip,
+    Codec,
+    Credentials,
+    DryRun,
+    Fps,
+    Frames,
+    FramesFormat,
+    Lora,
+    Model,
+    Out,
+    Pairs,
+    Poses,
+    ReferenceFrames,
+    ReferencePoses,
+    References,
+    Report,
+    Resume,
+    Retarget,
+    SaveFrames,
+    SideBySide,
+    Skeleton,
+    Source,
+    SourcePoses,
+    Truth,
+)
 from signgen.cli.results import print_result
+from signgen.cli.sampling import with_sampling
 from signgen.console import Bars, console
+from signgen.video.codecs import DEFAULT
 
 if TYPE_CHECKING:
     from signgen.evaluation.render import RenderResult
 
-INPUT, OUTPUT = "Input", "Output"
 
-SourcePoses = Annotated[
-    Path | None,
-    typer.Option(
-        help="Keypoints of the source, whose first frame is used (of a split pickle, the clip of the source's"
-        " name). Default: POSES, if their count, fps and size agree with the source; else the model gets no"
-        " source pose.",
-        rich_help_panel=INPUT,
-    ),
-]
-References = Annotated[
-    str | None,
-    typer.Option(
-        metavar="CLIP|training",
-        help="Further frames of the person: the part warp takes body and hands from the nearest of them. A video or"
-        " frame folder; training: the frames of SOURCE that the model was trained on.",
-        rich_help_panel=INPUT,
-    ),
-]
-ReferencePoses = Annotated[
-    Path | None, typer.Option(help="Keypoints of the clip that --references names.", rich_help_panel=INPUT)
-]
-ReferenceFrames = Annotated[
-    str | None,
-    typer.Option(
-        metavar="A:B",
-        help="Only these frames of --references: leave out what is scored.",
-        rich_help_panel=INPUT,
-    ),
-]
-Retarget = Annotated[
-    Literal["auto", "none"],
-    typer.Option(
-        help="auto: poses of another clip are fitted to the source's person, as poses retarget does.",
-        rich_help_panel=INPUT,
-    ),
-]
-Truth = Annotated[
-    str,
-    typer.Option(
-        metavar="auto|none|PATH",
-        help="Real frames to score against; auto: the source video's, if count, fps and size agree.",
-        rich_help_panel=OUTPUT,
-    ),
-]
-Pairs = Annotated[
-    Path | None,
-    typer.Option(
-        help="Pair set for the nearest-pose baseline.",
-        show_default="the one the model was trained on, if it is still there",
-        rich_help_panel=OUTPUT,
-    ),
-]
-SideBySide = Annotated[
-    bool,
-    typer.Option(
-        "--side-by-side", help="Also OUT.side-by-side.mp4: source | pose | output | truth.", rich_help_panel=OUTPUT
-    ),
-]
-Report = Annotated[
-    bool,
-    typer.Option("--report", help="Also OUT.report.html, a page to look at: needs the truth.", rich_help_panel=OUTPUT),
-]
-SaveFrames = Annotated[
-    Path | None, typer.Option(help="Also write every frame as PNG into this folder.", rich_help_panel=OUTPUT)
-]
-Fps = Annotated[
-    float | None,
-    typer.Option(
-        min=0.1, help="Frames per second.", show_default="the poses', else the source's", rich_help_panel=OUTPUT
-    ),
-]
-
-
+@with_sampling()
 def render(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="SOURCE", help="Who: a video or frame folder (its first frame), or an image.", show_default=False
-        ),
-    ],
-    poses: Annotated[
-        Path,
-        typer.Argument(
-            metavar="POSES",
-            help="What: keypoints in any format, of one clip or of a split (--clip).",
-            show_default=False,
-        ),
-    ],
-    model: Annotated[Path, typer.Option(help="Model folder, e.g. RUN/model.", show_default=False)],
-    out: Annotated[
-        Path, typer.Option(help="mp4 to write (a single pose gives a PNG of that name).", show_default=False)
-    ],
-    lora: Annotated[Path | None, typer.Option(help="An adapter of the model: RUN/lora of `train --lora`.")] = None,
-    clip: Annotated[str | None, typer.Option(help="The clip's name in a split pickle.", rich_help_panel=INPUT)] = None,
-    frames: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A:B", help="Only poses A to B-1 (0-based); the source stays frame 0.", rich_help_panel=INPUT
-        ),
-    ] = None,
-    clean: Annotated[
-        bool,
-        typer.Option(
-            "--clean",
-            help="Fill short gaps of all keypoints and smooth them, as build-pairs --clean.",
-            rich_help_panel=INPUT,
-        ),
-    ] = False,
+    source: Source,
+    poses: Poses,
+    model: Model,
+    out: Out,
+    lora: Lora = None,
+    clip: Clip = None,
+    frames: Frames = None,
+    clean: Clean = False,
     person: Person = None,
     source_poses: SourcePoses = None,
     references: References = None,
@@ -144,19 +68,23 @@ def render(
     retarget: Retarget = "none",
     truth: Truth = "auto",
     pairs: Pairs = None,
+    codec: Codec = DEFAULT,
+    audio: Audio = None,
     side_by_side: SideBySide = False,
+    skeleton_overlay: Skeleton = False,
     report: Report = False,
     save_frames: SaveFrames = None,
+    frames_format: FramesFormat = "png",
     fps: Fps = None,
+    credentials: Credentials = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
     background: BackgroundColour = None,
-    steps: Steps = None,
-    solver: Solver = None,
-    w_c: PoseGuidance = None,
-    w_f: FusionGuidance = None,
-    noise_scale: NoiseScale = None,
+    crop: Crop = "auto",
+    *,
+    sampling: dict[str, Any],
     seed: Seed = 0,
     device: Device = "auto",
-    dtype: Precision = None,
     threads: Threads = None,
 ) -> None:
     """Render a signer frame by frame: one image of the person, one output frame per pose.
@@ -165,7 +93,6 @@ def render(
     """
     from signgen.evaluation.render import RenderRequest, render
 
-    chosen = {"steps": steps, "solver": solver, "w_c": w_c, "w_f": w_f, "noise_scale": noise_scale, "precision": dtype}
     result = render(
         RenderRequest(
             source,
@@ -183,11 +110,19 @@ def render(
             truth=truth,
             needs_truth=report,
             pairs=pairs,
+            codec=codec,
+            audio=audio,
             side_by_side=side_by_side,
+            skeleton_overlay=skeleton_overlay,
             save_frames=save_frames,
+            frames_format=frames_format,
             fps=fps,
+            credentials=credentials,
+            resume=resume,
+            dry_run=dry_run,
             background=background,
-            sampling=chosen,
+            crop=crop,
+            sampling=sampling,
             seed=seed,
             device=device,
             threads=threads,
@@ -196,6 +131,8 @@ def render(
         ),
         Bars(),
     )
+    if dry_run:
+        return
     console.print("wrote " + ", ".join(map(str, result.written)), markup=False)
     if result.scores is not None:
         written = [*result.score_files, *([_write_report(result)] if report else [])]

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from signgen.cli.options import (
     Device,
-    FusionGuidance,
-    NoiseScale,
     PairsFolder,
-    PoseGuidance,
-    Precision,
     Processes,
     Seed,
-    Solver,
-    Steps,
     Threads,
 )
 from signgen.cli.results import print_result
+from signgen.cli.sampling import with_sampling
 from signgen.console import console
 from signgen.launch import begin
 
 CHOICE, SIGNER, KEPT = "Which clips", "One signer for all clips", "How they are kept"
 
 
+@with_sampling()
 def render_set(
     pairs: PairsFolder,
     model: Annotated[Path, typer.Option(help="Model folder, e.g. RUN/model.", show_default=False)],
@@ -68,14 +64,10 @@ def render_set(
             help="Of lists of pairs: whose names the images have.", show_default="pcdms", rich_help_panel=KEPT
         ),
     ] = None,
-    steps: Steps = None,
-    solver: Solver = None,
-    w_c: PoseGuidance = None,
-    w_f: FusionGuidance = None,
-    noise_scale: NoiseScale = None,
+    *,
+    sampling: dict[str, Any],
     seed: Seed = 0,
     device: Device = "auto",
-    dtype: Precision = None,
     threads: Threads = None,
     processes: Processes = 1,
 ) -> None:
@@ -86,11 +78,10 @@ def render_set(
     bars = begin(processes, out)
     from signgen.evaluation.render_set import RenderSetRequest, names_of_clips, render_set
 
-    chosen = {"steps": steps, "solver": solver, "w_c": w_c, "w_f": w_f, "noise_scale": noise_scale, "precision": dtype}
     result = render_set(
         RenderSetRequest(
             *(pairs, model, out, split, names_of_clips(clips), limit, source, source_poses, retarget, layout, names),
-            sampling=chosen,
+            sampling=sampling,
             seed=seed,
             device=device,
             threads=threads,

@@ -1,14 +1,17 @@
-"""A model folder in; what it is, what it weighs and what a frame of it costs, out."""
+"""A model folder in; what it is, what it weighs and what a frame of it costs, out. Or a file in; what it says of its
+making, out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from signgen.errors import VideoError
 from signgen.models.card import ModelCard, load_model
 from signgen.models.cost import Cost, cost_of
 from signgen.models.device import prepare_device, usable_precision
 from signgen.requests import Request
+from signgen.video.origin import origin_of
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,15 @@ def model_info(request: InfoRequest) -> ModelInfo:
         cost = cost_of(pipeline, recipe, sampling)
     threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
     return ModelInfo(card, cost, f"{device.type}{threads}, {precision}, {sampling.micro_batch} frames at once")
+
+
+def origin_lines(path: Path) -> list[str]:
+    """What a rendered video or image says of its making. Raises VideoError for one that says nothing."""
+    origin = origin_of(path)
+    if origin is None:
+        raise VideoError(
+            f"{path}: nothing in it says how it was made",
+            expected="a video or image that signgen rendered, or a model folder",
+            fix="programs that encode a file again, or platforms it went through, remove what it said",
+        )
+    return origin.lines()

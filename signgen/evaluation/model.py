@@ -19,7 +19,7 @@ from signgen.models.card import read_card
 from signgen.pairs.pairset import PairSet
 from signgen.parallel import shared_folder
 from signgen.progress import SILENT, Progress
-from signgen.rendering.pairs import check_pairs, jobs_of
+from signgen.rendering.pairs import check_pairs, check_steady, jobs_of
 
 __all__ = ["ModelRequest", "ModelResult", "evaluate_model"]
 
@@ -55,13 +55,14 @@ def evaluate_model(request: ModelRequest, progress: Progress = SILENT) -> ModelR
     request = replace(request, poses=request.poses.judging(f"{request.model}", card.pose_networks))
     if request.poses.refused:
         progress.note(f"no keypoints are estimated: {request.poses.refused}")
+    check_steady(pair_set, card.sampling(request.sampling))
     triples = pair_set.triples(request.split)
     jobs = jobs_of(triples)
     progress.note(f"{len(triples):,} {request.split} pairs of {len({job.clip_index for job in jobs}):,} clips")
     # render and score
     score = score_clips if request.protocol is None else score_images
     with shared_folder("signgen-features-") if request.protocol else nullcontext(Path()) as folder:
-        whole = Shard(request, jobs, folder, len(triples), batch_of(pair_set, jobs, card.sampling()))
+        whole = Shard(request, jobs, folder, len(triples), batch_of(pair_set, jobs, card.sampling(request.sampling)))
         scores, worst = score(pair_set, whole, progress)
     traits, of_names = traits_of_triples(pair_set, request.split)
     scores = add_splits(scores, traits, images=pair_set.listed, of_names=of_names)

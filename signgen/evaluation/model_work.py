@@ -121,7 +121,7 @@ class Work:
 
         request = self._shard.request
         pipeline, card = load_model(request.model)
-        sampling = card.sampling(**request.sampling, micro_batch=self._shard.batch)
+        sampling = card.sampling(request.sampling, micro_batch=self._shard.batch)
         device = prepare_device(request.device, request.threads)
         self._precision = precision_note(sampling.precision, device)
         return Renderer(pipeline, card, sampling, request.seed, device)

@@ -6,34 +6,49 @@ It lies here, above rendering, because it scores what it renders while it render
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from signgen.config import SamplingSettings
-from signgen.errors import Interrupted
+from signgen.errors import Interrupted, Terminated
 from signgen.evaluation.provenance import provenance
 from signgen.evaluation.scorer import make_scorer
-from signgen.interrupts import deferred_interrupt
+from signgen.files import digest_of
+from signgen.interrupts import deferred_interrupt, deferred_termination
 from signgen.metrics.clip.scorer import FrameScorer
 from signgen.metrics.results import write_metrics, write_per_frame_csv
-from signgen.models.card import load_model
+from signgen.models.card import load_model, read_card
 from signgen.models.device import precision_note, prepare_device
+from signgen.models.guidance import branch_weights
 from signgen.models.lora import load_lora
 from signgen.parallel import STOPPED
 from signgen.progress import SILENT, Notes, Progress
 from signgen.rendering.inputs import RenderJob, RenderRequest, prepare
 from signgen.rendering.output import Truth, write_rendering
+from signgen.rendering.parts import Parts, parts_folder
+from signgen.rendering.plan import ABOUT, plan_lines, sampling_line, time_line
 from signgen.rendering.references import TRAINING
 from signgen.rendering.renderer import Renderer
+from signgen.rendering.request import record_of
+from signgen.video.origin import Origin
+
+_SHOWN = 16  # hexadecimal digits of a digest
 
 __all__ = ["RenderJob", "RenderRequest", "RenderResult", "render"]
 
 
 @dataclass(frozen=True)
 class RenderResult:
-    """written: video (or PNG), side-by-side video and frame folder. scores: the metrics dictionary, None without truth;
-    score_files: OUT.metrics.json and OUT.per_frame.csv. notes: what was decided on the way."""
+    """written: video (or image), side-by-side and skeleton video and frame folder; nothing of a dry run. scores: the
+    metrics dictionary, None without truth; score_files: OUT.metrics.json and OUT.per_frame.csv. notes: what was decided
+    on the way."""
 
     job: RenderJob
     written: tuple[Path, ...]
@@ -45,37 +60,129 @@ class RenderResult:
 def render(request: RenderRequest, progress: Progress = SILENT) -> RenderResult:
     """Render a signer frame by frame: one image of the person, one output frame per pose.
 
-    Frames are written and scored as they are rendered, so that an interrupt loses none of them. Raises PoseError,
-    VideoError, ModelError, PairSetError or OptionError for what does not fit, Interrupted at Ctrl-C.
+    Frames are written and scored as they are rendered, in segments, so that an interrupt loses none of them, and
+    `resume` goes on. Raises PoseError, VideoError, ModelError, PairSetError or OptionError for what does not fit,
+    Interrupted at Ctrl-C, Terminated at SIGTERM.
     """
     # prepare
     notes = Notes(progress)
     job = prepare(request, notes)
-    truth = None if job.truth is None else Truth(job.truth, scorer_of(job))
+    card = read_card(request.model)
+    canvas = card.parsed_recipe().canvas
+    for line in plan_lines(job, (canvas.width, canvas.height)):
+        progress.note(line, ABOUT)
+    renderer = _renderer(request, job, notes)
+    progress.note(_sampling(renderer), ABOUT)
+    weights = digest_of(request.model)
+    adapter = "" if request.lora is None else digest_of(request.lora)
+    origin = _origin(request, renderer, weights, adapter)
+    job = replace(job, outputs=replace(job.outputs, description=origin.text()))
+    # what is there of it already
+    truth = None if job.truth is None or request.dry_run else Truth(job.truth, scorer_of(job))
+    parts = Parts(parts_folder(job.outputs.video), len(job.frames))
+    if len(job.frames) > 1 and not request.dry_run:
+        parts.begin(record_of(request, job, weights + adapter, torch.get_num_threads()), request.resume)
+        if request.resume:
+            notes.add(f"{parts.frames} of {parts.total} frames are there already", "resume")
+        if truth is not None and parts.finished:
+            _restore(truth, parts, job.part.start + parts.frames - 1)
     # render and write
-    pipeline, card = load_model(request.model)
-    if request.lora is not None:
-        load_lora(pipeline.unet, request.lora)
-    device = prepare_device(request.device, request.threads)
-    renderer = Renderer(pipeline, card, job.sampling, request.seed, device)
-    if note := precision_note(job.sampling.precision, device):
-        notes.add(note, "precision")
-    with deferred_interrupt() as interrupt, progress.bar("rendering", len(job.frames), keep=True) as bar:
-
-        def frame_done() -> None:
-            bar.advance()
-            if interrupt.is_set():
-                raise Interrupted(STOPPED)
-
-        frames = renderer.frames(job.source, job.poses, job.frames)
-        written = write_rendering(
-            frames, job.source, job.rendered, job.part.start, renderer.palette, job.outputs, truth, frame_done
-        )
+    frames = renderer.frames(job.source, job.poses, job.frames[parts.frames :])
+    left = parts.total - parts.frames
+    if left:
+        frames, line = _timed(frames, min(renderer.sampling.micro_batch, left), left)
+        progress.note(line, ABOUT)
+    if request.dry_run:
+        return RenderResult(job, (), None, (), notes.kept)
+    written = _write(frames, job, renderer, truth, parts, progress)
     # scores
     if truth is None:
         return RenderResult(job, tuple(written), None, (), notes.kept)
     scores = _scores(request, job, truth, renderer.sampling)
     return RenderResult(job, tuple(written), scores, _write_scores(scores, written[0]), notes.kept)
+
+
+def _renderer(request: RenderRequest, job: RenderJob, notes: Notes) -> Renderer:
+    """The model, loaded onto its device."""
+    pipeline, card = load_model(request.model)
+    if request.lora is not None:
+        load_lora(pipeline.unet, request.lora)
+    device = prepare_device(request.device, request.threads)
+    if note := precision_note(job.sampling.precision, device):
+        notes.add(note, "precision")
+    return Renderer(pipeline, card, job.sampling, request.seed, device)
+
+
+def _write(
+    frames: Iterable[np.ndarray],
+    job: RenderJob,
+    renderer: Renderer,
+    truth: Truth | None,
+    parts: Parts,
+    progress: Progress,
+) -> list[Path]:
+    """Frames to files, one after the other, until all are there or a signal ends it."""
+    with (
+        deferred_interrupt() as interrupt,
+        deferred_termination() as termination,
+        progress.bar("rendering", len(job.frames), keep=True) as bar,
+    ):
+        bar.advance(parts.frames)
+
+        def frame_done() -> None:
+            bar.advance()
+            if termination.is_set():
+                raise Terminated(STOPPED.replace("Ctrl-C", "SIGTERM"))
+            if interrupt.is_set():
+                raise Interrupted(STOPPED)
+
+        first, palette = job.part.start, renderer.palette
+        try:
+            return write_rendering(
+                frames, job.source, job.rendered, first, palette, job.outputs, truth, frame_done, parts
+            )
+        except Interrupted as error:
+            if not parts.finished:
+                raise
+            found = f"{error.found}; {parts.frames} of {parts.total} frames are finished"
+            raise type(error)(found, fix="the same command with --resume goes on") from None
+
+
+def _timed(frames: Iterator[np.ndarray], batch: int, left: int) -> tuple[Iterator[np.ndarray], str]:
+    """The same frames, the first of which is rendered now, and how long all of them will take."""
+    start = time.perf_counter()
+    first = next(frames)
+    return chain([first], frames), time_line(time.perf_counter() - start, batch, left)
+
+
+def _sampling(renderer: Renderer) -> str:
+    """The plan's line on it."""
+    sampling, device = renderer.sampling, renderer.device
+    branches = branch_weights(sampling.w_c, sampling.w_f, renderer.pipeline.fusion is not None)
+    count = torch.get_num_threads()
+    threads = f", {count} thread{'s' if count > 1 else ''}" if device.type == "cpu" else ""
+    return sampling_line(sampling, len(branches), f"{device.type}{threads}, {sampling.precision}")
+
+
+def _origin(request: RenderRequest, renderer: Renderer, weights: str, adapter: str) -> Origin:
+    """What the files say of their making. weights, adapter: digests."""
+    settings = ", ".join(f"{name} {value}" for name, value in renderer.sampling.model_dump().items())
+    return Origin(
+        renderer.card.pose_networks,
+        model=renderer.card.parsed_recipe().name,
+        weights=weights[:_SHOWN],
+        adapter=adapter[:_SHOWN],
+        seed=request.seed,
+        settings=settings,
+        source=request.source.name,
+    )
+
+
+def _restore(truth: Truth, parts: Parts, last: int) -> None:
+    """The scores of what is there already. last: the number of its last frame."""
+    tracks = parts.finished[0].rows
+    rows = {name: [row for segment in parts.finished for row in segment.rows[name]] for name in tracks}
+    truth.scorer.restore(rows, parts.last_frame(), truth.frames.read(last, last + 1)[0])
 
 
 def scorer_of(job: RenderJob) -> FrameScorer:

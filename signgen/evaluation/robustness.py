@@ -157,10 +157,10 @@ def run_shard(shard: tuple[RobustnessRequest, list[Perturbation]], tick: Tick) -
 
 def _renderer(request: RobustnessRequest, clips: Sequence[ClipUnderTest]) -> Renderer:
     pipeline, card = load_model(request.model)
-    recipe = card.sampling(**request.sampling)
+    recipe = card.sampling(request.sampling)
     batch = micro_batch_of([clip.targets for clip in clips], recipe.micro_batch) if clips[0].listed else None
     device = prepare_device(request.device, request.threads)
-    return Renderer(pipeline, card, card.sampling(**request.sampling, micro_batch=batch), request.seed, device)
+    return Renderer(pipeline, card, card.sampling(request.sampling, micro_batch=batch), request.seed, device)
 
 
 def _views(request: RobustnessRequest, card: ModelCard) -> list[ClipUnderTest]:

@@ -18,6 +18,7 @@ from signgen.corpora.beside import poses_beside
 from signgen.errors import PairSetError, PoseError, VideoError
 from signgen.files import read_json
 from signgen.models.card import ModelCard, read_card
+from signgen.pairs.crops import check_wanted_crop, crop_for
 from signgen.pairs.pairset import PairSet
 from signgen.poses.clean import clean_poses
 from signgen.poses.convert import to_skeleton
@@ -28,14 +29,17 @@ from signgen.poses.sequence import PoseSequence
 from signgen.poses.sizes import on_frame, share_inside
 from signgen.progress import Notes
 from signgen.rates import rounded_rate, same_rate
-from signgen.rendering.output import Outputs
+from signgen.rendering.outputs import Outputs
 from signgen.rendering.references import TRAINING, ReferenceRequest, Rendered, with_references
+from signgen.rendering.sound import sound_of
 from signgen.rendering.source import Source
 from signgen.requests import Request
 from signgen.video.background import RGB, parse_background
+from signgen.video.codecs import DEFAULT
+from signgen.video.credentials import Credentials
+from signgen.video.crop import Crop
 from signgen.video.damage import damage_text, damage_within
 from signgen.video.display import padding_note
-from signgen.video.origin import Origin
 from signgen.video.reader import FrameSource, frame_range, open_frames
 
 TRUTHS = ("auto", "none")
@@ -48,17 +52,23 @@ class RenderRequest(Request):
     """Who is rendered in which poses, by which model, and what is written.
 
     source: a video or frame folder (its first frame), or an image. poses: keypoints in any format; clip: the name in a
-    split pickle. out: an mp4, or a PNG for a single pose. frames: A:B of the poses, all where None. clean: fill short
-    gaps and smooth, as build-pairs does. source_poses: keypoints of the source. references: another clip of the person,
-    or "training"; reference_poses, reference_frames: its keypoints, and which of its frames.
+    split pickle. out: a video, or a PNG or WebP for a single pose. frames: A:B of the poses, all where None. clean:
+    fill short gaps and smooth, as build-pairs does. source_poses: keypoints of the source. references: another clip of
+    the person, or "training"; reference_poses, reference_frames: its keypoints, and which of its frames.
     retarget: "auto" fits poses of another clip to the source's person, as `poses retarget` does; "none" takes them as
     they are.
     truth: "auto" (the source's own frames if count, fps and size agree), "none", or a path. needs_truth: it is an error
     where there is none. pairs: pair set of nearest-pose; None: that of the run the model lies in. side_by_side: also
-    OUT.side-by-side.mp4. save_frames: folder for every frame as PNG. fps: of the video; None: the poses'.
-    background: what transparent pixels of the source and truth lie over, as the command line takes it.
+    OUT.side-by-side.mp4; skeleton_overlay: also OUT.skeleton.mp4. save_frames: folder for every frame as an image of
+    frames_format, "png" or "webp". codec: a name of `signgen.video.codecs`. audio: "keep", the sound of the poses' own
+    clip, or a file; None: no sound. fps: of the video; None: the poses'.
+    background: what transparent pixels of the source and truth lie over, as the command line takes it; keep: the
+    source's background is composited back in, one of the sampling's cures of flicker.
     sampling: values that replace the recipe's, by the names of SamplingSettings. seed: of the noise.
     person: who of several people in the poses: N, x,y or x0,y0,x1,y1. lora: the folder of an adapter of the model.
+    credentials: certificates and key, PEM, that videos are signed with. resume: go on with an interrupted rendering.
+    dry_run: say what would happen, and stop. crop: "signer" shows the model only what the signer reaches, "none" the
+    whole frame, "auto" what the model was trained on.
     """
 
     source: Path
@@ -86,6 +96,14 @@ class RenderRequest(Request):
     threads: int | None = None
     person: str | None = None
     lora: Path | None = None
+    codec: str = DEFAULT
+    frames_format: str = "png"
+    audio: str | None = None
+    skeleton_overlay: bool = False
+    credentials: tuple[Path, Path] | None = None
+    resume: bool = False
+    dry_run: bool = False
+    crop: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -129,7 +147,7 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     """
     # poses
     card = read_card(request.model)
-    background = parse_background(request.background)
+    background = parse_background(None if request.background == "keep" else request.background)
     video = open_frames(request.source, background=background)
     _tell(video, "source", notes)
     video.check(0, 1)
@@ -142,18 +160,16 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     if differences:
         sequence = _fitted(request, sequence, source, notes)
     held = _held(sequence, request.poses, notes)
+    source = replace(source, crop=_crop(request.crop, card, source, held, notes))
     # outputs
-    fps = request.fps or sequence.fps or video.fps or _DEFAULT_FPS
-    if request.fps and sequence.fps and not same_rate(sequence.fps, fps):
-        speed = f"play at {fps / sequence.fps:.2g} times their speed"
-        notes.add(f"the poses' {sequence.fps:g} frames per second {speed}; {_RESAMPLE}", "output")
-    about = Origin(card.pose_networks).text()
-    outputs = Outputs(request.out, fps, request.side_by_side, request.save_frames, video.sample_aspect, None, about)
-    named = [] if request.truth in TRUTHS else [Path(request.truth)]
-    outputs.check(part.stop - part.start, [request.source, request.poses, *named])
+    outputs = _outputs(request, video, sequence, part, notes)
     # truth
     truth = _truth_frames(request.truth, video, sequence, differences, part, background, notes)
-    outputs = replace(outputs, times=_times(video if not differences else truth, sequence, part, request.fps, notes))
+    own = video if not differences else truth
+    outputs = replace(outputs, times=_times(own, sequence, part, request.fps, notes))
+    if request.audio is not None:
+        filmed = truth if truth is not None else own
+        outputs = replace(outputs, sound=sound_of(request.audio, filmed, part, outputs.fps, sequence.fps, notes))
     _tell_padding(video, part, notes)
     if request.needs_truth and truth is None:
         raise VideoError("--report without the truth", fix="name the real frames with --truth")
@@ -176,11 +192,33 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
         truth=truth,
         pairs=pairs,
         clip=request.clip or (truth.path.stem if truth is not None else request.source.stem),
-        sampling=card.sampling(**request.sampling),
+        sampling=_sampling(request, card),
         outputs=outputs,
         notes=tuple(about_references),
         own_source=truth is not None and truth.path.resolve() == request.source.resolve(),
     )
+
+
+def _outputs(request: RenderRequest, video: FrameSource, poses: PoseSequence, part: slice, notes: Notes) -> Outputs:
+    """Where it goes, checked; times, sound and description are not known yet."""
+    fps = request.fps or poses.fps or video.fps or _DEFAULT_FPS
+    if request.fps and poses.fps and not same_rate(poses.fps, fps):
+        speed = f"play at {fps / poses.fps:.2g} times their speed"
+        notes.add(f"the poses' {poses.fps:g} frames per second {speed}; {_RESAMPLE}", "output")
+    outputs = Outputs(
+        request.out,
+        fps,
+        request.side_by_side,
+        request.save_frames,
+        video.sample_aspect,
+        codec=request.codec,
+        frames_format=request.frames_format,
+        skeleton=request.skeleton_overlay,
+        credentials=None if request.credentials is None else Credentials(*request.credentials),
+    )
+    named = [] if request.truth in TRUTHS else [Path(request.truth)]
+    outputs.check(part.stop - part.start, [request.source, request.poses, *named], (video.width, video.height))
+    return outputs
 
 
 def _read_poses(request: RenderRequest, video: FrameSource, skeleton: str, notes: Notes) -> PoseSequence:
@@ -220,6 +258,29 @@ def _fitted(request: RenderRequest, poses: PoseSequence, source: Source, notes: 
         return fitted
     notes.add("they are taken as they are; --retarget auto fits them to the source's person", "poses")
     return poses
+
+
+def _sampling(request: RenderRequest, card: ModelCard) -> SamplingSettings:
+    sampling = card.sampling(request.sampling)
+    if request.background != "keep" or "background" in sampling.steady:
+        return sampling
+    return sampling.model_copy(update={"steady": (*sampling.steady, "background")})
+
+
+def _crop(wanted: str, card: ModelCard, source: Source, poses: PoseSequence, notes: Notes) -> Crop | None:
+    """What the model sees of the frame, by build-pairs' rule; auto: only where the model was trained by that rule."""
+    check_wanted_crop(wanted)
+    height, width = source.frame.shape[:2]
+    sequences = [each.resized(width, height) for each in (poses, source.pose) if each is not None]
+    crop = crop_for(sequences, wanted)
+    if crop is None:
+        return None
+    if wanted == "auto" and card.data.get("crop", "none") == "none":
+        advice = "--crop signer shows it a larger one; the model was trained on whole frames"
+        notes.add(f"the signer fills {crop.share:.0%} of the frame; {advice}", "source")
+        return None
+    notes.add(f"the model sees and draws {crop}, {crop.share:.0%} of the frame; the rest stays the source's", "source")
+    return crop
 
 
 def _tell_padding(video: FrameSource, part: slice, notes: Notes) -> None:

@@ -1,57 +1,25 @@
-"""What a rendering leaves behind: rendered frames in; mp4 or PNG, side-by-side video, frame folder and scores out."""
+"""What a rendering leaves behind: rendered frames in; video or image, side by side, skeleton, frames and scores out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from signgen.errors import SigngenError
 from signgen.metrics.clip.scorer import FrameScorer
 from signgen.poses.draw import Palette, draw_pose
 from signgen.poses.sequence import PoseSequence
 from signgen.rendering.background import FrameWorker
+from signgen.rendering.outputs import MAIN, SIDE_BY_SIDE, SKELETON, Outputs
+from signgen.rendering.parts import Parts, parts_folder
+from signgen.rendering.segments import SegmentedVideos, Size
 from signgen.rendering.source import Source
 from signgen.rendering.strips import join
-from signgen.video.reader import FrameSource, write_png
-from signgen.video.writer import VideoWriter, sample_aspect
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where to write. `video` with one pose becomes a PNG; `side_by_side` and `frames` are optional.
-
-    sample_aspect: how wide a pixel is shown by its height; None: see `writer.sample_aspect`. times: seconds of every
-    frame that is written, where they come unevenly. description: kept in every file (`signgen.video.origin`).
-    """
-
-    video: Path
-    fps: float
-    side_by_side: bool = False
-    frames: Path | None = None
-    sample_aspect: Fraction | None = None
-    times: np.ndarray | None = None
-    description: str = ""
-
-    def paths(self, count: int) -> tuple[Path, Path | None]:
-        """The main file for `count` frames, and the side-by-side file if wanted."""
-        suffix = ".png" if count == 1 else ".mp4"
-        main = self.video.with_suffix(suffix)
-        return main, main.with_name(f"{main.stem}.side-by-side{suffix}") if self.side_by_side else None
-
-    def check(self, count: int, inputs: Iterable[Path]) -> None:
-        """Raises SigngenError for a name that is not an mp4's (or, for one frame, a PNG's), and for an input's."""
-        suffixes = (".mp4", ".png") if count == 1 else (".mp4",)
-        if self.video.suffix not in suffixes:
-            raise SigngenError(f"--out {self.video}", expected=f"a file name that ends in {' or '.join(suffixes)}")
-        for given in inputs:
-            for path in self.paths(count):
-                if path is not None and path.exists() and given.exists() and path.samefile(given):
-                    raise SigngenError(f"{path} is an input, and would be overwritten", fix="choose another --out")
+from signgen.video.images import write_image
+from signgen.video.reader import FrameSource
 
 
 @dataclass(frozen=True)
@@ -71,58 +39,81 @@ def write_rendering(
     outputs: Outputs,
     truth: Truth | None,
     advance: Callable[[], None],
+    parts: Parts | None = None,
 ) -> list[Path]:
     """Write every frame as it is rendered, and score it, beside the rendering; returns the files written.
 
     rendered: uint8 (h, w, 3), one per pose of `poses`, which begins at frame `first` of the whole sequence; frames that
-    are not written to again. advance: called after each of them.
+    are not written to again. advance: called after each of them. parts: what was begun of the rendering, whose frames
+    are not in `rendered`; None: nothing.
     """
-    main, beside = outputs.paths(len(poses))
-    height, width = source.frame.shape[:2]
+    files = outputs.files(len(poses))
+    if parts is None:
+        parts = Parts(parts_folder(outputs.video), len(poses))
+        if len(poses) > 1:
+            parts.begin({}, resume=False)
+    pictures = _Pictures(source, poses, palette, tuple(files))
     with ExitStack() as stack:
         # where frames go
-        sinks: list[tuple[Callable[[np.ndarray], None], bool]] = []
-        sinks.append((_sink(stack, main, width, (width, height), outputs), False))
-        if beside is not None:
-            panels = 4 if truth is not None else 3
-            sinks.append((_sink(stack, beside, width * panels, (width, height), outputs), True))
+        videos = None
+        if len(poses) > 1:
+            videos = SegmentedVideos(files, _sizes(source, tuple(files), truth is not None), outputs, parts)
+            stack.enter_context(videos)
 
         # what is done with each frame, in the worker
         def finish(index: int, frame: np.ndarray) -> None:
             real = truth.frames.read(index, index + 1)[0] if truth is not None else None
-            for write, is_strip in sinks:
-                write(_strip(source, poses, index - first, palette, frame, real) if is_strip else frame)
+            shown = pictures.of(index - first, frame, real)
+            if videos is not None:
+                videos.write(shown)
+            else:
+                for kind, path in files.items():
+                    write_image(path, shown[kind], outputs.description)
+                    if outputs.credentials is not None:
+                        outputs.credentials.sign(path)
             if outputs.frames is not None:
-                write_png(outputs.frames / f"images{index + 1:04d}.png", frame, outputs.description)
+                name = f"images{index + 1:04d}.{outputs.frames_format}"
+                write_image(outputs.frames / name, frame, outputs.description)
             if truth is not None and real is not None:
                 truth.scorer.update(index, frame, real)
+            if videos is not None and videos.ends_segment:
+                begun = first + parts.frames
+                videos.end_segment(frame, None if truth is None else truth.scorer.rows_since(begun))
 
         worker = stack.enter_context(FrameWorker())  # last, so that it ends before what it writes to is closed
-        for index, frame in enumerate(rendered, start=first):
+        for index, frame in enumerate(rendered, start=first + parts.frames):
             worker.submit(finish, index, frame)
             advance()
-    return [path for path in (main, beside, outputs.frames) if path is not None]
+    return [*files.values(), *([outputs.frames] if outputs.frames is not None else [])]
 
 
-def _sink(
-    stack: ExitStack, path: Path, width: int, native: tuple[int, int], outputs: Outputs
-) -> Callable[[np.ndarray], None]:
-    """A function that writes a frame to `path`: a PNG, or the next frame of an mp4 that `stack` closes.
-
-    width: of what is written; native: the source's width and height.
-    """
-    if path.suffix == ".png":
-        return lambda frame: write_png(path, frame, outputs.description)
-    aspect = sample_aspect(*native, outputs.sample_aspect)
-    writer = VideoWriter(path, width, native[1], outputs.fps, aspect, outputs.times, outputs.description)
-    return stack.enter_context(writer).write
+def _sizes(source: Source, kinds: tuple[str, ...], has_truth: bool) -> dict[str, Size]:
+    height, width = source.frame.shape[:2]
+    panels = {SIDE_BY_SIDE: 4 if has_truth else 3}
+    return {kind: Size(width * panels.get(kind, 1), height, (width, height)) for kind in kinds}
 
 
-def _strip(
-    source: Source, poses: PoseSequence, index: int, palette: Palette, frame: np.ndarray, real: np.ndarray | None
-) -> np.ndarray:
-    """source | pose | output | truth, each at the source's native size."""
-    height, width = frame.shape[:2]
-    size = (poses.width, poses.height)
-    drawn = draw_pose(poses.keypoints[index], width, height, source_size=size, palette=palette)
-    return join([source.frame, drawn, frame, *([real] if real is not None else [])])
+@dataclass(frozen=True)
+class _Pictures:
+    """What each file shows of a frame."""
+
+    source: Source
+    poses: PoseSequence
+    palette: Palette
+    kinds: tuple[str, ...]
+
+    def of(self, index: int, frame: np.ndarray, real: np.ndarray | None) -> dict[str, np.ndarray]:
+        """uint8 by kind: the frame; source | pose | output | truth, each at the source's size; the frame with its pose
+        half-transparent over it."""
+        found = {MAIN: frame}
+        if set(self.kinds) == {MAIN}:
+            return found
+        height, width = frame.shape[:2]
+        size = (self.poses.width, self.poses.height)
+        drawn = draw_pose(self.poses.keypoints[index], width, height, source_size=size, palette=self.palette)
+        if SIDE_BY_SIDE in self.kinds:
+            found[SIDE_BY_SIDE] = join([self.source.frame, drawn, frame, *([real] if real is not None else [])])
+        if SKELETON in self.kinds:
+            mixed = ((frame.astype(np.uint16) + drawn) // 2).astype(np.uint8)
+            found[SKELETON] = np.where(drawn.any(-1, keepdims=True), mixed, frame)
+        return found

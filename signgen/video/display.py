@@ -102,6 +102,6 @@ def padding_note(width: int, height: int) -> str:
     if coded == (width, height):
         return ""
     return (
-        f"{width}x{height} is odd, which H.264 4:2:0 cannot hold: written as {coded[0]}x{coded[1]}, the last column or"
+        f"{width}x{height} is odd, which 4:2:0 cannot hold: written as {coded[0]}x{coded[1]}, the last column or"
         " row repeated; the true size is in the file's comment, and signgen reads it back"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from signgen.video.headers import WHOLE, opened
 
 _HEADER_END = 33  # of a PNG: signature and IHDR
 _KEYWORD = b"Description\0"
+_IMAGE_DESCRIPTION = 0x010E  # of Exif
 _LONGEST_TEXT = 1 << 16  # bytes of a chunk that is looked at
 _PNG, _OTHERS_WITH_ALPHA = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*", b"GIF8")
 
@@ -96,19 +98,41 @@ def write_png(path: Path, frame: np.ndarray, text: str = "") -> None:
         temporary.write_bytes(_described(data.tobytes(), text) if text else data.tobytes())
 
 
-def read_png_text(path: Path) -> str:
-    """The description that `write_png` put into a file; empty where there is none, and for what is no PNG."""
+def write_image(path: Path, frame: np.ndarray, text: str = "") -> None:
+    """Write uint8 (H, W, 3) RGB without loss, atomically: WebP by its suffix, else PNG. text: see `write_png`."""
+    if path.suffix != ".webp":
+        write_png(path, frame, text)
+        return
+    from PIL import Image
+
+    exif = Image.Exif()
+    if text:
+        exif[_IMAGE_DESCRIPTION] = text
+    with atomic_path(path) as temporary:
+        Image.fromarray(frame).save(temporary, "WEBP", lossless=True, exif=exif)
+
+
+def read_text(path: Path) -> str:
+    """The description that `write_image` put into a file; empty where there is none, and for other files."""
     with path.open("rb") as file:
-        if file.read(len(_PNG)) != _PNG:
+        head = file.read(12)
+        if head[:4] == b"RIFF" and head[8:] == b"WEBP":
+            with opened(path) as image:
+                return str(image.getexif().get(_IMAGE_DESCRIPTION, ""))
+        return _png_text(file) if head.startswith(_PNG) else ""
+
+
+def _png_text(file: BinaryIO) -> str:
+    """The description in a PNG's chunks before its pixels."""
+    file.seek(len(_PNG))
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"IDAT" or length > _LONGEST_TEXT:
             return ""
-        while len(head := file.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", head)
-            if kind == b"IDAT" or length > _LONGEST_TEXT:
-                return ""
-            content = file.read(length)
-            if kind == b"tEXt" and content.startswith(_KEYWORD):
-                return content.removeprefix(_KEYWORD).decode("latin-1")
-            file.seek(4, 1)
+        content = file.read(length)
+        if kind == b"tEXt" and content.startswith(_KEYWORD):
+            return content.removeprefix(_KEYWORD).decode("latin-1")
+        file.seek(4, 1)
     return ""
 
 

@@ -286,7 +286,7 @@ def test_a_model_is_not_judged_by_a_network_that_taught_it(
     assert result["mean"]["psnr"] is not None
     assert origin_of(tmp_path / "kept") == Origin(("reds",))
     command.works("render", line.video, line.poses, "--model", model, "--threads", 1, "--out", tmp_path / "o.mp4")
-    assert origin_of(tmp_path / "o.mp4") == Origin(("reds",))
+    assert (origin_of(tmp_path / "o.mp4") or Origin()).pose_networks == ("reds",)
     command.works("evaluate", tmp_path / "o.mp4", line.video, "--estimator", "reds", "--out", tmp_path / "e")
     assert "this very network (reds)" in numbers(tmp_path / "e")["not_computed"]["finger_pck"]
     (model / "signgen.json").write_text(json.dumps({**card, "pose_networks": "reds"}))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from signgen.video.images import write_image
 from signgen.video.origin import Origin, origin_of
 from signgen.video.reader import open_frames, read_image, write_png
 from signgen.video.writer import VideoWriter
@@ -63,6 +64,35 @@ def test_a_folder_says_what_any_of_its_images_says_if_all_say_something(tmp_path
     assert origin_of(tmp_path / "f") == Origin(("a", "b"))
     write_png(tmp_path / "f" / "3.png", picture())
     assert origin_of(tmp_path / "f") is None
+
+
+FULL = Origin(("reds",), "nano", "12ab", "34cd", 7, "solver ddim, steps 2", "hello.mp4")
+
+
+@pytest.mark.parametrize("name", ["o.mp4", "o.png", "o.webp"])
+def test_all_that_is_said_comes_back(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if path.suffix == ".mp4":
+        video(path, FULL.text())
+    else:
+        write_image(path, picture(), FULL.text())
+        np.testing.assert_array_equal(read_image(path), picture())
+    assert origin_of(path) == FULL
+    told = "\n".join(FULL.lines())
+    assert all(word in told for word in ("synthetic", "nano", "12ab", "34cd", "7", "ddim", "hello.mp4", "reds"))
+
+
+def test_what_older_versions_wrote_is_read() -> None:
+    text = 'signgen:origin={"synthetic": true, "signgen": "0.1.0", "pose_networks": ["reds"]}'
+    assert Origin.parse(text) == Origin(("reds",), signgen="0.1.0")
+    assert Origin(("reds",), signgen="0.1.0").lines()[0] == "synthetic: no camera saw it; rendered by signgen 0.1.0"
+
+
+def test_a_folder_of_two_renderings_says_only_what_both_say(tmp_path: Path) -> None:
+    write_image(tmp_path / "1.webp", picture(), FULL.text())
+    assert origin_of(tmp_path) == FULL
+    write_image(tmp_path / "2.webp", picture(), Origin((), "other").text())
+    assert origin_of(tmp_path) == Origin(("reds",))
 
 
 @pytest.mark.parametrize(

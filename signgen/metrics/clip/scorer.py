@@ -113,6 +113,26 @@ class FrameScorer:
         self._truth, self._last_index = truth.copy(), frame_index
         return self._tracks[MODEL].rows[-1]
 
+    def rows_since(self, frame_index: int) -> dict[str, list[Row]]:
+        """Rows of that frame and all later ones, by track: what `restore` takes."""
+        return {
+            name: [row for row in track.rows if (row["frame"] or 0) >= frame_index]
+            for name, track in self._tracks.items()
+        }
+
+    def restore(self, rows: Mapping[str, Sequence[Row]], generated: np.ndarray, truth: np.ndarray) -> None:
+        """Go on behind frames that were scored before. rows: of `rows_since`, of all of them. generated, truth: uint8
+        (H, W, 3), the last of these frames. Metrics of the whole clip cannot go on: there may be none."""
+        if self._clip_metrics or not set(rows) == set(self._tracks):
+            raise VideoError("scores of other metrics", expected="those that were begun with")
+        index = int(rows[MODEL][-1]["frame"] or 0)
+        points = self._points(index)
+        for name, track in self._tracks.items():
+            track.rows = list(rows[name])
+            frame = self._baselines[name](index, points) if name else generated
+            track.previous = None if frame is None else frame.copy()
+        self._truth, self._last_index = truth.copy(), index
+
     def _is_new_size(self, truth: np.ndarray) -> bool:
         return self._truth is not None and self._truth.shape != truth.shape
 

@@ -1,0 +1,147 @@
+"""OUT.parts beside OUT: what an interrupted rendering has finished, in segments, so that a later start continues it.
+
+A segment is there when its state is, which is written last; it is believed when its files have the length and CRC that
+the state says. The length of a segment never changes: the bytes of the joined file depend on it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen.errors import SigngenError
+from signgen.files import make_folder, read_json, write_json
+from signgen.video.images import read_image, write_png
+
+SEGMENT = 512  # frames; whole micro-batches of the usual sizes
+_REQUEST, _LAST = "request.json", "last.png"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A finished one. rows: the scorer's of its frames, by track; empty without the truth. last: its last frame."""
+
+    rows: dict[str, list[dict[str, Any]]]
+    last: Path
+
+
+class Parts:
+    """The folder of one rendering of `total` frames. finished: its segments that are whole."""
+
+    def __init__(self, folder: Path, total: int) -> None:
+        self.folder, self.total = folder, total
+        self.finished: list[Segment] = []
+        self.resumed = False
+        self._request: dict[str, Any] = {}
+
+    @property
+    def frames(self) -> int:
+        """How many frames the finished segments have."""
+        return min(len(self.finished) * SEGMENT, self.total)
+
+    def begin(self, request: Mapping[str, Any], resume: bool) -> None:
+        """Take over what is there. request: everything that frames and files depend on.
+
+        Raises SigngenError where an interrupted rendering is there that `resume` does not name, or one of another
+        request.
+        """
+        known = self._known()
+        if known is not None and not resume and self._read(0) is not None:
+            raise SigngenError(
+                f"{self.folder} holds an interrupted rendering",
+                fix="continue it with --resume, or delete the folder to begin again",
+            )
+        if known is not None and resume:
+            self._check(known, dict(request))
+            while (segment := self._read(len(self.finished))) is not None:
+                self.finished.append(segment)
+        self._clear()
+        self._request, self.resumed = dict(request), resume
+
+    def make(self) -> None:
+        """Make the folder, before the first file is written into it."""
+        make_folder(self.folder)
+        write_json(self.folder / _REQUEST, self._request)
+
+    def path(self, number: int, name: str) -> Path:
+        """Where a file of segment `number` lies."""
+        return self.folder / f"{number:06d}.{name}"
+
+    def finish(
+        self, files: Iterable[Path], last: np.ndarray, rows: Mapping[str, list[dict[str, Any]]] | None = None
+    ) -> None:
+        """The next segment is whole: these files, its last frame, uint8 (h, w, 3), and its rows."""
+        number = len(self.finished)
+        picture = self.path(number, _LAST)
+        write_png(picture, last)
+        state = {"files": {path.name: _size_and_crc(path) for path in (*files, picture)}, "rows": rows or {}}
+        write_json(self._state(number), state)
+        self.finished.append(Segment(dict(rows or {}), picture))
+
+    def last_frame(self) -> np.ndarray:
+        """The last frame of the last finished segment, uint8 (h, w, 3)."""
+        return read_image(self.finished[-1].last)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _state(self, number: int) -> Path:
+        return self.path(number, "json")
+
+    def _known(self) -> dict[str, Any] | None:
+        """The request that the folder was begun with; None where there is none that can be continued."""
+        try:
+            known = read_json(self.folder / _REQUEST)
+        except (OSError, ValueError):
+            return None
+        return known if isinstance(known, dict) else None
+
+    def _check(self, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        """Raise SigngenError for the first setting that differs."""
+        for name in [*wanted, *(name for name in known if name not in wanted)]:
+            if known.get(name) != wanted.get(name):
+                raise SigngenError(
+                    f"--resume with another {name}: {_short(wanted.get(name))}",
+                    expected=f"{_short(known.get(name))}, with which {self.folder} was begun",
+                    fix="give the same settings, or delete the folder to begin again",
+                )
+
+    def _read(self, number: int) -> Segment | None:
+        """A segment that is whole, by length and CRC."""
+        try:
+            state = read_json(self._state(number))
+            files, rows = state["files"], state["rows"]
+            whole = all(_size_and_crc(self.folder / name) == known for name, known in files.items())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return Segment(rows, self.path(number, _LAST)) if whole else None
+
+    def _clear(self) -> None:
+        """Remove what belongs to no finished segment."""
+        for path in self.folder.glob("*") if self.folder.is_dir() else ():
+            number = path.name.partition(".")[0]
+            if path.is_file() and not (number.isdecimal() and int(number) < len(self.finished)):
+                path.unlink()
+
+
+def parts_folder(video: Path) -> Path:
+    return video.with_suffix(".parts")
+
+
+def _size_and_crc(path: Path) -> list[int]:
+    size = crc = 0
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            size, crc = size + len(block), zlib.crc32(block, crc)
+    return [size, crc]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
