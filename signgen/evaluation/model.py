@@ -19,7 +19,7 @@ from signgen.models.card import read_card
 from signgen.pairs.pairset import PairSet
 from signgen.parallel import shared_folder
 from signgen.progress import SILENT, Progress
-from signgen.rendering.pairs import check_pairs, jobs_of
+from signgen.rendering.pairs import check_pairs, check_steady, jobs_of
 
 __all__ = ["ModelRequest", "ModelResult", "evaluate_model"]
 
@@ -55,8 +55,7 @@ def evaluate_model(request: ModelRequest, progress: Progress = SILENT) -> ModelR
     request = replace(request, poses=request.poses.judging(f"{request.model}", card.pose_networks))
     if request.poses.refused:
         progress.note(f"no keypoints are estimated: {request.poses.refused}")
-    if pair_set.listed and "shimmer" in card.sampling(request.sampling).steady:
-        raise OptionError(f"--steady shimmer with {pair_set.folder}, whose images do not follow each other")
+    check_steady(pair_set, card.sampling(request.sampling))
     triples = pair_set.triples(request.split)
     jobs = jobs_of(triples)
     progress.note(f"{len(triples):,} {request.split} pairs of {len({job.clip_index for job in jobs}):,} clips")

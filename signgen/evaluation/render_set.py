@@ -29,24 +29,24 @@ from signgen.evaluation.set_files import (
     written,
 )
 from signgen.evaluation.set_table import rows_of, scores_of, write_table
-from signgen.files import read_json, write_json
+from signgen.files import digest_of, read_json, write_json
 from signgen.metrics.clip.scorer import SLOW_METRICS, FrameScorer
 from signgen.metrics.definitions import CEILING
 from signgen.metrics.results import write_metrics
 from signgen.models.card import ModelCard, read_card
 from signgen.models.device import precision_note, prepare_device, usable_precision
-from signgen.models.hub_weights import file_sha256
 from signgen.pairs.pairset import PairSet
 from signgen.parallel import Tick, dealt, from_first, in_first, in_processes, processes, threads_of
 from signgen.progress import SILENT, Notes, Progress
 from signgen.rendering.background import FrameWorker
 from signgen.rendering.inputs import read_source
-from signgen.rendering.pairs import check_pairs, jobs_of, poses_for, render_targets, source_of
+from signgen.rendering.pairs import check_pairs, check_steady, jobs_of, poses_for, render_targets, source_of
 from signgen.rendering.source import Source
 from signgen.requests import Request
 from signgen.video.origin import Origin
 
 SETTINGS_FILE, TABLE_FILE = "settings.json", "clips.csv"
+_SHOWN = 16  # hexadecimal digits of a digest
 _LEFT_OUT = "left out by render-set; signgen evaluate-model computes it"
 
 
@@ -103,8 +103,8 @@ class RenderSetResult:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What every process knows. todo: numbers of the items that are not whole yet, the longest first. precision: that
-    the first process computes in."""
+    """What every process knows. todo: numbers of the items that are not whole yet, the longest first. settings:
+    what makes it another set, of the first process."""
 
     request: RenderSetRequest
     card: ModelCard
@@ -112,7 +112,7 @@ class _Plan:
     items: list[Item]
     todo: list[int]
     signer: Source | None
-    precision: str
+    settings: dict[str, Any]
 
 
 def render_set(request: RenderSetRequest, progress: Progress = SILENT) -> RenderSetResult:
@@ -148,9 +148,10 @@ def render_set(request: RenderSetRequest, progress: Progress = SILENT) -> Render
 def _plan(request: RenderSetRequest, notes: Notes) -> _Plan:
     pair_set, card = PairSet.load(request.pairs), read_card(request.model)
     check_pairs(pair_set, card, request.split)
+    check_steady(pair_set, card.sampling(request.sampling))
     jobs = jobs_of(pair_set.triples(request.split))
     items = items_of(pair_set, jobs, request.layout, request.names, request.split)
-    batch = batch_of(pair_set, jobs, card.sampling())
+    batch = batch_of(pair_set, jobs, card.sampling(request.sampling))
     chosen = _chosen(request, pair_set, items)
     signer = None
     if request.source is not None:
@@ -184,8 +185,8 @@ def _plan(request: RenderSetRequest, notes: Notes) -> _Plan:
         **sampling.model_dump(mode="json"),
         "precision": usable_precision(sampling.precision, device),
     }
-    todo, precision = json.loads(from_first(lambda: json.dumps(_begin(request, settings, chosen, pair_set.listed))))
-    return _Plan(request, card, work, chosen, todo, signer, precision)
+    todo, settings = json.loads(from_first(lambda: json.dumps(_begin(request, settings, chosen, pair_set.listed))))
+    return _Plan(request, card, work, chosen, todo, signer, settings)
 
 
 def _chosen(request: RenderSetRequest, pair_set: PairSet, items: list[Item]) -> list[Item]:
@@ -201,10 +202,10 @@ def _chosen(request: RenderSetRequest, pair_set: PairSet, items: list[Item]) -> 
 
 def _begin(
     request: RenderSetRequest, settings: dict[str, Any], items: list[Item], listed: bool
-) -> tuple[list[int], str]:
-    """Numbers of the items that are to be rendered, of clips the longest first, and the precision; the settings are
-    kept. Raises OptionError where what is there was rendered with others."""
-    settings["model"] = _digest(request.model)
+) -> tuple[list[int], dict[str, Any]]:
+    """Numbers of the items that are to be rendered, of clips the longest first, and all settings, which are kept.
+    Raises OptionError where what is there was rendered with others."""
+    settings = {**settings, "model": digest_of(request.model)}
     path = request.out / SETTINGS_FILE
     try:
         before = read_json(path) if path.is_file() else settings
@@ -221,14 +222,7 @@ def _begin(
         remove_unfinished(request.out, items[number])
     if not listed:  # sources of a list have one or two pairs, and neighbours share a file of poses
         todo.sort(key=lambda number: -len(items[number].job.targets))
-    return todo, settings["precision"]
-
-
-def _digest(folder: Path) -> str:
-    """sha256 of all files below a folder, by their names in it."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    lines = [f"{file.relative_to(folder).as_posix()} {file_sha256(file)}\n" for file in files]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return todo, settings
 
 
 def _digest_of(signer: Source) -> str:
@@ -244,8 +238,8 @@ def _render_items(plan: _Plan, tick: Tick) -> None:
     """Those items that this process gets, one after the other. One whose video or poses are damaged is put aside."""
     work = Work(plan.work)
     for number in dealt(len(plan.todo)):
-        if (own := work.renderer.sampling.precision) != plan.precision:
-            found = f"this machine computes in {own}, that of the first process in {plan.precision}"
+        if (own := work.renderer.sampling.precision) != plan.settings["precision"]:
+            found = f"this machine computes in {own}, that of the first process in {plan.settings['precision']}"
             raise ModelError(found, fix="give --dtype fp32")
         item = plan.items[plan.todo[number]]
         try:
@@ -275,7 +269,7 @@ def _render_item(plan: _Plan, item: Item, work: Work, tick: Tick) -> None:
         if scorer is not None and own is not None:
             scorer.update(target, frame, own.read(target, target + 1)[0])
 
-    about = Origin(plan.card.pose_networks).text()
+    about = _origin(plan, work, source)
     with written(request.out, item, (width, height), own, clip.fps, about) as write, FrameWorker() as worker:
         frames = render_targets(work.renderer, source, poses, job.targets)
         for target, frame in zip(job.targets, frames, strict=True):
@@ -285,6 +279,18 @@ def _render_item(plan: _Plan, item: Item, work: Work, tick: Tick) -> None:
     scores = None if scorer is None else scorer.result()
     record = Record(job.source, job.targets, time.monotonic() - began, held, scores)
     write_record(request.out, item, record)
+
+
+def _origin(plan: _Plan, work: Work, source: Source) -> str:
+    """What each file says of its making, as those of `render` do."""
+    return Origin(
+        plan.card.pose_networks,
+        model=plan.card.parsed_recipe().name,
+        weights=plan.settings["model"][:_SHOWN],
+        seed=plan.request.seed,
+        settings=", ".join(f"{name} {value}" for name, value in work.renderer.sampling.model_dump().items()),
+        source=source.name,
+    ).text()
 
 
 def _scorer(item: Item, work: Work) -> FrameScorer:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from signgen.errors import PairSetError, PoseError
+from signgen.config import SamplingSettings
+from signgen.errors import OptionError, PairSetError, PoseError
 from signgen.models.card import ModelCard
 from signgen.pairs.pairset import PairSet, frame_name
 from signgen.poses.retarget import retarget
@@ -99,3 +100,10 @@ def check_pairs(pair_set: PairSet, card: ModelCard, split: str) -> None:
         raise PairSetError(f"{pair_set.folder}: no {split} triples", fix=f"choose --split {' or '.join(there)}")
     if (found := pair_set.poses(pair_set.clips[0].name).skeleton) != card.skeleton:
         raise PairSetError(f"{pair_set.folder}: its poses are {found}", expected=f"{card.skeleton}, the model's")
+
+
+def check_steady(pair_set: PairSet, sampling: SamplingSettings) -> None:
+    """Raise OptionError for a cure of flicker that looks at the frames beside, with images that do not follow each
+    other."""
+    if pair_set.listed and "shimmer" in sampling.steady:
+        raise OptionError(f"--steady shimmer with {pair_set.folder}, whose images do not follow each other")

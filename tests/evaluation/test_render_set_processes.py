@@ -74,13 +74,18 @@ def test_two_processes_write_the_files_of_one(words: Callable[..., list[object]]
     assert called.out.count("set: 5 clips of val") == 1
     assert called.out.count("wrote 5 clips") == 1
     same(whole, tmp_path / "two")
+    # by torchrun, as videos
+    assert finish(start(*words(tmp_path / "one", "--layout", "mp4"))).code == 0
     done = subprocess.run(
-        [*TORCHRUN, "-m", "signgen", *map(str, words(tmp_path / "torchrun"))],
+        [*TORCHRUN, "-m", "signgen", *map(str, words(tmp_path / "torchrun", "--layout", "mp4"))],
         cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("wrote 5 clips") == 1
-    same(whole, tmp_path / "torchrun")
+    for clip in CLIPS:
+        one, other = (tmp_path / name / f"{clip}.mp4" for name in ("one", "torchrun"))
+        assert one.read_bytes() == other.read_bytes(), clip
+    assert numbers(tmp_path / "one") == numbers(tmp_path / "torchrun")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc says which processes a command has begun")
