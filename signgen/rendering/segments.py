@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import VideoError
+from signgen.errors import SigngenError, VideoError
 from signgen.rendering.outputs import MAIN, Outputs
 from signgen.rendering.parts import SEGMENT, Parts
 from signgen.video.display import sample_aspect
@@ -123,8 +123,8 @@ class SegmentedVideos:
                 more = [partial[name]] if name in partial and partial[name].exists() else []
                 if segments := [*self._finished(name), *more]:
                     self._join(name, segments, partial_path(path))
-        except OSError:
-            pass  # the disk is full: the first error is the one to report
+        except (OSError, ValueError, SigngenError):
+            pass  # a full disk, say, which leaves no whole file: the first error is the one to report
         finally:
             for path in partial.values():
                 path.unlink(missing_ok=True)

@@ -230,10 +230,11 @@ class _VideoFile(FrameSource):
         return reader.read(frames)
 
     def _reader(self, start: int) -> _Decord | _PyAV:
-        """PyAV as long as frames are read in order, since it is faster then; decord seeks."""
+        """PyAV as long as frames are read in order, also from the first one again, since it is faster and smaller then;
+        decord seeks."""
         process = os.getpid()
         reader = self._readers.get(process)
-        turn = not isinstance(reader, _Decord) and start != (reader.next if reader else 0)
+        turn = not isinstance(reader, _Decord) and start not in (0, reader.next if reader else 0)
         if turn and not self._without_decord:
             reader = _Decord.open(self.path, self._probe) or reader
         self._readers[process] = reader or _PyAV(self.path, self.background)

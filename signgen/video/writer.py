@@ -6,7 +6,7 @@ BT.601 of limited range and tagged so; by default H.264, 4:2:0: what browsers an
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -140,10 +140,8 @@ class VideoWriter:
     def append(self, segment: Path) -> int:
         """Append all frames of a video that another writer of the same size, rate and codec wrote: its packets are
         copied, nothing is encoded again. Returns how many. Raises VideoError where it holds no frame, OSError."""
-        import av
-
         count = 0
-        with av.open(str(segment)) as written:
+        with _opened(segment) as written:
             for packet in _raw_packets(written, self._codec.raw):
                 if self._delay is None:
                     self._delay = -round(packet.dts * packet.time_base * self.rate)
@@ -230,6 +228,18 @@ class VideoWriter:
             self.frames = 0  # The disk is full: not even the part can be kept; the first error is the one to report.
         finally:
             self._stack.__exit__(kind, error, traceback)
+
+
+@contextmanager
+def _opened(segment: Path) -> Iterator[Any]:
+    """The file to be read. Raises VideoError, in the block, too, where it cannot be."""
+    import av
+
+    try:
+        with av.open(str(segment)) as container:
+            yield container
+    except (av.error.InvalidDataError, av.error.EOFError) as error:
+        raise VideoError(f"{segment}: cannot be read ({error.strerror})", expected="a whole segment") from error
 
 
 def _raw_packets(container: Any, filter_name: str | None) -> Iterator[Any]:

@@ -154,8 +154,10 @@ def test_a_segment_without_frames_is_refused(tmp_path: Path) -> None:
     """As a full disk may leave it."""
     part = write(tmp_path / "p.mp4", "h264", frames())
     (tmp_path / "q.mp4").write_bytes(part.read_bytes()[:200])
-    with pytest.raises(VideoError, match=r"q\.mp4: holds no video"):
-        join(tmp_path / "o.mp4", "h264", [part, tmp_path / "q.mp4"])
+    (tmp_path / "r.mp4").write_bytes(b"nothing")
+    for name, found in (("q", "holds no video"), ("r", "cannot be read")):
+        with pytest.raises(VideoError, match=rf"{name}\.mp4: {found}"):
+            join(tmp_path / "o.mp4", "h264", [part, tmp_path / f"{name}.mp4"])
     assert not (tmp_path / "o.mp4").exists()
 
 

@@ -115,10 +115,9 @@ class FrameScorer:
 
     def rows_since(self, frame_index: int) -> dict[str, list[Row]]:
         """Rows of that frame and all later ones, by track: what `restore` takes."""
-        return {
-            name: [row for row in track.rows if (row["frame"] or 0) >= frame_index]
-            for name, track in self._tracks.items()
-        }
+        rows = self._tracks[MODEL].rows
+        behind = next((n for n, row in enumerate(reversed(rows)) if (row["frame"] or 0) < frame_index), len(rows))
+        return {name: track.rows[len(rows) - behind :] for name, track in self._tracks.items()}
 
     def restore(self, rows: Mapping[str, Sequence[Row]], generated: np.ndarray, truth: np.ndarray) -> None:
         """Go on behind frames that were scored before. rows: of `rows_since`, of all of them. generated, truth: uint8
