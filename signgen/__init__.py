@@ -19,6 +19,7 @@ _OFFERED = {
     "signgen.pairs.build": ("BuildPairsRequest", "BuiltPairs", "build_pairs"),
     "signgen.training.run": ("TrainRequest", "TrainResult", "train"),
     "signgen.evaluation.render": ("RenderRequest", "RenderResult", "render"),
+    "signgen.evaluation.render_set": ("RenderSetRequest", "RenderSetResult", "render_set"),
     "signgen.evaluation.clip": ("ClipRequest", "ClipResult", "evaluate_clip"),
     "signgen.evaluation.images": ("ImagesRequest", "ImagesResult", "evaluate_images"),
     "signgen.evaluation.model": ("ModelRequest", "ModelResult", "evaluate_model"),
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from signgen.evaluation.images import ImagesRequest, ImagesResult, evaluate_images
     from signgen.evaluation.model import ModelRequest, ModelResult, evaluate_model
     from signgen.evaluation.render import RenderRequest, RenderResult, render
+    from signgen.evaluation.render_set import RenderSetRequest, RenderSetResult, render_set
     from signgen.pairs.build import BuildPairsRequest, BuiltPairs, build_pairs
     from signgen.training.run import TrainRequest, TrainResult, train
 
@@ -44,6 +46,8 @@ __all__ = [
     "ModelResult",
     "RenderRequest",
     "RenderResult",
+    "RenderSetRequest",
+    "RenderSetResult",
     "TrainRequest",
     "TrainResult",
     "__version__",
@@ -52,6 +56,7 @@ __all__ = [
     "evaluate_images",
     "evaluate_model",
     "render",
+    "render_set",
     "train",
 ]
 

@@ -61,6 +61,24 @@ def _with_a_window(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+CURES = ("colour", "shimmer", "background")  # of flicker, in the order in which they are done
+
+
+def _known_cures(names: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := [name for name in names if name not in CURES]:
+        context = {"expected": f"some of {', '.join(CURES)}, or none", "fix": None}
+        raise PydanticCustomError("cure", "no such cure of flicker: {name}", {**context, "name": unknown[0]})
+    return names
+
+
+def _ascending(interval: tuple[float, float]) -> tuple[float, float]:
+    low, high = interval
+    if not 0 <= low < high <= 1:
+        context = {"expected": "two shares of the time steps, 0 <= from < to <= 1, e.g. 0.2 and 0.8", "fix": None}
+        raise PydanticCustomError("interval", "no interval", context)
+    return interval
+
+
 class Section(BaseModel):
     """Base of all recipe sections: frozen; an unknown key is an error."""
 
@@ -293,6 +311,14 @@ class SamplingSettings(Section):
     precision: autocast of the renderer.
     noise_scale: standard deviation of the noise that sampling starts from; 1 is what the model is trained for, 0 starts
     from its mean, which suits a model that has too little data to predict more than the mean.
+    shared_noise: how much of that noise the frames of a clip have in common (models/noise.py): 1 all, 0 none.
+    strength: 1 samples from noise alone. Less: from the source in the image space, noised as at that share of the time
+    steps; the steps before are left out (SDEdit, Meng et al. 2022).
+    fill: on a GPU, micro-batches as large as its free memory allows, in place of micro_batch; pixels may then differ in
+    their last bits from one machine to another. compile: torch.compile of the denoiser.
+    steady: cures of flicker (rendering/steady.py).
+    guidance_interval: the time steps in which guidance is computed, as shares of all of them: 0 is the picture, 1 pure
+    noise. Outside, the guided branch is taken alone (Kynkaanniemi et al. 2024).
     """
 
     solver: Annotated[str, _one_of(SOLVERS, "solver")] = "unipc"
@@ -302,6 +328,12 @@ class SamplingSettings(Section):
     w_f: float = 2.0
     micro_batch: int = Field(8, gt=0)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    shared_noise: float = Field(1.0, ge=0, le=1)
+    strength: float = Field(1.0, gt=0, le=1)
+    fill: bool = False
+    compile: bool = False
+    steady: Annotated[tuple[str, ...], AfterValidator(_known_cures)] = ()
+    guidance_interval: Annotated[tuple[float, float], AfterValidator(_ascending)] = (0.0, 1.0)
 
 
 class Recipe(Section):

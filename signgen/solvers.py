@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-# Name -> scheduler class of diffusers. All are deterministic here: no noise is added between their steps.
+# Name -> scheduler class of diffusers. All but those of ADDS_NOISE are deterministic: nothing is drawn in their steps.
 SOLVERS: dict[str, str] = {
     "ddim": "DDIMScheduler",
     "unipc": "UniPCMultistepScheduler",
     "dpmpp": "DPMSolverMultistepScheduler",
+    "ddpm": "DDPMScheduler",  # ancestral sampling, FPDM's own
 }
+ADDS_NOISE = frozenset({"ddpm"})
 
 
 def solver_class(name: str) -> Any:

@@ -31,9 +31,10 @@ LEVELS = (
     {"corpora"},
     {"metrics", "models", "warp"},
     {"poses", "video"},
+    {"launch"},
     {"parallel"},
     {"console", "config", "interrupts"},
-    {"registry", "solvers", "seeds"},
+    {"registry", "solvers", "presets", "seeds"},
     {"progress", "rates", "requests", "files"},
     {"errors", "_torchvision"},
     {"__init__"},
@@ -213,7 +214,7 @@ def heavy_modules_after(*arguments: str) -> list[str]:
 
 
 COMMANDS = (
-    *("verify", "build-pairs", "train", "render", "synthesize", "demo", "compare", "robustness"),
+    *("verify", "build-pairs", "train", "render", "render-set", "synthesize", "demo", "compare", "robustness"),
     "info",
     *("evaluate", "evaluate-images", "evaluate-model", "evaluate-fusion", "evaluate-reading", "evaluate-text"),
 )

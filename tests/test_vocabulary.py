@@ -76,8 +76,10 @@ def test_a_solver_is_named_in_one_table() -> None:
     for name, scheduler in SOLVERS.items():
         quoted = re.compile(rf"""["']({name}|{scheduler})["']""")
         places = {path.name for path in PACKAGE if quoted.search(path.read_text(encoding="utf-8"))}
-        defaults = {"config.py", "pipeline.py"} if name == "unipc" else set()  # the default of a setting
-        assert places - defaults == {"solvers.py"}, name
+        chosen = {"unipc": {"config.py", "pipeline.py"}, "ddpm": {"presets.py"}}.get(
+            name, set()
+        )  # by a default, a preset
+        assert places - chosen == {"solvers.py"}, name
 
 
 # Conditions that other files know by name, since they ask for more than the triple's images.

@@ -17,6 +17,7 @@ from signgen.cli import (
     evaluate_text,
     info,
     render,
+    render_set,
     robustness,
     study,
     synthesize,
@@ -57,6 +58,7 @@ COMMANDS = (
     # model
     ("train", train.train),
     ("render", render.render),
+    ("render-set", render_set.render_set),
     ("info", info.info),
     # numbers
     ("evaluate", evaluate.evaluate),

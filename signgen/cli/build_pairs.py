@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from signgen.cli.options import BackgroundColour, Person
+from signgen.cli.options import BackgroundColour, Crop, Person
 from signgen.console import Bars
 
 _DATA, _TRIPLES = "Data", "Triples"
@@ -90,6 +90,7 @@ def build_pairs(
     keypoints: Keypoints = None,
     pairing: Pairing = None,
     segments: Segments = None,
+    crop: Crop = "auto",
     tier: Tier = None,
     pair_list: PairList = None,
     clips: Annotated[
@@ -181,6 +182,7 @@ def build_pairs(
             background=background,
             person=person,
             segments=segments,
+            crop=crop,
             tier=tier,
             leave_signer_out=leave_signer_out,
         ),

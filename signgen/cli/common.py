@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import inspect
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import typer
 
+from signgen import launch, parallel
 from signgen.errors import Interrupted, SigngenError
 
 # Typer carries a click of its own since 0.2x; its UsageError has no public name.
@@ -19,11 +21,15 @@ _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR,
 
 
 def fail(error: SigngenError) -> None:
-    """One line on stderr."""
+    """One line on stderr, by one process of a group."""
+    if not parallel.says(error):
+        return
     label = "interrupted" if isinstance(error, Interrupted) else "error"
     sys.stdout.flush()
-    sys.stderr.write(f"signgen: {label}: {error}\n")
-    sys.stderr.flush()
+    if not (launch.is_launched() and isinstance(error, Interrupted)):  # the command that began them says it
+        sys.stderr.write(f"signgen: {label}: {error}\n")
+        sys.stderr.flush()
+    parallel.said()
 
 
 def run(app: Callable[..., object], moved: Mapping[str, Mapping[str, str]] | None = None) -> None:
@@ -31,6 +37,7 @@ def run(app: Callable[..., object], moved: Mapping[str, Mapping[str, str]] | Non
 
     moved: command -> option it had once -> the command that has it now.
     """
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft imports it; it warns of kernels for 4 bits
     try:
         code = app(prog_name="signgen", standalone_mode=False)
         if code == Interrupted.exit_code:  # how Typer reports Ctrl-C; older versions raise Abort

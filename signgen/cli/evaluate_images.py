@@ -9,8 +9,7 @@ import typer
 
 from signgen.cli.options import PROTOCOL_PANEL, Processes, ProtocolSize, Published, ReportFolder, TrainImages, Weights
 from signgen.cli.results import write_result
-from signgen.console import Bars
-from signgen.files import check_folder
+from signgen.launch import begin
 
 SHEET_FILE, SHEET_PANEL = "sheet.png", "A picture for a paper"
 
@@ -98,10 +97,9 @@ def evaluate_images(
     from signgen.reporting.set_report import write_set_report
     from signgen.reporting.sheet import write_sheet
 
-    check_folder(out)
+    bars = begin(processes, out)
     if sheet is None and (other or poses is not None):
         raise typer.BadParameter(f"{'--with' if other else '--poses'} is of the sheet; add --sheet N")
-    bars = Bars()
     rows = []
     if sheet is not None:
         wanted = SheetRequest(generated, truth, sheet, named_runs(other or ()), poses or keypoints, pair_list, source)
@@ -117,7 +115,6 @@ def evaluate_images(
             sources=source,
             keypoints=keypoints,
             weights=weights,
-            processes=processes,
         ),
         bars,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -12,31 +12,26 @@ from signgen.cli.options import (
     Device,
     Distribution,
     Estimator,
-    FusionGuidance,
     LpipsWeights,
     ModelFolder,
-    NoiseScale,
     Onnx,
     PairsFolder,
-    PoseGuidance,
-    Precision,
     Preset,
     Processes,
     ProtocolSize,
     Published,
     ReportFolder,
     Seed,
-    Solver,
-    Steps,
     Threads,
     TrainImages,
     Weights,
 )
 from signgen.cli.results import write_result
-from signgen.console import Bars
-from signgen.files import check_folder
+from signgen.cli.sampling import with_sampling
+from signgen.launch import begin
 
 
+@with_sampling("--sampling")
 def evaluate_model(
     model: ModelFolder,
     pairs: PairsFolder,
@@ -64,14 +59,10 @@ def evaluate_model(
     lpips_weights: LpipsWeights = None,
     weights: Weights = None,
     published: Published = None,
-    steps: Steps = None,
-    solver: Solver = None,
-    w_c: PoseGuidance = None,
-    w_f: FusionGuidance = None,
-    noise_scale: NoiseScale = None,
+    *,
+    sampling: dict[str, Any],
     seed: Seed = 0,
     device: Device = "auto",
-    dtype: Precision = None,
     threads: Threads = None,
     processes: Processes = 1,
 ) -> None:
@@ -83,8 +74,7 @@ def evaluate_model(
     from signgen.evaluation.model import ModelRequest, evaluate_model
     from signgen.reporting.set_report import write_set_report
 
-    check_folder(out)
-    chosen = {"steps": steps, "solver": solver, "w_c": w_c, "w_f": w_f, "noise_scale": noise_scale, "precision": dtype}
+    bars = begin(processes, out)
     result = evaluate_model(
         ModelRequest(
             model,
@@ -99,13 +89,12 @@ def evaluate_model(
             distribution=distribution,
             preset=preset,
             poses=PoseRequest(None, estimator, onnx),
-            sampling=chosen,
+            sampling=sampling,
             seed=seed,
             device=device,
             threads=threads,
-            processes=processes,
         ),
-        Bars(),
+        bars,
     )
     title, worst = f"{model} on the {split} pairs of {pairs}", result.worst
 

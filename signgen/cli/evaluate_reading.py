@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from signgen.cli.options import Device, ModelFolder, NoiseScale, PairsFolder, ReportFolder, Seed, Solver, Steps, Threads
+from signgen.cli.options import Device, ModelFolder, PairsFolder, ReportFolder, Seed, Threads
 from signgen.cli.results import write_result
+from signgen.cli.sampling import with_sampling
 from signgen.console import Bars
 from signgen.files import check_folder
 
 
+@with_sampling()
 def evaluate_reading(
     model: ModelFolder,
     pairs: PairsFolder,
@@ -23,9 +25,8 @@ def evaluate_reading(
         Path | None,
         typer.Option(help="REPORT/reader.safetensors of an earlier call.", show_default="one is trained, in minutes"),
     ] = None,
-    steps: Steps = None,
-    solver: Solver = None,
-    noise_scale: NoiseScale = None,
+    *,
+    sampling: dict[str, Any],
     seed: Seed = 0,
     device: Device = "auto",
     threads: Threads = None,
@@ -39,7 +40,6 @@ def evaluate_reading(
     from signgen.reporting.reading_report import write_reading_report
 
     check_folder(out)
-    sampling = {"steps": steps, "solver": solver, "noise_scale": noise_scale}
     kept, learning = out / READER_FILE, ReaderSettings(processes=os.cpu_count() or 1)
     request = ReadingRequest(model, pairs, split, reader, kept, learning, sampling, seed, device, threads)
     result = evaluate_reading(request, Bars())

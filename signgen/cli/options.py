@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from signgen.solvers import SOLVERS
+from signgen.cli.sampling import NAMES, PANEL
 
-SAMPLING, MACHINE = "Sampling (default: the model's recipe)", "Machine"
+MACHINE = "Machine"
 PROTOCOL_PANEL = "A published tool's rules"
 POSE_PANEL = "Keypoints seen in what is generated: PCK, joint errors, DTW-MJE"
 WEIGHTS_PANEL = "Networks of metrics"
@@ -45,8 +45,18 @@ BackgroundColour = Annotated[
     typer.Option(
         "--background",
         metavar="COLOUR|border",
-        help="What transparent pixels lie over: a colour (white, #RRGGBB), or the median of the opaque border.",
+        help="What transparent pixels lie over: a colour (white, #RRGGBB), or the median of the opaque border. In "
+        "render also keep: the source's, as --steady background.",
         show_default="border",
+        rich_help_panel="Input",
+    ),
+]
+
+Crop = Annotated[
+    Literal["auto", "signer", "none"],
+    typer.Option(
+        help="signer: the model sees only one rectangle that head and hands reach in all poses; auto: where that is "
+        "less than 60 % of the frame.",
         rich_help_panel="Input",
     ),
 ]
@@ -65,28 +75,14 @@ Person = Annotated[
 
 # ---- sampling
 
-Steps = Annotated[int | None, typer.Option(min=1, help="Solver steps.", rich_help_panel=SAMPLING)]
-if TYPE_CHECKING:
-    _SolverName = str
-else:
-    _SolverName = Literal[tuple(SOLVERS)]
-Solver = Annotated[_SolverName | None, typer.Option(help="Solver.", rich_help_panel=SAMPLING)]
-PoseGuidance = Annotated[float | None, typer.Option(help="Guidance of pose and source.", rich_help_panel=SAMPLING)]
-FusionGuidance = Annotated[
-    float | None, typer.Option(help="Guidance of the fusion embedding.", rich_help_panel=SAMPLING)
-]
-NoiseScale = Annotated[
-    float | None, typer.Option(min=0, max=1, help="Noise to start from: 1 full, 0 none.", rich_help_panel=SAMPLING)
-]
 Seed = Annotated[
-    int, typer.Option(help="Seed of the noise; with --noise-scale 0 there is none.", rich_help_panel=SAMPLING)
+    int, typer.Option(help="Seed of the noise; with --noise-scale 0 there is none.", rich_help_panel=PANEL)
 ]
-MODEL_OPTIONS = ("--steps", "--solver", "--w-c", "--w-f", "--noise-scale", "--seed", "--device", "--dtype", "--threads")
+MODEL_OPTIONS = (*NAMES, "--seed", "--device", "--threads")
 
 # ---- machine
 
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to render.", rich_help_panel=MACHINE)]
-Precision = Annotated[Literal["fp32", "bf16", "fp16"] | None, typer.Option(help="Precision.", rich_help_panel=MACHINE)]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores", rich_help_panel=MACHINE)
 ]

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from signgen.cli import render_options as given
 from signgen.cli.options import (
     BackgroundColour,
+    Crop,
     Device,
-    FusionGuidance,
-    NoiseScale,
     Person,
-    PoseGuidance,
-    Precision,
     Seed,
-    Solver,
-    Steps,
     Threads,
 )
 from signgen.cli.results import print_result
+from signgen.cli.sampling import with_sampling
 from signgen.console import Bars, console
 from signgen.video.codecs import DEFAULT
 
@@ -27,6 +23,7 @@ if TYPE_CHECKING:
     from signgen.evaluation.render import RenderResult
 
 
+@with_sampling()
 def render(
     source: given.Source,
     poses: given.Poses,
@@ -56,14 +53,11 @@ def render(
     resume: given.Resume = False,
     dry_run: given.DryRun = False,
     background: BackgroundColour = None,
-    steps: Steps = None,
-    solver: Solver = None,
-    w_c: PoseGuidance = None,
-    w_f: FusionGuidance = None,
-    noise_scale: NoiseScale = None,
+    crop: Crop = "auto",
+    *,
+    sampling: dict[str, Any],
     seed: Seed = 0,
     device: Device = "auto",
-    dtype: Precision = None,
     threads: Threads = None,
 ) -> None:
     """Render a signer frame by frame: one image of the person, one output frame per pose.
@@ -72,7 +66,6 @@ def render(
     """
     from signgen.evaluation.render import RenderRequest, render
 
-    chosen = {"steps": steps, "solver": solver, "w_c": w_c, "w_f": w_f, "noise_scale": noise_scale, "precision": dtype}
     result = render(
         RenderRequest(
             source,
@@ -101,7 +94,8 @@ def render(
             resume=resume,
             dry_run=dry_run,
             background=background,
-            sampling=chosen,
+            crop=crop,
+            sampling=sampling,
             seed=seed,
             device=device,
             threads=threads,

@@ -9,25 +9,21 @@ import typer
 
 from signgen.cli.options import (
     Device,
-    FusionGuidance,
     ModelFolder,
-    NoiseScale,
-    PoseGuidance,
-    Precision,
     Processes,
-    Solver,
-    Steps,
     Threads,
 )
 from signgen.cli.results import print_table
-from signgen.console import Bars, console
-from signgen.files import check_folder
+from signgen.cli.sampling import with_sampling
+from signgen.console import console
+from signgen.launch import begin
 
 JSON_FILE, PAGE_FILE = "robustness.json", "robustness.html"
 SHOWN, SPREAD = ("hand_ssim", "ssim", "face_ssim"), ("mean", "spread", "best", "worst")
 NOISE, SHARES, SOURCES = "0,1,2,4,8", "0,25,50,75", 4
 
 
+@with_sampling()
 def robustness(
     model: ModelFolder,
     data: Annotated[
@@ -64,14 +60,10 @@ def robustness(
         bool,
         typer.Option("--all-sources", help="Of lists: also each target from every other image of its outfit."),
     ] = False,
-    steps: Steps = None,
-    solver: Solver = None,
-    w_c: PoseGuidance = None,
-    w_f: FusionGuidance = None,
-    noise_scale: NoiseScale = None,
+    *,
+    sampling: dict[str, Any],
     seed: Annotated[int, typer.Option(help="Of the noise that rendering starts from, and of all that is drawn.")] = 0,
     device: Device = "auto",
-    dtype: Precision = None,
     threads: Threads = None,
     processes: Processes = 1,
 ) -> None:
@@ -85,8 +77,7 @@ def robustness(
     from signgen.files import write_json
     from signgen.reporting.robustness_report import write_robustness_report
 
-    check_folder(out)
-    chosen = {"steps": steps, "solver": solver, "w_c": w_c, "w_f": w_f, "noise_scale": noise_scale, "precision": dtype}
+    bars = begin(processes, out)
     result = measure_robustness(
         RobustnessRequest(
             model,
@@ -101,13 +92,12 @@ def robustness(
             studies=None if studies is None else studies.split(","),
             levels=dict(levels_of_study(word) for word in level or ()),
             all_sources=all_sources,
-            sampling=chosen,
+            sampling=sampling,
             seed=seed,
             device=device,
             threads=threads,
-            processes=processes,
         ),
-        Bars(),
+        bars,
     )
     write_json(out / JSON_FILE, result)
     page = write_robustness_report(result, out / PAGE_FILE, {JSON_FILE: JSON_FILE}, f"{model} on {data}")

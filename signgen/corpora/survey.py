@@ -16,6 +16,7 @@ from signgen.poses.numbering import Listing, fits
 from signgen.poses.sizes import on_frame
 from signgen.rates import rounded_rate, same_rate
 from signgen.video.background import RGB
+from signgen.video.crop import Crop
 from signgen.video.damage import Damage
 from signgen.video.reader import image_files, is_video
 from signgen.video.window import damage_of
@@ -123,7 +124,8 @@ def _picture_names(source: Footage) -> tuple[str, ...] | None:
 class Clip:
     """A video with the keypoints that belong to it. split: train, dev or test. sample_aspect, times, damaged,
     background: as of a FrameSource; notes: what was decided about its pictures. whole, start: of a segment, the clip
-    that it was cut from, and which of its frames is the first."""
+    that it was cut from, and which of its frames is the first. crop: the part of the video's frames that the clip is;
+    width and height are then its."""
 
     name: str
     split: str
@@ -142,6 +144,7 @@ class Clip:
     notes: tuple[str, ...] = ()
     whole: WholeClip | None = None
     start: int = 0
+    crop: Crop | None = None
 
     @classmethod
     def of(cls, name: str, split: str, signer: str, footage: Footage, keypoints: Candidate) -> Clip:

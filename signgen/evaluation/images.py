@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from signgen.errors import VideoError, WeightsError
 from signgen.evaluation.match_images import images_below, match_images, source_images
@@ -20,7 +20,7 @@ from signgen.metrics.distribution.inception import load_inception
 from signgen.metrics.image.lpips import Lpips, load_lpips
 from signgen.metrics.image_set.protocols import Protocol, protocol_named
 from signgen.metrics.image_set.scorer import ImageSetScorer, Networks, references
-from signgen.parallel import Tick, in_processes
+from signgen.parallel import Tick, in_first, in_processes, processes, shared_folder, threads_of
 from signgen.progress import SILENT, Progress
 from signgen.requests import Request
 from signgen.video.reader import LOSSLESS_CODECS, FrameSource, open_frames, parse_size, read_opaque
@@ -33,8 +33,7 @@ class ImagesRequest(Request):
     size: WxH to compare at, the protocol's own where None. pair_list: the pairs that there must be (JSON, CSV or text).
     train_images: folder that FID and KID are taken against. sources: folder of source images; of clips, the clip whose
     first frame was the source. keypoints: of the images of DeepFashion or Market-1501, for the tables by view and pose
-    distance. weights: a folder of networks' weights, instead of the usual places. processes: among
-    how many the images are divided; the numbers stay the same.
+    distance. weights: a folder of networks' weights, instead of the usual places.
     """
 
     generated: Path
@@ -46,7 +45,6 @@ class ImagesRequest(Request):
     sources: Path | None = None
     keypoints: Path | None = None
     weights: Path | None = None
-    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -120,6 +118,7 @@ class ImagesResult:
 def evaluate_images(request: ImagesRequest, progress: Progress = SILENT) -> ImagesResult:
     """Score a set of images, or two videos frame by frame, by the rules of a published tool.
 
+    Of a group of processes the first one returns, the others end (signgen.parallel.NotTheFirst).
     Raises PairSetError for images without a partner, VideoError for lossy files under a lossless protocol, and
     MetricsError for an unknown protocol.
     """
@@ -137,12 +136,12 @@ def evaluate_images(request: ImagesRequest, progress: Progress = SILENT) -> Imag
     named = [] if is_clip else [(pair.source_key, pair.truth.path) for pair in pairs]
     traits, of_names = traits_of_images(named, request.keypoints)
     # in shards, one a process
-    with tempfile.TemporaryDirectory(prefix="signgen-features-") as folder:
+    with shared_folder("signgen-features-") as folder:
         whole = Shard(
             request,
             dict(enumerate(pairs)),
             {"train": {n: Picture(path) for n, path in enumerate(train)}, "test": dict(enumerate(targets))},
-            Path(folder),
+            folder,
             len(pairs),
             {"train": len(train), "test": len(targets)},
             baselines=() if unknown else ("copy-source",),
@@ -152,7 +151,7 @@ def evaluate_images(request: ImagesRequest, progress: Progress = SILENT) -> Imag
         )
         gathers = _scorer(whole)[1].gathers  # what is wrong with the request is said before anything is scored
         steps = len(pairs) + (sum(whole.totals[name] for name in references(protocol)) if gathers else 0)
-        scorer, *others = in_processes(set_part, shards_of(whole), steps, "scoring", progress)
+        scorer, *others = in_first(in_processes(set_part, shards_of(whole), steps, "scoring", progress))
         merge_states(scorer, others)
         scores = scorer.result([{"generated": str(pair.generated), "truth": str(pair.truth)} for pair in pairs])
     scores = add_splits(scores, traits, images=not is_clip, of_names=of_names)
@@ -172,7 +171,7 @@ def evaluate_images(request: ImagesRequest, progress: Progress = SILENT) -> Imag
 
 def shards_of(whole: Shard) -> list[Shard]:
     """A shard for each process, neighbours apart: every n-th pair and real image."""
-    count = min(whole.request.processes, whole.total)
+    count = min(processes(), whole.total)
     return [
         replace(
             whole,
@@ -187,6 +186,8 @@ def shards_of(whole: Shard) -> list[Shard]:
 
 def set_part(shard: Shard, tick: Tick) -> ImageSetScorer:
     """The shard's scores and features."""
+    if threads := threads_of(shard.parts, None):
+        torch.set_num_threads(threads)  # the networks of metrics give the same bits with any number of them
     protocol, scorer = _scorer(shard)
     source = lru_cache(maxsize=1)(Picture.read)  # of two clips the same for all pairs: nothing seeks back for it
     for number, pair in shard.pairs.items():

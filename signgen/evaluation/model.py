@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from signgen.config import SamplingSettings
 from signgen.errors import OptionError, PairSetError
 from signgen.evaluation.clip_poses import PoseRequest
 from signgen.evaluation.model_clips import NO_SEQUENCES, preset_of, score_clips
 from signgen.evaluation.model_images import score_images
-from signgen.evaluation.model_work import ModelRequest, Shard
+from signgen.evaluation.model_work import ModelRequest, Shard, batch_of
 from signgen.evaluation.pair_traits import add_splits, traits_of_triples
 from signgen.evaluation.provenance import provenance
 from signgen.evaluation.worst import WorstPictures
 from signgen.models.card import read_card
 from signgen.pairs.pairset import PairSet
+from signgen.parallel import shared_folder
 from signgen.progress import SILENT, Progress
-from signgen.rendering.pairs import PairJob, check_pairs, jobs_of, micro_batch_of
+from signgen.rendering.pairs import check_pairs, jobs_of
 
 __all__ = ["ModelRequest", "ModelResult", "evaluate_model"]
 
@@ -40,6 +40,8 @@ class ModelResult:
 def evaluate_model(request: ModelRequest, progress: Progress = SILENT) -> ModelResult:
     """Render and score a split of a pair set, as clips or, where the request names one, under a protocol.
 
+    Under `torchrun` or `accelerate launch` every process calls it and does its part; the first one returns, the others
+    end (signgen.parallel.NotTheFirst).
     Raises PairSetError for a split without triples and for poses of another skeleton than the model's, PoseError for an
     estimator that cannot be had.
     """
@@ -53,13 +55,15 @@ def evaluate_model(request: ModelRequest, progress: Progress = SILENT) -> ModelR
     request = replace(request, poses=request.poses.judging(f"{request.model}", card.pose_networks))
     if request.poses.refused:
         progress.note(f"no keypoints are estimated: {request.poses.refused}")
+    if pair_set.listed and "shimmer" in card.sampling(request.sampling).steady:
+        raise OptionError(f"--steady shimmer with {pair_set.folder}, whose images do not follow each other")
     triples = pair_set.triples(request.split)
     jobs = jobs_of(triples)
     progress.note(f"{len(triples):,} {request.split} pairs of {len({job.clip_index for job in jobs}):,} clips")
     # render and score
     score = score_clips if request.protocol is None else score_images
-    with tempfile.TemporaryDirectory(prefix="signgen-features-") as folder:
-        whole = Shard(request, jobs, Path(folder), len(triples), _batch(pair_set, jobs, card.sampling()))
+    with shared_folder("signgen-features-") if request.protocol else nullcontext(Path()) as folder:
+        whole = Shard(request, jobs, folder, len(triples), batch_of(pair_set, jobs, card.sampling(request.sampling)))
         scores, worst = score(pair_set, whole, progress)
     traits, of_names = traits_of_triples(pair_set, request.split)
     scores = add_splits(scores, traits, images=pair_set.listed, of_names=of_names)
@@ -105,10 +109,3 @@ def _check_estimator(wanted: PoseRequest, pair_set: PairSet) -> None:
     if pair_set.listed:
         raise PairSetError(f"an estimator with {pair_set.folder}: {NO_SEQUENCES}", expected="a pair set of clips")
     wanted.open().close()
-
-
-def _batch(pair_set: PairSet, jobs: list[PairJob], sampling: SamplingSettings) -> int | None:
-    """Of a list, what its sources' few targets fill; None: the recipe's."""
-    if not pair_set.listed:
-        return None
-    return micro_batch_of([job.targets for job in jobs], sampling.micro_batch)

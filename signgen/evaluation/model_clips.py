@@ -33,7 +33,7 @@ from signgen.metrics.definitions import FINGER_METRICS, POSE_METRICS, SEQUENCE_M
 from signgen.metrics.distribution.fvd import Distribution
 from signgen.metrics.pose.estimated import EstimatedClip, EstimatedSet
 from signgen.pairs.pairset import PairSet
-from signgen.parallel import Tick, in_processes
+from signgen.parallel import Tick, in_first, in_processes
 from signgen.progress import Progress
 from signgen.rendering.background import FrameWorker
 from signgen.rendering.pairs import PairJob
@@ -44,7 +44,8 @@ NO_SEQUENCES = "a list of pairs has single images: no clip whose shoulder width 
 
 def score_clips(pair_set: PairSet, whole: Shard, progress: Progress) -> tuple[dict[str, Any], WorstPictures]:
 
-    whole_set, *others = in_processes(clips_part, shards_of(whole), whole.total, "rendering and scoring", progress)
+    parts = in_processes(clips_part, shards_of(whole), whole.total, "rendering and scoring", progress)
+    whole_set, *others = in_first(parts)
     merge_states(whole_set, others)
     notes = sorted({note for part in (whole_set, *others) for note in part.notes})
     labels = labels_of(pair_set, whole.request.split)

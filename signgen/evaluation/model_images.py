@@ -27,7 +27,7 @@ from signgen.metrics.image_set.protocols import Protocol, protocol_named
 from signgen.metrics.image_set.scorer import ImageSetScorer, references
 from signgen.models.card import read_card
 from signgen.pairs.pairset import PairSet
-from signgen.parallel import Tick, in_processes
+from signgen.parallel import Tick, in_first, in_processes
 from signgen.poses.sequence import PoseSequence
 from signgen.progress import Progress
 from signgen.rendering.background import FrameWorker
@@ -51,6 +51,7 @@ def score_images(pair_set: PairSet, whole: Shard, progress: Progress) -> tuple[d
     protocol, scorer = _image_scorer(pair_set, whole)
     real = sum(whole.totals[name] for name in references(protocol)) if scorer.gathers else 0
     parts = in_processes(images_part, shards_of(whole), whole.total + real, "rendering and scoring", progress)
+    parts = in_first(parts)
     scorer, *others = (part[0] for part in parts)
     merge_states(scorer, others)
     result = scorer.result(labels_of(pair_set, request.split))

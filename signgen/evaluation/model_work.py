@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from signgen.config import SamplingSettings
 from signgen.evaluation.baselines import CopySource, NearestPose, Reconstructed, nearest_pose
 from signgen.evaluation.clip_poses import PoseRequest
 from signgen.evaluation.worst import WorstPictures
@@ -18,9 +19,9 @@ from signgen.metrics.definitions import CEILING
 from signgen.models.card import load_model
 from signgen.models.device import precision_note, prepare_device
 from signgen.pairs.pairset import ClipRecord, PairSet, frame_name, pair_name
-from signgen.parallel import Tick, split_evenly, threads_of
+from signgen.parallel import Tick, processes, split_evenly, threads_of
 from signgen.rendering.background import FrameWorker
-from signgen.rendering.pairs import PairJob, render_job
+from signgen.rendering.pairs import PairJob, micro_batch_of, render_job
 from signgen.rendering.renderer import Renderer
 from signgen.requests import Request
 from signgen.video.origin import Origin
@@ -54,7 +55,6 @@ class ModelRequest(Request):
     seed: int = 0
     device: str = "auto"
     threads: int | None = None
-    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Shard:
 
 def shards_of(whole: Shard) -> list[Shard]:
     """One shard for each process; all of a source's pairs are in one, for metrics of time and to encode it once."""
-    parts = split_evenly([len(job.targets) for job in whole.jobs], whole.request.processes)
+    parts = split_evenly([len(job.targets) for job in whole.jobs], processes())
     threads = threads_of(len(parts), whole.request.threads)
     return [
         replace(
@@ -121,7 +121,7 @@ class Work:
 
         request = self._shard.request
         pipeline, card = load_model(request.model)
-        sampling = card.sampling(**request.sampling, micro_batch=self._shard.batch)
+        sampling = card.sampling(request.sampling, micro_batch=self._shard.batch)
         device = prepare_device(request.device, request.threads)
         self._precision = precision_note(sampling.precision, device)
         return Renderer(pipeline, card, sampling, request.seed, device)
@@ -181,6 +181,13 @@ class Work:
 def names_of(clip: ClipRecord, source: int, target: int) -> tuple[str, str]:
     """Of what is generated, and of the truth."""
     return f"{pair_name(clip, source, target)}.png", f"{frame_name(clip, target)}.png"
+
+
+def batch_of(pair_set: PairSet, jobs: list[PairJob], sampling: SamplingSettings) -> int | None:
+    """Of a list, what its sources' few targets fill; None: the recipe's."""
+    if not pair_set.listed:
+        return None
+    return micro_batch_of([job.targets for job in jobs], sampling.micro_batch)
 
 
 def labels_of(pair_set: PairSet, split: str) -> list[dict[str, str]]:

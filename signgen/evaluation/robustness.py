@@ -43,7 +43,7 @@ from signgen.metrics.means import mean_row
 from signgen.metrics.results import number_text
 from signgen.models.card import ModelCard, load_model, read_card
 from signgen.models.device import prepare_device
-from signgen.parallel import Tick, in_processes, threads_of
+from signgen.parallel import Tick, in_first, in_processes, processes, threads_of
 from signgen.progress import SILENT, Progress
 from signgen.rendering.background import FrameWorker
 from signgen.rendering.pairs import micro_batch_of, render_targets
@@ -58,6 +58,7 @@ METRICS = (*HAND_METRICS, *WHOLE_METRICS, *FACE_METRICS)
 def measure_robustness(request: RobustnessRequest, progress: Progress = SILENT) -> dict[str, Any]:
     """What robustness.json holds: every perturbation rendered and scored, beside copy-source and nearest-pose.
 
+    Of a group of processes the first one returns, the others end (signgen.parallel.NotTheFirst).
     Raises PairSetError, PoseError or OptionError for what does not fit the model.
     """
     # what is rendered, and how often
@@ -73,10 +74,13 @@ def measure_robustness(request: RobustnessRequest, progress: Progress = SILENT) 
     what = "images" if clips[0].listed else "frames"
     of = "sources" if clips[0].listed else "clips"
     progress.note(f"{total:,} {what} of {len(clips):,} {of}, rendered {len(planned)} times")
-    # render, score
-    result = _result(request, clips, planned, _run(request, planned, total, progress))
+    # render, score: all processes take part in both
+    scores = _run(request, planned, total, progress)
+    tracks = _run_views(request, len(views), sum(len(v.targets) for v in views), progress) if views else {}
+    # of the whole
+    result = _result(request, clips, planned, in_first(scores))
     if views:
-        result["all_sources"] = _run_views(request, len(views), sum(len(v.targets) for v in views), progress)
+        result["all_sources"] = spread_over_sources(tracks, METRICS)
     result["provenance"] = provenance({"model": request.model, "data": request.data, "keypoints": request.poses})
     return result
 
@@ -134,12 +138,12 @@ def source_frames(clip: ClipUnderTest, seed: int, count: int) -> list[int]:
 def _run(
     request: RobustnessRequest, planned: list[Perturbation], frames: int, progress: Progress
 ) -> list[dict[str, Any]]:
-    """What every perturbation scored, in order."""
-    count = min(request.processes, len(planned))
+    """What every perturbation scored, in order; empty in all processes but the first."""
+    count = min(processes(), len(planned))
     request = replace(request, threads=threads_of(count, request.threads))
     shards = [(request, planned[number::count]) for number in range(count)]
     done = in_processes(run_shard, shards, frames * len(planned), "rendering and scoring", progress)
-    return [done[number % count][number // count] for number in range(len(planned))]
+    return [done[number % count][number // count] for number in range(len(planned))] if done else []
 
 
 def run_shard(shard: tuple[RobustnessRequest, list[Perturbation]], tick: Tick) -> list[dict[str, Any]]:
@@ -153,10 +157,10 @@ def run_shard(shard: tuple[RobustnessRequest, list[Perturbation]], tick: Tick) -
 
 def _renderer(request: RobustnessRequest, clips: Sequence[ClipUnderTest]) -> Renderer:
     pipeline, card = load_model(request.model)
-    recipe = card.sampling(**request.sampling)
+    recipe = card.sampling(request.sampling)
     batch = micro_batch_of([clip.targets for clip in clips], recipe.micro_batch) if clips[0].listed else None
     device = prepare_device(request.device, request.threads)
-    return Renderer(pipeline, card, card.sampling(**request.sampling, micro_batch=batch), request.seed, device)
+    return Renderer(pipeline, card, card.sampling(request.sampling, micro_batch=batch), request.seed, device)
 
 
 def _views(request: RobustnessRequest, card: ModelCard) -> list[ClipUnderTest]:
@@ -169,14 +173,13 @@ def _views(request: RobustnessRequest, card: ModelCard) -> list[ClipUnderTest]:
     return listed_clips(pair_set, all_sources_jobs(pair_set, request.split, request.clips))
 
 
-def _run_views(request: RobustnessRequest, sources: int, frames: int, progress: Progress) -> dict[str, Any]:
-    """Every target from every source, the sources divided among processes."""
-    count = min(request.processes, sources)
+def _run_views(request: RobustnessRequest, sources: int, frames: int, progress: Progress) -> dict[str, list[Scores]]:
+    """Rows of every target from every source, the sources divided among processes; empty in all but the first."""
+    count = min(processes(), sources)
     request = replace(request, threads=threads_of(count, request.threads))
     shards = [(request, number, count) for number in range(count)]
     parts = in_processes(run_views, shards, frames, "rendering from all sources", progress)
-    tracks = {who: [row for part in parts for row in part[who]] for who in parts[0]}
-    return spread_over_sources(tracks, METRICS)
+    return {who: [row for part in parts for row in part[who]] for who in (parts[0] if parts else ())}
 
 
 def run_views(shard: tuple[RobustnessRequest, int, int], tick: Tick) -> dict[str, list[Scores]]:

@@ -49,7 +49,6 @@ class RobustnessRequest(Request):
     seed: int = 0
     device: str = "auto"
     threads: int | None = None
-    processes: int = 1
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import ModelMixin
+from pydantic import ValidationError
 from safetensors import safe_open
 
 from signgen import __version__
 from signgen.config import Recipe, SamplingSettings, parse_recipe, too_large
-from signgen.errors import ModelError
+from signgen.errors import ModelError, OptionError
 from signgen.files import disk_full_is_oserror, make_folder, read_json, write_json
 from signgen.models.pipeline import SignerPipeline
 from signgen.models.quiet import quiet_libraries
 from signgen.poses.draw import PALETTES, Palette
+from signgen.presets import preset_settings
 from signgen.solvers import SOLVERS, solver_class
 
 CARD = "signgen.json"
@@ -30,6 +33,9 @@ _PARTS = {
     "scheduler": tuple(["diffusers", name] for name in SOLVERS.values()),
     "fusion": (["signgen.models.fusion", "FusionModel"],),
 }
+
+
+OPTIONS = {"guidance_interval": "guide-in", "precision": "dtype"}  # settings that the command line calls otherwise
 
 
 @dataclass(frozen=True)
@@ -81,9 +87,23 @@ class ModelCard:
         """The recipe, validated."""
         return parse_recipe(self.recipe, CARD)
 
-    def sampling(self, **chosen: Any) -> SamplingSettings:
-        """The recipe's sampling, with the values of `chosen` that are not None."""
-        return self.parsed_recipe().sampling.model_copy(update={k: v for k, v in chosen.items() if v is not None})
+    def sampling(self, chosen: Mapping[str, Any] | None = None, **others: Any) -> SamplingSettings:
+        """The recipe's sampling, changed by `others`, by `chosen["preset"]`, then by the other values of `chosen`; None
+        changes nothing.
+
+        Raises OptionError for a value that cannot be.
+        """
+        own = self.parsed_recipe().sampling
+        given = {name: value for name, value in (others | dict(chosen or {})).items() if value is not None}
+        if preset := given.pop("preset", None):
+            given = preset_settings(preset, own.steps) | given
+        try:
+            return SamplingSettings.model_validate(own.model_dump() | given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = OPTIONS.get(str(first["loc"][0]), str(first["loc"][0]).replace("_", "-"))
+            expected = first.get("ctx", {}).get("expected")
+            raise OptionError(f"--{name}: {first['msg']} (found {first['input']})", expected=expected) from None
 
     def drawing_palette(self) -> Palette:
         """The palette to draw this model's poses with; refuses if this signgen draws it differently."""

@@ -11,7 +11,7 @@ others. Training and rendering both call `ConditionSet.encode`, so nothing else 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -196,11 +196,15 @@ class FusionVector(Condition):
 
 @dataclass
 class Conditioning:
-    """What the denoiser takes: context (B, N, D), spatial (B, S, h, w), vector (B, E) or None."""
+    """What the denoiser takes: context (B, N, D), spatial (B, S, h, w), vector (B, E) or None.
+
+    context may have fewer rows, see `ConditionSet.merge`; its first `clip_tokens` tokens depend on the clip only.
+    """
 
     context: torch.Tensor
     spatial: torch.Tensor
     vector: torch.Tensor | None
+    clip_tokens: int = 0
 
 
 class ConditionSet(ModelMixin, ConfigMixin):
@@ -241,24 +245,45 @@ class ConditionSet(ModelMixin, ConfigMixin):
         keep: Mapping[Branch, torch.Tensor],
         latent: torch.Tensor,
         known: Mapping[str, torch.Tensor] | None = None,
+        shared: int = 1,
     ) -> Conditioning:
         """Concatenate the values of each kind for the batch of `latent` (B, C, h, w); vectors are added.
 
         keep[branch]: bool (B,); a sample that does not keep a branch gets the nulls of its providers. known[feature]:
         bool (B,), in training; a sample whose feature counts as not known gets the nulls of the providers that read it.
-        Values of batch 1 (constants of a clip) are broadcast.
+        Values of batch 1 (constants of a clip) are broadcast. Tokens of the clip come before those of the frame.
+        shared: samples come in groups of so many that keep the same branches, as the frames of a guidance branch do.
+        The context is then (B / shared, N, D), one row for each group, unless some of it depends on the frame.
         """
-        parts: dict[str, list[torch.Tensor]] = {"context": [], "spatial": [], "vector": []}
+        parts: dict[str, list[torch.Tensor]] = {"clip": [], "frame": [], "spatial": [], "vector": []}
+        by_frame = any(provider.kind == "context" and provider.per_frame for provider in self._all())
         for provider in self._all():
             kept = keep[provider.branch]
             for feature in set(provider.reads).intersection(known or ()):
                 kept = kept & known[feature]  # type: ignore[index]
-            parts[provider.kind].append(self._value_or_null(provider, values.get(provider.name), kept, latent))
+            tokens = provider.kind == "context"
+            rows = slice(None, None, shared if tokens and not by_frame else 1)
+            value = self._value_or_null(provider, values.get(provider.name), kept[rows], latent[rows])
+            kind = ("frame" if provider.per_frame else "clip") if tokens else provider.kind
+            parts[kind].append(value)
         return Conditioning(
-            context=torch.cat(parts["context"], 1),
+            context=torch.cat(parts["clip"] + parts["frame"], 1),
             spatial=torch.cat(parts["spatial"], 1),
             vector=sum(parts["vector"][1:], parts["vector"][0]) if parts["vector"] else None,
+            clip_tokens=sum(value.shape[1] for value in parts["clip"]),
         )
+
+    def only_nulls(self, kept: Sequence[tuple[Branch, ...]]) -> int:
+        """Of guidance branches, each given by what it keeps: how many, the first ones, have tokens that are all equal.
+
+        Those are the ones that keep no context. Where several providers have nulls of their own, tokens differ.
+        """
+        providers = [provider for provider in self._all() if provider.kind == "context"]
+        learned = any(isinstance(provider.null, nn.Parameter) for provider in providers)
+        if any(provider.per_frame for provider in providers) or (learned and len(providers) > 1):
+            return 0
+        without = [not any(provider.branch in branches for provider in providers) for branches in kept]
+        return without.index(False) if False in without else len(without)
 
     def _value_or_null(
         self, provider: Condition, value: torch.Tensor | None, kept: torch.Tensor, latent: torch.Tensor

@@ -7,14 +7,16 @@ and an add are two. Resampling, norms and other elementwise work are not in them
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from signgen.config import Recipe, SamplingSettings
-from signgen.models.guidance import branch_weights, keep_masks
-from signgen.models.pipeline import SignerPipeline, clip_noise
+from signgen.models.guidance import branch_weights
+from signgen.models.noise import ClipNoise
+from signgen.models.pipeline import ClipState, FrameState, SignerPipeline
 
 ROUNDS = 3
 
@@ -38,31 +40,47 @@ def cost_of(pipeline: SignerPipeline, recipe: Recipe, sampling: SamplingSettings
     parameters = {name: sum(p.numel() for p in net.parameters()) for name, net in pipeline.networks().items()}
     weights = branch_weights(sampling.w_c, sampling.w_f, pipeline.fusion is not None)
     milliseconds = _milliseconds(pipeline, recipe, sampling)
-    clip, frame = _counted(pipeline.to("meta"), recipe, sampling, list(weights))
+    clip, frame = counted(pipeline.to("meta"), recipe, sampling)
     return Cost(parameters, clip, frame, len(weights), milliseconds)
 
 
-def _counted(
-    pipeline: SignerPipeline, recipe: Recipe, sampling: SamplingSettings, branches: list[str]
+def counted(
+    pipeline: SignerPipeline, recipe: Recipe, sampling: SamplingSettings
 ) -> tuple[dict[str, int], dict[str, int]]:
+    """FLOPs by stage, once a clip and for each frame, of a pipeline on the meta device, as `sample` spends them."""
     image, poses, warp = _inputs(recipe, 1, "meta")
     with torch.no_grad():
         with _counter() as once:
             state = pipeline.encode_clip(image, image)
         with _counter() as conditions:
             frames = pipeline.encode_frames(state, poses, warp)
-        count = len(branches)
-        values = {n: v.repeat(count, *[1] * (v.dim() - 1)) for n, v in frames.values.items()}
-        part_warp = None if frames.part_warp is None else frames.part_warp.repeat(count, 1, 1, 1)
-        noise = torch.empty_like(state.latent).repeat(count, 1, 1, 1)
-        keep = keep_masks(branches, 1, noise.device)
-        conditioning = pipeline.conditions.merge({**state.values, **values}, keep, noise)
-        with _counter() as step:
-            pipeline.predict(noise, torch.empty((), device="meta"), conditioning, state.latent, part_warp)
+        _, timesteps = pipeline.solver_of(sampling)
+        weights = [tuple(pipeline.weights_at(sampling, timestep)) for timestep in timesteps.tolist()]
+        steps = tokens = 0
+        for names, times in Counter(weights).items():
+            first, later = _step(pipeline, state, frames, names)
+            steps += times * later
+            tokens += first - later
         with _counter() as decode:
             pipeline.space.decode(torch.empty_like(state.latent))
-    each = {name: counter.get_total_flops() for name, counter in (("conditions", conditions), ("decoder", decode))}
-    return {"source": once.get_total_flops()}, {**each, "steps": sampling.steps * step.get_total_flops()}
+    clip = {"source": once.get_total_flops(), "keys and values": tokens}
+    return clip, {
+        "conditions": conditions.get_total_flops(),
+        "decoder": decode.get_total_flops(),
+        "steps": steps,
+    }
+
+
+def _step(pipeline: SignerPipeline, clip: ClipState, frames: FrameState, names: tuple[str, ...]) -> tuple[int, int]:
+    """FLOPs of a step with these branches: the first of a clip, which projects the source's tokens, and a later one."""
+    given = pipeline.guided(clip, frames, names, torch.empty_like(clip.latent))
+    noisy, timestep = clip.latent.repeat(len(names), 1, 1, 1), torch.empty((), device="meta")
+    found = []
+    for _ in range(2):
+        with _counter() as step:
+            pipeline.predict(noisy, timestep, given.conditioning, clip.latent, given.part_warp, given.attention)
+        found.append(step.get_total_flops())
+    return found[0], found[1]
 
 
 def _milliseconds(pipeline: SignerPipeline, recipe: Recipe, sampling: SamplingSettings) -> float:
@@ -70,11 +88,11 @@ def _milliseconds(pipeline: SignerPipeline, recipe: Recipe, sampling: SamplingSe
     image, poses, warp = _inputs(recipe, sampling.micro_batch, device)
     with torch.no_grad():
         state = pipeline.encode_clip(image)
-        noise = clip_noise(0, "", state.latent.shape[1:], sampling.noise_scale).to(device)
+        noise = ClipNoise(0, "", sampling.noise_scale)
         took = []
         for _ in range(ROUNDS):
             start = time.perf_counter()
-            for batch in pipeline.render_batches(state, poses, warp, noise, sampling):
+            for batch in pipeline.render_batches(state, poses, warp, noise, range(len(poses)), sampling):
                 batch.cpu()  # waits for the device
             took.append(time.perf_counter() - start)
     return 1000 * min(took) / sampling.micro_batch

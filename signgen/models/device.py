@@ -8,6 +8,8 @@ import torch
 
 from signgen.errors import ModelError
 
+MOST_FRAMES = 128  # more of them at once no longer make a frame faster
+
 
 def prepare_device(name: str, threads: int | None = None) -> torch.device:
     """`auto` (CUDA if there is one), `cpu` or `cuda`; sets the CPU threads if given, since they change last bits."""
@@ -47,3 +49,14 @@ def fast_bf16() -> bool:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     except (AttributeError, RuntimeError):  # a build without oneDNN
         return False
+
+
+def frames_that_fit(bytes_a_frame: float, free: int, micro_batch: int, most: int = MOST_FRAMES) -> int:
+    """Frames to compute at once in `free` bytes of memory, a fifth of it left alone; a multiple of `micro_batch`, which
+    is known to fit.
+
+    >>> frames_that_fit(1e9, 60_000_000_000, 16)
+    48
+    """
+    room = int(0.8 * free / max(bytes_a_frame, 1.0))
+    return max(micro_batch, min(room, most) // micro_batch * micro_batch)

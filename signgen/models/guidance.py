@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from signgen.config import SamplingSettings
 from signgen.models.conditions import BRANCHES, Branch
 
 # U = (null, null, null), C = (pose, source, null), F = (pose, source, fusion).
@@ -26,6 +27,16 @@ def branch_weights(w_c: float, w_f: float, has_fusion: bool) -> dict[str, float]
     else:
         weights = {"U": 1 - w_c, "C": w_c}
     return {name: weight for name, weight in weights.items() if weight != 0}
+
+
+def is_guided(sampling: SamplingSettings, time: float) -> bool:
+    """Whether guidance is computed at this time, a share of all time steps (0 the picture, 1 pure noise).
+
+    >>> is_guided(SamplingSettings(guidance_interval=(0.2, 0.8)), 0.9)
+    False
+    """
+    low, high = sampling.guidance_interval
+    return low <= time <= high
 
 
 def keep_masks(branches: Sequence[str], batch: int, device: torch.device) -> dict[Branch, torch.Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -19,10 +19,10 @@ from signgen.models.conditions import Conditioning, ConditionSet, Values
 from signgen.models.denoiser import denoise
 from signgen.models.features import Features
 from signgen.models.fusion import FusionModel
-from signgen.models.guidance import branch_weights, combine, keep_masks
+from signgen.models.guidance import KEPT, branch_weights, combine, is_guided, keep_masks
 from signgen.models.image_space import ImageSpace, as_image_space
-from signgen.seeds import keyed_generator
-from signgen.solvers import solver_class
+from signgen.models.noise import ClipNoise
+from signgen.solvers import ADDS_NOISE, solver_class
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -33,12 +33,14 @@ class ClipState:
     """What depends on the source only; computed once per clip, batch 1.
 
     features: of the source and, where it is known, its pose. values: of the conditions that do not look at the frame.
-    latent: the source in the image space, (1, C, h, w).
+    latent: the source in the image space, (1, C, h, w). attention: keys and values of the source's tokens, by guidance
+    branches and batch size, as they are computed in sampling.
     """
 
     features: Features
     values: Values
     latent: torch.Tensor
+    attention: dict[tuple[str | int, ...], AttentionContext] = field(default_factory=dict)
 
 
 @dataclass
@@ -50,6 +52,15 @@ class FrameState:
 
     values: Values
     part_warp: torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class Guided:
+    """What the denoiser is given for some branches of guidance, the same in all steps; batch: branches * frames."""
+
+    conditioning: Conditioning
+    part_warp: torch.Tensor | None
+    attention: AttentionContext
 
 
 class SignerPipeline(DiffusionPipeline):
@@ -223,29 +234,71 @@ class SignerPipeline(DiffusionPipeline):
 
     @torch.no_grad()
     def sample(
-        self, clip: ClipState, frames: FrameState, noise: torch.Tensor, sampling: SamplingSettings
+        self,
+        clip: ClipState,
+        frames: FrameState,
+        noise: ClipNoise,
+        numbers: Sequence[int],
+        sampling: SamplingSettings,
     ) -> torch.Tensor:
-        """noise (B, C, h, w) -> images (B, 3, H, W) in [-1, 1], by a deterministic solver and cumulative guidance."""
+        """The frames `numbers` (B) of the clip -> images (B, 3, H, W) in [-1, 1], by cumulative guidance."""
         # schedule
-        scheduler = solver_class(sampling.solver).from_config(self.scheduler.config)
-        scheduler.set_timesteps(sampling.steps, device=noise.device)
+        device, batch = clip.latent.device, len(numbers)
+        scheduler, timesteps = self.solver_of(sampling, device)
 
-        # conditions, the batch repeated once per guidance branch
-        weights = branch_weights(sampling.w_c, sampling.w_f, self.fusion is not None)
-        branches = len(weights)
-        keep = keep_masks(list(weights), len(noise), noise.device)
-        values = {name: _repeated(value, branches) for name, value in frames.values.items()}
-        conditioning = self.conditions.merge({**clip.values, **values}, keep, _repeated(noise, branches))
-        part_warp = None if frames.part_warp is None else _repeated(frames.part_warp, branches)
+        # start
+        drawn = noise.start(clip.latent.shape[1:], numbers).to(device)
+        base = self.base_of(clip.latent, frames.part_warp)
+        if sampling.strength < 1:
+            source = self.to_diffused(clip.latent, base).float().expand_as(drawn)
+            latent = scheduler.add_noise(source, drawn, timesteps[:1].expand(batch))
+        else:
+            latent = drawn * scheduler.init_noise_sigma
 
         # steps
-        latent = noise * scheduler.init_noise_sigma
-        for timestep in scheduler.timesteps:
-            scaled = _repeated(scheduler.scale_model_input(latent, timestep), branches)
-            output = self.predict(scaled, timestep, conditioning, clip.latent, part_warp)
-            guided = combine(output, list(weights.values()))
-            latent = scheduler.step(guided, timestep, latent, return_dict=False)[0]
-        return self.space.decode(self.from_diffused(latent, self.base_of(clip.latent, frames.part_warp)))
+        of_branches: dict[tuple[str, ...], Guided] = {}
+        times = timesteps.tolist()  # one wait for the device, not one a step
+        for number, timestep in enumerate(timesteps):
+            weights = self.weights_at(sampling, times[number])
+            names = tuple(weights)
+            if names not in of_branches:
+                of_branches[names] = self.guided(clip, frames, names, latent)
+            given = of_branches[names]
+            scaled = _repeated(scheduler.scale_model_input(latent, timestep), len(names))
+            output = self.predict(scaled, timestep, given.conditioning, clip.latent, given.part_warp, given.attention)
+            drawing = {"generator": noise.of_step(number, numbers)} if sampling.solver in ADDS_NOISE else {}
+            combined = combine(output, list(weights.values()))
+            latent = scheduler.step(combined, timestep, latent, return_dict=False, **drawing)[0]
+        return self.space.decode(self.from_diffused(latent, base))
+
+    def solver_of(self, sampling: SamplingSettings, device: torch.device | None = None) -> tuple[Any, torch.Tensor]:
+        """The scheduler of diffusers that samples by these settings, and its time steps, at least one."""
+        scheduler = solver_class(sampling.solver).from_config(self.scheduler.config)
+        scheduler.set_timesteps(sampling.steps, device=device)
+        most = sampling.strength * scheduler.config.num_train_timesteps
+        left_out = min(sum(time > most for time in scheduler.timesteps.tolist()), sampling.steps - 1)
+        if left_out and hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(left_out)
+        return scheduler, scheduler.timesteps[left_out:]
+
+    def weights_at(self, sampling: SamplingSettings, timestep: float) -> dict[str, float]:
+        """The weights of guidance's branches at a time step; outside of the interval the guided branch alone."""
+        guided = is_guided(sampling, timestep / self.scheduler.config.num_train_timesteps)
+        w_c, w_f = (sampling.w_c, sampling.w_f) if guided else (1.0, 1.0)
+        return branch_weights(w_c, w_f, self.fusion is not None)
+
+    def guided(self, clip: ClipState, frames: FrameState, names: tuple[str, ...], latent: torch.Tensor) -> Guided:
+        """The conditions of the frames (B), once for each of these branches of guidance; latent: (B, C, h, w)."""
+        batch, branches = len(latent), len(names)
+        keep = keep_masks(names, batch, latent.device)
+        values = {name: _repeated(value, branches) for name, value in frames.values.items()}
+        conditioning = self.conditions.merge({**clip.values, **values}, keep, _repeated(latent, branches), shared=batch)
+        part_warp = None if frames.part_warp is None else _repeated(frames.part_warp, branches)
+        key: tuple[str | int, ...] = (*names, batch)
+        if key not in clip.attention:
+            equal = self.conditions.only_nulls([KEPT[name] for name in names])
+            clip.attention[key] = AttentionContext({}, conditioning.clip_tokens, equal * batch)
+        return Guided(conditioning, part_warp, clip.attention[key])
 
     @torch.no_grad()
     def __call__(
@@ -265,25 +318,27 @@ class SignerPipeline(DiffusionPipeline):
         """
         sampling = sampling or self.default_sampling
         state = self.encode_clip(source, source_pose)
-        noise = clip_noise(seed, clip, state.latent.shape[1:], sampling.noise_scale).to(source.device)
-        return torch.cat([*self.render_batches(state, target_pose, part_warp, noise, sampling)])
+        noise = ClipNoise(seed, clip, sampling.noise_scale, sampling.shared_noise)
+        numbers = range(len(target_pose))
+        return torch.cat([*self.render_batches(state, target_pose, part_warp, noise, numbers, sampling)])
 
     def render_batches(
         self,
         clip: ClipState,
         target_pose: torch.Tensor,
         part_warp: torch.Tensor | None,
-        noise: torch.Tensor,
+        noise: ClipNoise,
+        numbers: Sequence[int],
         sampling: SamplingSettings,
     ) -> Iterator[torch.Tensor]:
-        """As `__call__`, batch by batch; noise (1, C, h, w) is the clip's."""
+        """As `__call__`, batch by batch. numbers: of the frames in their clip, as many as there are poses."""
         size = sampling.micro_batch
         for start in range(0, len(target_pose), size):
             part = slice(start, min(start + size, len(target_pose)))
             warped = None if part_warp is None else _padded(part_warp[part], size)
             frames = self.encode_frames(clip, _padded(target_pose[part], size), warped)
-            shared = noise.expand(size, -1, -1, -1)
-            yield self.sample(clip, frames, shared, sampling)[: part.stop - part.start]
+            of_frames = [*numbers[part], *[numbers[part.stop - 1]] * (size - (part.stop - part.start))]
+            yield self.sample(clip, frames, noise, of_frames, sampling)[: part.stop - part.start]
 
 
 def _repeated(batch: torch.Tensor, times: int) -> torch.Tensor:
@@ -294,11 +349,3 @@ def _repeated(batch: torch.Tensor, times: int) -> torch.Tensor:
 def _padded(batch: torch.Tensor, count: int) -> torch.Tensor:
     """(b, ...) -> (count, ...), the last repeated."""
     return torch.cat([batch, batch[-1:].expand(count - len(batch), *[-1] * (batch.dim() - 1))])
-
-
-def clip_noise(seed: int, clip: str, shape: Sequence[int], scale: float = 1.0) -> torch.Tensor:
-    """The noise (1, *shape) that all frames of a clip start from, made on the CPU and keyed by (seed, clip name).
-
-    scale: its standard deviation; the model is trained for 1.
-    """
-    return scale * torch.randn(1, *shape, generator=keyed_generator(seed, clip))

@@ -7,7 +7,7 @@ triples.py). DeepFashion and Market-1501: the triples are those of published lis
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,14 @@ from signgen.corpora.phoenix.survey import survey_phoenix
 from signgen.corpora.survey import Clip, LeftOut, Survey
 from signgen.errors import OptionError, PairSetError, PoseError, VideoError
 from signgen.pairs.build_lists import build_listed
+from signgen.pairs.crops import check_wanted_crop, crop_for
 from signgen.pairs.frame_store import FOLDER, write_store
 from signgen.pairs.pairset import PairSet
 from signgen.pairs.plan_clips import PairPlan, Rule, plan_pairs
 from signgen.pairs.signers import leave_out, shared_signers
 from signgen.pairs.writer import Footage, PairSetWriter
 from signgen.poses.clean import clean_poses
+from signgen.poses.sequence import PoseSequence
 from signgen.progress import SILENT, Notes, Progress
 from signgen.requests import Request
 from signgen.video.background import parse_background
@@ -56,6 +58,8 @@ class BuildPairsRequest(Request):
     pixels of videos lie over, as the command line takes it. person: who the signer is, in every clip whose line of
     `pairing` does not say it. segments: an .eaf of ELAN, a CSV or a folder of either, whose segments become the clips;
     tier: the .eaf's. leave_signer_out: a signer whose clips are the test split.
+    crop: "signer" cuts each clip to one rectangle that its head and hands reach, "none" leaves frames whole, "auto"
+    cuts where the signer fills less than 60 % of the frame.
     """
 
     root: Path
@@ -77,6 +81,7 @@ class BuildPairsRequest(Request):
     segments: Path | None = None
     tier: str | None = None
     leave_signer_out: str | None = None
+    crop: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,7 @@ def build_pairs(request: BuildPairsRequest, progress: Progress = SILENT) -> Buil
     left out. Raises PairSetError where no clip can be used; then nothing is written.
     """
     notes = Notes(progress)
+    check_wanted_crop(request.crop)
     if request.damaged not in DAMAGED:
         raise OptionError(f"--damaged {request.damaged}", expected=" or ".join(DAMAGED))
     parse_background(request.background)
@@ -185,6 +191,7 @@ def _from_clips(request: BuildPairsRequest, notes: Notes) -> _Built:
             tuple(dict.fromkeys(request.clips)),
             request.sources_per_clip,
             request.clean,
+            request.crop,
         )
         plan = plan_pairs(survey, read.usable, rule)
         plan.absent = read.absent
@@ -248,6 +255,7 @@ def _read_poses(survey: Survey, writer: PairSetWriter, request: BuildPairsReques
             _check_damage(clip, request.damaged == "skip")
             found = clip.poses(request.person)
             poses = clean_poses(found) if request.clean else found
+            clip, poses = _cropped(clip, poses, request.crop)
         except (PoseError, VideoError) as error:
             survey.left_out.append(LeftOut.of(clip.name, error))
             continue
@@ -263,6 +271,16 @@ def _read_poses(survey: Survey, writer: PairSetWriter, request: BuildPairsReques
         sound.append(clip)
     survey.clips = sound
     return read
+
+
+def _cropped(clip: Clip, poses: PoseSequence, wanted: str) -> tuple[Clip, PoseSequence]:
+    """The clip as the part of the frames that the signer reaches, where that is wanted; by default where it is small.
+    Keypoints are written in pixels of the whole frame, so that they fit the video."""
+    crop = crop_for([poses], wanted)
+    if crop is None:
+        return clip, poses
+    note = f"cropped to the signer, {crop}, {crop.share:.0%} of the frame"
+    return replace(clip, crop=crop, width=crop.width, height=crop.height), poses.noted(note)
 
 
 def _check_damage(clip: Clip, skip: bool) -> None:
@@ -346,6 +364,7 @@ def _meta(survey: Survey, plan: PairPlan, rule: Rule, fingerprint: str) -> dict[
             "clips": list(rule.clips),
             "clean": rule.clean,
         },
+        "crop": rule.crop,
         "fingerprint": fingerprint,
         "triples": {split: len(rows) for split, rows in plan.triples.items()},
         "frames_without_person": plan.absent,

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from signgen.corpora.person.images import image_key
-from signgen.errors import OptionError, PairSetError
+from signgen.errors import OptionError, PairSetError, VideoError
 from signgen.files import parse_json, read_json, stays_inside
 from signgen.pairs.frame_store import FrameStore
 from signgen.pairs.triples import TRIPLE
 from signgen.poses.sequence import FILE_SUFFIX, PoseSequence
 from signgen.video.background import RGB, parse_background
+from signgen.video.crop import Crop, CroppedFrames
 from signgen.video.reader import FrameSource, is_video, open_frames, open_images
 from signgen.video.window import FrameWindow
 
@@ -36,7 +37,8 @@ class ClipRecord:
 
     images: the files below `path` that are its frames, in order, where not all in the folder are; else empty.
     sample_aspect, times, background: as of a FrameSource, None in pair sets of 0.1. start, video_frames: of a segment,
-    its first frame in the video, and how many the whole video has; None where the clip is the whole video.
+    its first frame in the video, and how many the whole video has; None where the clip is the whole video. crop: the
+    part of the video's frames that the clip is, `width` x `height`; None: all of them.
     """
 
     name: str
@@ -55,6 +57,12 @@ class ClipRecord:
     background: RGB | None = None
     start: int = 0
     video_frames: int | None = None
+    crop: Crop | None = None
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of the video's frames."""
+        return (self.crop.frame_width, self.crop.frame_height) if self.crop else (self.width, self.height)
 
     @property
     def train_frames(self) -> range:
@@ -136,13 +144,20 @@ class PairSet:
         return self.folder / "poses" / f"{clip}{FILE_SUFFIX}"
 
     def poses(self, clip: str) -> PoseSequence:
-        """The clip's keypoints in pixels of its frames."""
-        return PoseSequence.load(self.pose_path(self.clip(clip).name))
+        """The clip's keypoints in pixels of its frames; those of a cropped clip lie in pixels of the whole frame."""
+        record = self.clip(clip)
+        poses, crop = PoseSequence.load(self.pose_path(record.name)), record.crop
+        return poses if crop is None else poses.cropped(crop.x, crop.y, crop.width, crop.height)
 
     @property
     def cleaned(self) -> bool:
         """Whether build-pairs cleaned the keypoints."""
         return bool(self.meta.get("rule", {}).get("clean", False))
+
+    @property
+    def crop_rule(self) -> str:
+        """How build-pairs was to crop: auto, signer or none."""
+        return str(self.meta.get("crop", "none"))
 
     @cached_property
     def store(self) -> FrameStore | None:
@@ -175,6 +190,10 @@ class PairSet:
 
     def _open(self, record: ClipRecord, num_frames: int | None = None) -> FrameSource:
         """num_frames: see `open_frames`; a video that has fewer by now is found when they are read."""
+        whole = self._open_whole(record, num_frames)
+        return whole if record.crop is None else CroppedFrames(whole, record.crop)
+
+    def _open_whole(self, record: ClipRecord, num_frames: int | None) -> FrameSource:
         if record.video_frames is not None:
             source = open_frames(record.path, num_frames and record.video_frames, record.background)
             return FrameWindow(_unchanged(source, record, record.video_frames), record.start, record.num_frames)
@@ -188,9 +207,10 @@ class PairSet:
 
 def _unchanged(source: FrameSource, record: ClipRecord, frames: int) -> FrameSource:
     """Raises PairSetError where the video is no longer of so many frames and the record's size."""
-    if (source.num_frames, source.width, source.height) != (frames, record.width, record.height):
+    if (source.num_frames, source.width, source.height) != (frames, *record.frame_size):
         found = f"{record.path}: {source.num_frames} frames of {source.width}x{source.height}"
-        raise PairSetError(found, expected=f"{frames} of {record.width}x{record.height}", fix=REBUILD)
+        width, height = record.frame_size
+        raise PairSetError(found, expected=f"{frames} of {width}x{height}", fix=REBUILD)
     return source
 
 
@@ -220,7 +240,7 @@ def _read_table(path: Path) -> Any:
 def _load_clips(path: Path, root: Path) -> list[ClipRecord]:
     try:
         return [_clip_record(row, root) for row in _read_table(path).to_pylist()]
-    except (TypeError, KeyError, ValueError, AttributeError, ArithmeticError, OptionError) as error:
+    except (TypeError, KeyError, ValueError, AttributeError, ArithmeticError, OptionError, VideoError) as error:
         raise PairSetError(f"{path}: other columns than expected ({error})", fix=REBUILD) from error
 
 
@@ -235,6 +255,7 @@ def _clip_record(row: dict[str, Any], root: Path) -> ClipRecord:
         "sample_aspect": Fraction(aspect) if aspect else None,
         "times": tuple(times) if times else None,
         "background": parse_background(row.get("background")),
+        "crop": Crop.parse(row["crop"]) if row.get("crop") else None,
     }
     record = ClipRecord(**values)
     counts = (record.num_frames, record.width, record.height, record.holdout_start)

@@ -28,7 +28,7 @@ class Rule:
     """How triples are chosen. holdout_tail None: a quarter where the data set has no dev clips, else nothing.
 
     sources_per_clip: at most so many different source frames of a training clip; None for any number. clean: whether
-    the keypoints were cleaned.
+    the keypoints were cleaned. crop: auto, signer or none.
     """
 
     count: int
@@ -38,6 +38,7 @@ class Rule:
     clips: tuple[str, ...] = ()  # named on the command line; empty means all
     sources_per_clip: int | None = None
     clean: bool = False
+    crop: str = "none"
 
 
 @dataclass
@@ -105,6 +106,7 @@ def _record(clip: Clip, survey: Survey, tail: float, rule: Rule, notes: list[str
         background=clip.background,
         start=clip.start,
         video_frames=clip.whole.num_frames if clip.whole else None,
+        crop=clip.crop,
     )
 
 

@@ -142,6 +142,8 @@ def _clips_columns(clips: list[ClipRecord], root: Path) -> dict[str, Any]:
         columns["background"] = pa.array(
             [clip.background and colour_text(clip.background) for clip in clips], pa.string()
         )
+    if any(clip.crop for clip in clips):
+        columns["crop"] = pa.array([clip.crop and str(clip.crop) for clip in clips], pa.string())
     return columns
 
 

@@ -124,6 +124,12 @@ class PoseSequence:
             scaled[..., axis] = (scaled[..., axis] + 0.5) * ratio - 0.5
         return self.with_points(scaled, width=width, height=height)
 
+    def cropped(self, x: int, y: int, width: int, height: int) -> PoseSequence:
+        """The same poses on the part of the frame that begins at (x, y); points outside of it stay outside."""
+        moved = self.all_points.copy()
+        moved[..., :2] -= (x, y)
+        return self.with_points(moved, width=width, height=height)
+
     def noted(self, *notes: str) -> PoseSequence:
         """The same poses with further notes; empty ones are left out."""
         return replace(self, notes=(*self.notes, *filter(None, notes)))

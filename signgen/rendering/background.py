@@ -1,14 +1,16 @@
-"""Work on rendered frames beside the rendering: calls in; they are done in order, in one thread of their own."""
+"""Work beside the rendering, in one thread of its own: on frames that are rendered, and for those that come next."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
 Given = ParamSpec("Given")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 WAITING = 32  # two micro-batches of the full-size recipe, whose frames come all at once
 
 
@@ -57,3 +59,24 @@ class FrameWorker:
         if kind is None:
             for call in self._calls:
                 call.result()
+
+
+def made_ahead(make: Callable[[Item], Made], items: Sequence[Item], ahead: int = 1) -> Iterator[tuple[Item, Made]]:
+    """Each item with `make(item)`, in order. While the caller works on one, the thread makes the next `ahead`.
+
+    An error of `make` is raised where its item would come. What `make` uses must not be used by the caller meanwhile.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="signgen-ahead") as pool:
+        waiting: deque[tuple[Item, Future[Made]]] = deque()
+        try:
+            for item in items:
+                waiting.append((item, pool.submit(make, item)))
+                if len(waiting) > ahead:
+                    first, made = waiting.popleft()
+                    yield first, made.result()
+            while waiting:
+                first, made = waiting.popleft()
+                yield first, made.result()
+        finally:
+            for _, left in waiting:
+                left.cancel()

@@ -18,6 +18,7 @@ from signgen.corpora.beside import poses_beside
 from signgen.errors import PairSetError, PoseError, VideoError
 from signgen.files import read_json
 from signgen.models.card import ModelCard, read_card
+from signgen.pairs.crops import check_wanted_crop, crop_for
 from signgen.pairs.pairset import PairSet
 from signgen.poses.clean import clean_poses
 from signgen.poses.convert import to_skeleton
@@ -36,6 +37,7 @@ from signgen.requests import Request
 from signgen.video.background import RGB, parse_background
 from signgen.video.codecs import DEFAULT
 from signgen.video.credentials import Credentials
+from signgen.video.crop import Crop
 from signgen.video.damage import damage_text, damage_within
 from signgen.video.display import padding_note
 from signgen.video.reader import FrameSource, frame_range, open_frames
@@ -60,11 +62,13 @@ class RenderRequest(Request):
     OUT.side-by-side.mp4; skeleton_overlay: also OUT.skeleton.mp4. save_frames: folder for every frame as an image of
     frames_format, "png" or "webp". codec: a name of `signgen.video.codecs`. audio: "keep", the sound of the poses' own
     clip, or a file; None: no sound. fps: of the video; None: the poses'.
-    background: what transparent pixels of the source and truth lie over, as the command line takes it.
+    background: what transparent pixels of the source and truth lie over, as the command line takes it; keep: the
+    source's background is composited back in, one of the sampling's cures of flicker.
     sampling: values that replace the recipe's, by the names of SamplingSettings. seed: of the noise.
     person: who of several people in the poses: N, x,y or x0,y0,x1,y1. lora: the folder of an adapter of the model.
-    credentials: certificates and key, PEM, that the videos are signed with. resume: go on with an interrupted
-    rendering. dry_run: say what would happen, and stop.
+    credentials: certificates and key, PEM, that videos are signed with. resume: go on with an interrupted rendering.
+    dry_run: say what would happen, and stop. crop: "signer" shows the model only what the signer reaches, "none" the
+    whole frame, "auto" what the model was trained on.
     """
 
     source: Path
@@ -99,6 +103,7 @@ class RenderRequest(Request):
     credentials: tuple[Path, Path] | None = None
     resume: bool = False
     dry_run: bool = False
+    crop: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,7 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     """
     # poses
     card = read_card(request.model)
-    background = parse_background(request.background)
+    background = parse_background(None if request.background == "keep" else request.background)
     video = open_frames(request.source, background=background)
     _tell(video, "source", notes)
     video.check(0, 1)
@@ -155,6 +160,7 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     if differences:
         sequence = _fitted(request, sequence, source, notes)
     held = _held(sequence, request.poses, notes)
+    source = replace(source, crop=_crop(request.crop, card, source, held, notes))
     # outputs
     outputs = _outputs(request, video, sequence, part, notes)
     # truth
@@ -186,7 +192,7 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
         truth=truth,
         pairs=pairs,
         clip=request.clip or (truth.path.stem if truth is not None else request.source.stem),
-        sampling=card.sampling(**request.sampling),
+        sampling=_sampling(request, card),
         outputs=outputs,
         notes=tuple(about_references),
         own_source=truth is not None and truth.path.resolve() == request.source.resolve(),
@@ -252,6 +258,29 @@ def _fitted(request: RenderRequest, poses: PoseSequence, source: Source, notes: 
         return fitted
     notes.add("they are taken as they are; --retarget auto fits them to the source's person", "poses")
     return poses
+
+
+def _sampling(request: RenderRequest, card: ModelCard) -> SamplingSettings:
+    sampling = card.sampling(request.sampling)
+    if request.background != "keep" or "background" in sampling.steady:
+        return sampling
+    return sampling.model_copy(update={"steady": (*sampling.steady, "background")})
+
+
+def _crop(wanted: str, card: ModelCard, source: Source, poses: PoseSequence, notes: Notes) -> Crop | None:
+    """What the model sees of the frame, by build-pairs' rule; auto: only where the model was trained by that rule."""
+    check_wanted_crop(wanted)
+    height, width = source.frame.shape[:2]
+    sequences = [each.resized(width, height) for each in (poses, source.pose) if each is not None]
+    crop = crop_for(sequences, wanted)
+    if crop is None:
+        return None
+    if wanted == "auto" and card.data.get("crop", "none") == "none":
+        advice = "--crop signer shows it a larger one; the model was trained on whole frames"
+        notes.add(f"the signer fills {crop.share:.0%} of the frame; {advice}", "source")
+        return None
+    notes.add(f"the model sees and draws {crop}, {crop.share:.0%} of the frame; the rest stays the source's", "source")
+    return crop
 
 
 def _tell_padding(video: FrameSource, part: slice, notes: Notes) -> None:
@@ -395,6 +424,21 @@ def _source(request: RenderRequest, video: FrameSource, poses: PoseSequence, own
     if found is not None and found is not poses:
         found = to_skeleton(found, poses.skeleton)
         found = clean_poses(found) if request.clean else found
+    return _with_pose(frame, found, name, notes)
+
+
+def read_source(path: Path, poses: Path | None, skeleton: str, notes: Notes) -> Source:
+    """The first frame of a video or frame folder, or an image, and its pose: from `poses`, from keypoints beside it, or
+    estimated, where an estimator is installed. Raises VideoError or PoseError for what cannot be read."""
+    video = open_frames(path)
+    _tell(video, "source", notes)
+    video.check(0, 1)
+    frame, name = video.read(0, 1)[0], video.path.stem
+    found = _named_poses(poses, name, video) if poses is not None else _poses_of_source(path, frame, notes)
+    return _with_pose(frame, None if found is None else to_skeleton(found, skeleton), name, notes)
+
+
+def _with_pose(frame: np.ndarray, found: PoseSequence | None, name: str, notes: Notes) -> Source:
     if found is not None and found[0:1].has_person[0]:
         first = found[0:1]
         return Source(frame, first.with_points(first.all_points.copy()), name)  # of its own: all others may go

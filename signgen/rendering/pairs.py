@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from signgen.errors import PairSetError
+from signgen.errors import PairSetError, PoseError
 from signgen.models.card import ModelCard
 from signgen.pairs.pairset import PairSet, frame_name
+from signgen.poses.retarget import retarget
 from signgen.poses.sequence import PoseSequence
+from signgen.poses.sizes import on_frame
 from signgen.rendering.inputs import hold_missing
 from signgen.rendering.renderer import Renderer
 from signgen.rendering.source import Source
@@ -70,6 +73,23 @@ def render_targets(
     """The frames `targets` of `poses`; frames without a person are held."""
     poses, _ = hold_missing(poses)
     yield from renderer.frames(source, poses, targets)
+
+
+def poses_for(source: Source, poses: PoseSequence, path: Path, how: str) -> PoseSequence:
+    """Poses of another clip for the signer of an image: fitted to the signer's ("auto"), or taken as they are ("none").
+
+    Raises PoseError where the source's own pose is not known to fit them to, and for poses of another aspect ratio.
+    """
+    if how == "none":
+        size = (source.frame.shape[1], source.frame.shape[0])
+        return on_frame(poses, size, path, "fit them with --retarget auto")
+    if source.pose is None:
+        raise PoseError(
+            "--retarget auto, but the source's own pose is not known",
+            expected="keypoints beside the source",
+            fix="name them with --source-poses",
+        )
+    return retarget(poses, source.pose)
 
 
 def check_pairs(pair_set: PairSet, card: ModelCard, split: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from signgen.errors import ModelError, PairSetError, PoseError
 from signgen.models.card import ModelCard
+from signgen.pairs.crops import crop_for
 from signgen.pairs.pairset import PairSet
 from signgen.poses.clean import clean_poses
 from signgen.poses.convert import to_skeleton
@@ -16,6 +17,7 @@ from signgen.poses.sequence import PoseSequence
 from signgen.progress import Notes
 from signgen.rendering.source import ReferenceClip, Source
 from signgen.video.background import RGB
+from signgen.video.crop import CroppedFrames
 from signgen.video.reader import FrameSource, frame_range, open_frames
 
 TRAINING = "training"
@@ -82,7 +84,19 @@ def with_references(
         "source: not comparable with scores that know the first frame alone"
     )
     notes.add(note, "references")
-    return replace(source, references=ReferenceClip(found.frames, poses, found.first + chosen.start)), [note]
+    frames = found.frames
+    if source.crop is not None and request.clip != TRAINING:  # a pair set's clips are cropped already
+        frames, poses = _cropped(frames, poses)
+    return replace(source, references=ReferenceClip(frames, poses, found.first + chosen.start)), [note]
+
+
+def _cropped(frames: FrameSource, poses: PoseSequence) -> tuple[FrameSource, PoseSequence]:
+    """References at the scale that the source is shown at: as their own signer reaches."""
+    crop = crop_for([poses.resized(frames.width, frames.height)], "signer")
+    if crop is None:
+        return frames, poses
+    inside = poses.resized(frames.width, frames.height).cropped(crop.x, crop.y, crop.width, crop.height)
+    return CroppedFrames(frames, crop), inside
 
 
 def _advice(card: ModelCard, notes: Notes) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -10,16 +11,19 @@ import numpy as np
 import torch
 
 from signgen.config import SamplingSettings
-from signgen.errors import PoseError
+from signgen.errors import ModelError, PoseError
 from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard
-from signgen.models.device import usable_precision
+from signgen.models.device import frames_that_fit, usable_precision
 from signgen.models.image_space import VaeSpace
-from signgen.models.pipeline import SignerPipeline, clip_noise
+from signgen.models.noise import ClipNoise
+from signgen.models.pipeline import ClipState, SignerPipeline
 from signgen.models.trial import running
 from signgen.poses.draw import draw_pose
 from signgen.poses.sequence import PoseSequence, window_frames
+from signgen.rendering.background import made_ahead
 from signgen.rendering.source import ReferenceClip, Source
+from signgen.rendering.steady import Steady
 from signgen.rendering.strips import to_uint8
 from signgen.warp.bank import SourceBank, source_bank
 from signgen.warp.compose import part_warp, unmoved
@@ -54,6 +58,10 @@ class Renderer:
         for network in pipeline.networks().values():
             network.to(self.device)
         pipeline.unet.to(memory_format=torch.channels_last)
+        if self.sampling.compile:
+            pipeline.unet.compile()
+        self._fills_memory = self.sampling.fill and self.device.type == "cuda"
+        self.notes: list[str] = []  # what was decided while rendering
 
     def draw(self, poses: PoseSequence) -> np.ndarray:
         """Pose images uint8 (T, H, W, 3) on the canvas. Raises PoseError for another skeleton than the model's."""
@@ -112,7 +120,27 @@ class Renderer:
         """Rendered frames, uint8 (h, w, 3) at the source's native size, one per pose, as they are ready.
 
         part: numbers of the frames that are wanted, in their order; the poses beside them are looked at all the same.
+        Raises PoseError where the sampling's cures of flicker need a source pose that is not known.
         """
+        part = range(len(poses)) if part is None else part
+        if (crop := source.crop) is not None:
+            inside = poses.resized(crop.frame_width, crop.frame_height)
+            inside = inside.cropped(crop.x, crop.y, crop.width, crop.height)
+            for frame in self.frames(source.cropped(), inside, part):
+                yield crop.paste(frame, source.frame)
+            return
+        steady = Steady(source, poses, self.sampling)
+        if not steady.active:
+            yield from self._drawn(source, poses, part)
+        elif any(later < earlier for earlier, later in itertools.pairwise(part)):
+            for number in part:  # each by itself, since its neighbours are not beside it
+                yield from self.frames(source, poses, range(number, number + 1))
+        else:
+            needed = steady.needed(part, len(poses))
+            yield from steady.frames(self._drawn(source, poses, needed), needed, part)
+
+    def _drawn(self, source: Source, poses: PoseSequence, part: Sequence[int]) -> Iterator[np.ndarray]:
+        """The frames of `part` as the model draws them."""
         # the clip's constants, computed once
         height, width = source.frame.shape[:2]
         image = self._tensor(self.canvas.fit_frame(source.frame)[None]) * 2 - 1
@@ -120,19 +148,69 @@ class Renderer:
         sampling = self.sampling
         with self._running():
             clip = self.pipeline.encode_clip(image, source_pose)
-        noise = clip_noise(self.seed, source.name, clip.latent.shape[1:], sampling.noise_scale).to(self.device)
-        # micro-batches of one fixed size
-        part = range(len(poses)) if part is None else part
+        noise = ClipNoise(self.seed, source.name, sampling.noise_scale, sampling.shared_noise)
+        # micro-batches of one fixed size; poses are drawn and parts moved one batch ahead
         warped = self.part_warps(source, poses) if self.warps else None
-        for start in range(0, len(part), sampling.micro_batch):
-            batch = part[start : start + sampling.micro_batch]
-            drawn = self._tensor(self.draw_windows(poses, batch))
-            with self._running():
-                warps = None if warped is None else self._tensor(warped(batch))
-                batches = self.pipeline.render_batches(clip, drawn, warps, noise, sampling)
-                images = torch.cat(list(batches))
-            for canvas_frame in to_uint8(images):
+
+        def pictures(batch: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
+            return self.draw_windows(poses, batch), None if warped is None else warped(batch)
+
+        if self._fills_memory and len(part):
+            first, moved = pictures(part[: sampling.micro_batch])
+            self._fill_memory(clip, self._tensor(first), None if moved is None else self._tensor(moved))
+        size = self.sampling.micro_batch
+        batches = [part[start : start + size] for start in range(0, len(part), size)]
+        for batch, (drawn, moved) in made_ahead(pictures, batches):
+            warps = None if moved is None else self._tensor(moved)
+            for canvas_frame in to_uint8(self._rendered(clip, self._tensor(drawn), warps, noise, batch)):
                 yield self.canvas.restore_frame(canvas_frame, width, height)
+
+    def _rendered(
+        self,
+        clip: ClipState,
+        poses: torch.Tensor,
+        warps: torch.Tensor | None,
+        noise: ClipNoise,
+        numbers: Sequence[int],
+    ) -> torch.Tensor:
+        """Images (B, 3, H, W) of these frames. Where memory runs out, micro-batches are halved from here on.
+
+        Raises ModelError where a single frame does not fit.
+        """
+        while True:
+            try:
+                with self._running():
+                    made = self.pipeline.render_batches(clip, poses, warps, noise, numbers, self.sampling)
+                    return torch.cat(list(made))
+            except torch.OutOfMemoryError:
+                size = self.sampling.micro_batch
+            if size == 1:
+                raise ModelError(
+                    f"out of memory on {self.device} with one frame at once",
+                    expected="more free memory, or a smaller canvas",
+                    fix="close what else uses it, or use --device cpu",
+                )
+            self.sampling = self.sampling.model_copy(update={"micro_batch": size // 2})
+            self.notes.append(f"out of memory with {size} frames at once; {size // 2} from here on")
+            clip.attention.clear()
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _fill_memory(self, clip: ClipState, poses: torch.Tensor, warps: torch.Tensor | None) -> None:
+        """On a GPU, choose micro-batches by its free memory, from what one of the recipe's size takes at most."""
+        self._fills_memory = False
+        before = torch.cuda.memory_allocated(self.device)
+        torch.cuda.reset_peak_memory_stats(self.device)
+        size = self.sampling.micro_batch
+        self._rendered(clip, poses, warps, ClipNoise(self.seed, ""), range(len(poses)))
+        if self.sampling.micro_batch < size:  # not even that fitted
+            return
+        taken = (torch.cuda.max_memory_allocated(self.device) - before) / size
+        torch.cuda.empty_cache()
+        free, _ = torch.cuda.mem_get_info(self.device)
+        found = frames_that_fit(taken, free, size)
+        self.sampling = self.sampling.model_copy(update={"micro_batch": found})
+        self.notes.append(f"{found} frames at once, by {free / 2**30:.1f} GiB of free memory")
 
     @property
     def latent(self) -> bool:

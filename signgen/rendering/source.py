@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from signgen.poses.sequence import PoseSequence
+from signgen.video.crop import Crop
 from signgen.video.reader import FrameSource
 
 
@@ -23,6 +24,7 @@ class ReferenceClip:
 class Source:
     """Who is rendered. frame: uint8 (h, w, 3). pose: its keypoints (1 frame), or None where they are not known.
 
+    crop: the model sees, and draws, only this part of the frame; the rest stays the source's.
     name: keys the clip's noise, so the same source and seed give the same pixels. references: where else the part warp
     may take body and hands from; without them, from the source alone.
     """
@@ -31,3 +33,11 @@ class Source:
     pose: PoseSequence | None
     name: str
     references: ReferenceClip | None = None
+    crop: Crop | None = None
+
+    def cropped(self) -> Source:
+        """What the model sees of a source with a crop."""
+        assert self.crop is not None
+        crop = self.crop
+        pose = None if self.pose is None else self.pose.cropped(crop.x, crop.y, crop.width, crop.height)
+        return Source(np.ascontiguousarray(crop.of(self.frame)), pose, self.name, self.references)

@@ -331,6 +331,7 @@ class TrainingRun:
             "fingerprint": self.pairs.fingerprint,
             "clips": [clip.name for clip in self.pairs.clips][:100],
             "cleaned": self.pairs.cleaned,
+            "crop": self.pairs.crop_rule,
         }
         if self.start:
             data["started_from"] = self.start.data

@@ -10,7 +10,7 @@ ALL = commands()
 # Which commands reach a part of the package; the longest path counts. What is not named here, all of them reach.
 _POSES = [name for name in ALL if name.startswith("poses ")]
 _STUDY = [name for name in ALL if name.startswith("study ")]
-_MODEL = ["render", "evaluate-model", "evaluate-fusion", "evaluate-reading", "robustness"]
+_MODEL = ["render", "render-set", "evaluate-model", "evaluate-fusion", "evaluate-reading", "robustness"]
 REACHED_BY = {
     "cli/build_pairs": ["build-pairs"],
     "cli/compare": ["compare"],
@@ -24,6 +24,7 @@ REACHED_BY = {
     "cli/poses/": _POSES,
     "cli/poses/extract": ["poses extract"],
     "cli/render": ["render"],
+    "cli/render_set": ["render-set"],
     "cli/robustness": ["robustness"],
     "cli/study": _STUDY,
     "cli/synthesize": ["synthesize", "build-pairs"],
@@ -43,6 +44,8 @@ REACHED_BY = {
     "evaluation/reading": ["evaluate-reading"],
     "evaluation/recogniser": ["evaluate-text"],
     "evaluation/render": ["render"],
+    "evaluation/render_set": ["render-set"],
+    "evaluation/set_": ["render-set"],
     "evaluation/robustness": ["robustness"],
     "evaluation/scorer": ["evaluate", "render"],
     "evaluation/sign_reader": ["evaluate-reading"],
@@ -54,7 +57,7 @@ REACHED_BY = {
     "poses/estimators/": ["poses extract", "evaluate", "evaluate-model", "render"],
     "rendering/": _MODEL,
     "rendering/inputs": ["render"],
-    "rendering/pairs": ["evaluate-model", "evaluate-fusion", "evaluate-reading", "robustness"],
+    "rendering/pairs": ["render-set", "evaluate-model", "evaluate-fusion", "evaluate-reading", "robustness"],
     "rendering/pose_pictures": ["poses draw"],
     "rendering/references": ["render"],
     "study/": _STUDY,

@@ -112,6 +112,14 @@ def evaluated_in_one_pass(world: Path, command: Command, monkeypatch: pytest.Mon
     assert "no training clip of the person" in ours["not_computed"]["nearest-pose"]
     refused = command.refuses("evaluate-model", *model, "--estimator", "mediapipe", "--out", world / "r")
     assert "a list of pairs has single images: no clip whose shoulder width is the unit" in refused
+    # by render-set, under another tool's names
+    out = world / "fpdm"
+    words = ("render-set", world / "pairs", "--model", world / "run" / "model", "--threads", 1, "--names", "fpdm")
+    assert "set: 2 sources of test" in command.works(*words, "--out", out)
+    command.works("evaluate-images", out, *folders[1:], *scoring, "--out", world / "fpdm-r")
+    again = json.loads((world / "fpdm-r" / "metrics.json").read_text())
+    assert again["mean"] == ours["mean"]
+    assert "by the rule fpdm" in " ".join(again["notes"])
 
 
 def test_what_only_clips_have_is_refused(world: Path, command: Command) -> None:

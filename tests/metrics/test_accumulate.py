@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,21 @@ def test_a_table_knows_what_is_missing_and_what_came_twice() -> None:
         one.compute()
     with pytest.raises(AssertionError, match="NaN"):
         other.update(1, {"ssim": float("nan")})
+
+
+def test_a_table_is_sent_without_the_rows_of_others() -> None:
+    one = RowTable(10_000, ("ssim", "rank"), ["rank"])
+    one.update(2, {"ssim": 0.25, "rank": 7})
+    sent = pickle.dumps(one)
+    assert len(sent) < 10_000
+    other = pickle.loads(sent)
+    other.update(9_999, {"ssim": None})
+    assert other.compute() == {2: {"ssim": 0.25, "rank": 7}, 9_999: {"ssim": None, "rank": None}}
+    third = RowTable(10_000, ("ssim", "rank"), ["rank"])
+    third.merge_state(pickle.loads(pickle.dumps(other)))
+    assert third.compute() == other.compute()
+    other.reset()
+    assert other.compute() == {}
 
 
 def test_texts_are_kept_once_from_parts_of_any_length() -> None:

@@ -111,6 +111,33 @@ def test_one_clips_tokens_serve_the_batch(ours, call):
 
 
 @torch.no_grad()
+def test_a_row_of_tokens_serves_consecutive_samples(ours, call):
+    noisy, tokens = call
+    shared = output(ours, noisy, tokens[:2], AttentionContext(cache={}))
+    assert torch.allclose(shared, output(ours, noisy, tokens[[0, 0, 1, 1]]), atol=1e-6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("equal", [2, 4])
+def test_attention_over_equal_tokens_is_the_value_of_one(ours, call, equal, monkeypatch):
+    noisy, tokens = call
+    tokens = tokens.clone()
+    tokens[:equal] = tokens[:1, :1]
+    known = output(ours, noisy, tokens[[0, 0, 2, 2]])
+    asked, scores = [], torch.nn.functional.scaled_dot_product_attention
+
+    def counted(query, key, *given, **named):
+        asked.append((len(query), key.shape[2]))
+        return scores(query, key, *given, **named)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", counted)
+    found = output(ours, noisy, tokens[::2], AttentionContext(cache={}, equal=equal))
+    assert torch.allclose(found, known, atol=1e-6)
+    across = {count for count, keys in asked if keys == TOKENS}
+    assert across == ({2} if equal == 2 else set())
+
+
+@torch.no_grad()
 def test_hidden_tokens_are_as_if_they_were_not_there(ours, call):
     noisy, tokens = call
     hidden = torch.zeros(1, 1, TOKENS)

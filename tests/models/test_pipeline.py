@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,6 +12,7 @@ from signgen.errors import ModelError, RecipeError
 from signgen.models.build import build_pipeline
 from signgen.models.card import ModelCard, load_model, save_model
 from signgen.models.features import Features
+from signgen.models.noise import ClipNoise
 from signgen.models.pipeline import SignerPipeline
 from signgen.solvers import SOLVERS
 from tests.tiny import tiny_recipe
@@ -66,6 +69,44 @@ def test_every_solver_renders(pipeline, inputs, solver):
     frames = pipeline(source, poses[:2], source_pose, warps[:2], sampling=sampling)
     assert frames.isfinite().all()
     assert frames.abs().max() <= 1
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("settings", [{}, {"strength": 0.7}, {"guidance_interval": (0.3, 0.7)}, {"shared_noise": 0.9}])
+def test_a_frame_is_the_same_in_any_batch(pipeline, inputs, solver, settings):
+    """Also with noise in every step, and where branches change between steps."""
+    source, poses, source_pose, warps = inputs
+    sampling = SamplingSettings(micro_batch=2, steps=3, w_c=1.5, w_f=2.0, solver=solver, **settings)
+    plain = SamplingSettings(micro_batch=2, steps=3, w_c=1.5, w_f=2.0, solver=solver)
+    whole = pipeline(source, poses, source_pose, warps, sampling=sampling)
+    state, noise = pipeline.encode_clip(source, source_pose), ClipNoise(0, "", 1.0, sampling.shared_noise)
+    order = [3, 0, 4]
+    parts = pipeline.render_batches(state, poses[order], warps[order], noise, order, sampling)
+    assert torch.equal(torch.cat([*parts]), whole[order])
+    assert torch.equal(whole, pipeline(source, poses, source_pose, warps, sampling=plain)) == (not settings)
+
+
+def test_guidance_outside_of_its_interval_is_the_guided_branch_alone(pipeline, inputs):
+    source, poses, source_pose, warps = inputs
+    given = (source, poses[:2], source_pose, warps[:2])
+    guided = SamplingSettings(micro_batch=2, steps=2, w_c=1.5, w_f=2.0, guidance_interval=(0.0, 0.001))
+    alone = SamplingSettings(micro_batch=2, steps=2, w_c=1, w_f=1)
+    assert torch.equal(pipeline(*given, sampling=guided), pipeline(*given, sampling=alone))
+
+
+def test_sampling_with_kept_keys_and_values_is_the_plain_sampling(pipeline, inputs, monkeypatch):
+    """Against the UNet without any context, every token projected in every step; U's tokens as they are."""
+    source, poses, source_pose, warps = inputs
+    given = (source, poses[:3], source_pose, warps[:3])
+    found = pipeline(*given, **SAMPLING)
+    predict = pipeline.predict
+
+    def plain(noisy, timestep, conditioning, latent, part_warp, attention):
+        rows = conditioning.context.repeat_interleave(len(noisy) // len(conditioning.context), 0)
+        return predict(noisy, timestep, replace(conditioning, context=rows), latent, part_warp)
+
+    monkeypatch.setattr(pipeline, "predict", plain)
+    assert (pipeline(*given, **SAMPLING) - found).abs().max() < 1e-5
 
 
 def test_every_condition_changes_the_output(pipeline, inputs):

@@ -182,7 +182,7 @@ class TestPairing:
         assert "--pairing" in output
 
     def test_two_videos_of_one_name(self, videos: Path, tmp_path: Path) -> None:
-        write_video(videos / "a.mkv")
+        shutil.copy(videos / "a.mp4", videos / "a.mkv")
         code, output = run(videos, "--out", tmp_path / "p")
         assert code == 1
         assert "put aside a: ambiguous: a.mkv, a.mp4 share the name" in output

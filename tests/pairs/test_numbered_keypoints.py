@@ -17,6 +17,8 @@ from tests.line import Command
 
 SIZE = 64
 
+WHOLE = ("--crop", "none")  # points are compared in pixels of the video
+
 
 def picture(x: float) -> np.ndarray:
     """uint8 (SIZE, SIZE, 3): black, a white square around (x, 20)."""
@@ -59,7 +61,7 @@ def test_frames_in_which_nobody_was_seen_are_absent_at_both_ends(tmp_path: Path,
     (tmp_path / "clips").mkdir()
     video(tmp_path / "clips" / "x.mp4", 10)
     alphapose(tmp_path / "clips" / "x.json", {f"{n}.jpg": [figure(10 + 3 * n)] for n in range(1, 9) if n != 4})
-    called = command("build-pairs", tmp_path / "clips", "--out", tmp_path / "p")
+    called = command("build-pairs", tmp_path / "clips", "--out", tmp_path / "p", *WHOLE)
     assert called.code == 0, called.err
     assert noses(tmp_path / "p", "x") == [-1, 13, 16, 19, -1, 25, 28, 31, 34, -1]
     assert "3 of 10 frames are not in the file and without a person: 0, 4, 9" in " ".join(called.out.split())
@@ -68,7 +70,7 @@ def test_frames_in_which_nobody_was_seen_are_absent_at_both_ends(tmp_path: Path,
 def test_pictures_300_to_305_and_their_list(tmp_path: Path, command: Command) -> None:
     folder_of_frames(tmp_path / "clips" / "x", list(range(300, 306)))
     alphapose(tmp_path / "clips" / "x.json", {f"{n}.jpg": [figure(10 + 3 * (n - 300))] for n in range(300, 306)})
-    called = command("build-pairs", tmp_path / "clips", "--out", tmp_path / "p")
+    called = command("build-pairs", tmp_path / "clips", "--out", tmp_path / "p", *WHOLE)
     assert called.code == 0, called.err
     assert noses(tmp_path / "p", "x") == [10, 13, 16, 19, 22, 25]
 
@@ -77,7 +79,7 @@ def test_a_file_that_does_not_fit_is_told_from_a_new_estimate(tmp_path: Path, co
     (tmp_path / "clips").mkdir()
     video(tmp_path / "clips" / "x.mp4", 4)
     alphapose(tmp_path / "clips" / "x.json", {f"{n}.jpg": [figure(10)] for n in range(9)})
-    called = command("build-pairs", tmp_path / "clips", "--out", tmp_path / "p")
+    called = command("build-pairs", tmp_path / "clips", "--out", tmp_path / "p", *WHOLE)
     said = " ".join((called.out + called.err).split())
     assert called.code == 2
     assert "x.json holds 9 frames, the video 4 (9 frames numbered 0 to 8)" in said
@@ -93,13 +95,16 @@ class TestTwoPeopleAlike:
         return tmp_path / "clips"
 
     def test_put_aside_until_somebody_is_named(self, clips: Path, tmp_path: Path, command: Command) -> None:
-        refused = command("build-pairs", clips, "--out", tmp_path / "p")
+        refused = command("build-pairs", clips, "--out", tmp_path / "p", *WHOLE)
         assert refused.code == 2
         assert "2 people could be the signer" in " ".join((refused.out + refused.err).split())
-        assert command("build-pairs", clips, "--out", tmp_path / "p", "--person", "45,25").code == 0
+        assert command("build-pairs", clips, "--out", tmp_path / "p", *WHOLE, "--person", "45,25").code == 0
         assert set(noses(tmp_path / "p", "x")) == {44}
         (tmp_path / "pairing.csv").write_text('clip,video,keypoints,person\nx,,x.json,"15,25"\n')
-        assert command("build-pairs", clips, "--out", tmp_path / "q", "--pairing", tmp_path / "pairing.csv").code == 0
+        assert (
+            command("build-pairs", clips, "--out", tmp_path / "q", *WHOLE, "--pairing", tmp_path / "pairing.csv").code
+            == 0
+        )
         assert set(noses(tmp_path / "q", "x")) == {14}
 
     def test_draw_shows_everybody(self, clips: Path, tmp_path: Path, command: Command) -> None:
@@ -131,7 +136,7 @@ class TestSizesOnTheCommandLine:
     def test_the_files_own_size_is_scaled_to_the_videos(self, tmp_path: Path, command: Command) -> None:
         self.canvas(tmp_path / "clips" / "x")
         video(tmp_path / "clips" / "x.mp4", 4)
-        called = command("build-pairs", tmp_path / "clips", "--out", tmp_path / "p")
+        called = command("build-pairs", tmp_path / "clips", "--out", tmp_path / "p", *WHOLE)
         assert called.code == 0, called.err
         assert noses(tmp_path / "p", "x") == [10, 13, 16, 19]
         assert "scaled from 128x128" in " ".join(called.out.split())
@@ -160,7 +165,7 @@ class TestSizesOnTheCommandLine:
 def test_the_cases(cases: Path, tmp_path: Path, command: Command) -> None:
     for name, frames in (("alphapose-offset-numbers", 3), ("unpadded-frame-numbers", 12), ("openpose-canvas-size", 5)):
         shutil.copytree(cases / name / "clips", tmp_path / name)
-        called = command("build-pairs", tmp_path / name, "--out", tmp_path / f"{name}-pairs")
+        called = command("build-pairs", tmp_path / name, "--out", tmp_path / f"{name}-pairs", *WHOLE)
         assert called.code == 0, called.err
         (clip,) = PairSet.load(tmp_path / f"{name}-pairs").clips
         assert clip.num_frames == frames
@@ -175,7 +180,7 @@ def test_openpose_files_beside_the_video_are_moved_into_a_folder(tmp_path: Path,
         body = [v for p in range(25) for v in (10 + 3 * number + p, 20 + p, 0.9)]
         frame = {"people": [{"pose_keypoints_2d": body}]}
         (clips / f"x_{number:012d}_keypoints.json").write_text(json.dumps(frame))
-    called = command("build-pairs", clips, "--out", tmp_path / "p")
+    called = command("build-pairs", clips, "--out", tmp_path / "p", *WHOLE)
     assert called.code == 2
     said = " ".join(called.err.split())
     assert "6 keypoint files of one frame each" in said
@@ -184,6 +189,6 @@ def test_openpose_files_beside_the_video_are_moved_into_a_folder(tmp_path: Path,
     (clips / "x").mkdir()
     for file in clips.glob("*.json"):
         file.rename(clips / "x" / file.name)
-    called = command("build-pairs", clips, "--out", tmp_path / "p")
+    called = command("build-pairs", clips, "--out", tmp_path / "p", *WHOLE)
     assert called.code == 0, called.err
     assert noses(tmp_path / "p", "x") == [10, 13, 16, 19, 22, 25]

@@ -14,7 +14,7 @@ from signgen.evaluation.baselines import CopySource
 from signgen.metrics.clip.scorer import FrameScorer
 from signgen.metrics.image.lpips import Lpips, build_network
 from signgen.poses.draw import SIGNGEN_133
-from signgen.rendering.background import FrameWorker
+from signgen.rendering.background import FrameWorker, made_ahead
 from signgen.rendering.output import Truth, write_rendering
 from signgen.rendering.outputs import Outputs
 from signgen.rendering.renderer import Source
@@ -157,3 +157,31 @@ def test_an_error_of_scoring_keeps_what_was_written_before(rendering: Rendering)
     assert open_frames(rendering.folder / "out.partial.mp4").num_frames == 6
     assert len(list((rendering.folder / "pngs").iterdir())) == 6
     assert not (rendering.folder / "out.mp4").exists()
+
+
+def test_made_ahead_is_in_order_and_one_ahead() -> None:
+    made: list[int] = []
+    gate = threading.Semaphore(0)
+
+    def make(number: int) -> int:
+        made.append(number)
+        gate.release()
+        return number**2
+
+    for item, square in made_ahead(make, range(5)):
+        assert square == item**2
+        for _ in range(2 if item == 0 else 1 if item < 4 else 0):  # the next one is made while this one is worked on
+            assert gate.acquire(timeout=10)
+    assert made == [0, 1, 2, 3, 4]
+
+
+def test_an_error_of_what_is_made_ahead_comes_in_its_place() -> None:
+    def make(number: int) -> int:
+        if number == 2:
+            raise PoseError("third")
+        return number
+
+    made = made_ahead(make, range(9))
+    assert [next(made), next(made)] == [(0, 0), (1, 1)]
+    with pytest.raises(PoseError, match="third"):
+        next(made)

@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from signgen.errors import ModelError
 from signgen.models.build import build_pipeline
 from signgen.models.card import ModelCard
+from signgen.models.device import frames_that_fit
 from signgen.poses.sequence import PoseSequence
 from signgen.rendering.renderer import Renderer
 from signgen.rendering.source import Source
@@ -62,3 +65,30 @@ def test_a_frame_sees_the_poses_of_its_window_and_no_others(poses, person, windo
     before, after = (np.stack([*ours.frames(person, sequence)]) for sequence in (poses, changed))
     differs = [frame for frame in range(7) if not np.array_equal(before[frame], after[frame])]
     assert differs == list(range(3 - window, 4 + window))
+
+
+def test_out_of_memory_halves_the_micro_batch_and_loses_no_frame(poses, person, monkeypatch):
+    """A stand-in for a GPU's memory, in which one frame fits at once."""
+    ours = renderer(window=1)
+    whole = [*ours.frames(person, poses)]
+    sample = ours.pipeline.sample
+
+    def tight(clip, frames, noise, numbers, sampling):
+        if len(numbers) > 1:
+            raise torch.OutOfMemoryError
+        return sample(clip, frames, noise, numbers, sampling)
+
+    monkeypatch.setattr(ours.pipeline, "sample", tight)
+    found = [*ours.frames(person, poses)]
+    assert ours.sampling.micro_batch == 1
+    assert "out of memory with 2 frames at once; 1 from here on" in ours.notes
+    assert max(np.abs(a.astype(int) - b).max() for a, b in zip(found, whole, strict=True)) <= 1
+    monkeypatch.setattr(ours.pipeline, "sample", lambda *_: tight(None, None, None, [0, 0], None))
+    with pytest.raises(ModelError, match="one frame at once"):
+        next(ours.frames(person, poses))
+
+
+def test_frames_that_fit_are_whole_micro_batches():
+    assert frames_that_fit(1e9, 60 * 10**9, 16) == 48
+    assert frames_that_fit(1e9, 10**9, 16) == 16  # which was seen to fit
+    assert frames_that_fit(1e6, 10**12, 16) == 128

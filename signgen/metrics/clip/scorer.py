@@ -79,7 +79,8 @@ class FrameScorer:
             _unavailable(points, {name: reasons.get(name, "not asked for") for name in absent}) | reasons
         )
         if quick:
-            self._not_computed |= dict.fromkeys(SLOW_METRICS, "left out by render; signgen evaluate computes it")
+            by_render = dict.fromkeys(SLOW_METRICS, "left out by render; signgen evaluate computes it")
+            self._not_computed = by_render | self._not_computed
         self._notes = list(notes)
         self._tracks = {name: _Track() for name in (MODEL, *self._baselines)}
         self._truth: np.ndarray | None = None
