@@ -6,6 +6,7 @@ the state says. The length of a segment never changes: the bytes of the joined f
 
 from __future__ import annotations
 
+import json
 import shutil
 import zlib
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import SigngenError
-from signgen.files import make_folder, read_json, write_json
+from signgen.files import make_folder, parse_json, read_json, write_json
 from signgen.video.images import read_image, write_png
 
 SEGMENT = 512  # frames; whole micro-batches of the usual sizes
@@ -51,6 +52,7 @@ class Parts:
         Raises SigngenError where an interrupted rendering is there that `resume` does not name, or one of another
         request.
         """
+        wanted = parse_json(json.dumps(request))  # as it is read again: tuples as lists
         known = self._known()
         if known is not None and not resume and self._read(0) is not None:
             raise SigngenError(
@@ -58,11 +60,11 @@ class Parts:
                 fix="continue it with --resume, or delete the folder to begin again",
             )
         if known is not None and resume:
-            self._check(known, dict(request))
+            self._check(known, wanted)
             while (segment := self._read(len(self.finished))) is not None:
                 self.finished.append(segment)
         self._clear()
-        self._request, self.resumed = dict(request), resume
+        self._request, self.resumed = wanted, resume
 
     def make(self) -> None:
         """Make the folder, before the first file is written into it."""

@@ -22,7 +22,7 @@ from signgen.video.reader import open_frames, write_png
 from tests.worlds import figure_frames, figure_poses
 
 FRAMES, SEGMENT, FIRST = 23, 5, 3  # the last segment is short; the poses begin at frame 3 of their clip
-REQUEST = {"model": "12ab", "seed": 0}
+REQUEST = {"model": "12ab", "seed": 0, "steady": ("colour", "shimmer")}  # settings hold tuples, which JSON has not
 
 
 @pytest.fixture(autouse=True)
