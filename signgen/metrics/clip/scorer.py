@@ -75,12 +75,9 @@ class FrameScorer:
         self._baselines = dict(baselines or {})
         reasons = dict(not_computed or {})
         absent = [name for name, network in (("lpips", lpips), ("lpips_vgg", lpips_vgg)) if network is None]
-        self._not_computed = (
-            _unavailable(points, {name: reasons.get(name, "not asked for") for name in absent}) | reasons
-        )
-        if quick:
-            by_render = dict.fromkeys(SLOW_METRICS, "left out by render; signgen evaluate computes it")
-            self._not_computed = by_render | self._not_computed
+        left_out = dict.fromkeys(SLOW_METRICS if quick else (), "left out by render; signgen evaluate computes it")
+        missing = _unavailable(points, {name: reasons.get(name, "not asked for") for name in absent})
+        self._not_computed = missing | left_out | reasons  # what the caller says is nearest to the cause
         self._notes = list(notes)
         self._tracks = {name: _Track() for name in (MODEL, *self._baselines)}
         self._truth: np.ndarray | None = None
