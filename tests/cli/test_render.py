@@ -56,6 +56,28 @@ def test_only_sets_pay_for_torchmetrics(line, tmp_path):
     assert done.stdout.splitlines()[-1] == "False True"
 
 
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--guide-in", "0.9", "0.2"), "--guide-in: no interval"),
+        (("--steady", "colour,fog"), "no such cure of flicker: fog"),
+        (("--crop", "head"), "--crop"),
+        (("--preset", "quick"), "--preset"),
+    ],
+)
+def test_settings_that_cannot_be_are_one_line(line, command: Command, tmp_path, options, found):
+    assert found in command.refuses(*words(line, line.video, line.poses, tmp_path / "out.mp4"), *options)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_settings_stand_over_a_preset_and_the_preset_over_the_recipe(line, command: Command, tmp_path):
+    call = (*words(line, line.video, line.poses, tmp_path / "o.mp4"), "--frames", "2:6", "--preset", "paper-fpdm")
+    command.works(*call, "--steps", "2", "--steady", "shimmer,background", "--guide-in", "0", "0.8")
+    used = json.loads((tmp_path / "o.metrics.json").read_text())["render"]
+    assert (used["solver"], used["steps"], used["w_c"], used["shared_noise"]) == ("ddpm", 2, 2.0, 0.0)
+    assert (used["steady"], used["guidance_interval"]) == (["shimmer", "background"], [0.0, 0.8])
+
+
 def test_truth_decides_no_pixel(line, command: Command, tmp_path):
     for truth in ("auto", "none", line.videos / "clip1.mp4"):
         options = ("--frames", "2:4", "--truth", truth, "--save-frames", tmp_path / Path(str(truth)).stem)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,3 +153,23 @@ def test_a_cropped_source_is_drawn_as_the_crop_alone_and_the_rest_stays():
     for whole, inner in zip(found, alone, strict=True):
         assert np.array_equal(whole, crop.paste(inner, frame))
         assert not np.array_equal(whole, frame)
+
+
+def test_render_crops_as_its_model_was_trained(studio, line, command, tmp_path):
+    """The line's pair set was built by the rule; a model of whole frames says how small the signer is."""
+    call = ("render", studio / "a.mp4", studio / "a.mmpose.json", "--model", line.model, "--frames", "2:4")
+    out = command.works(*call, "--out", tmp_path / "o.mp4", "--save-frames", tmp_path / "o")
+    assert "the model sees and draws" in out
+    source, found = open_frames(studio / "a.mp4").read(0, 1)[0], open_frames(tmp_path / "o").read(0, 1)[0]
+    crop = crop_for([in_studio(figure_poses(16))], "auto")
+    outside = np.ones(source.shape[:2], bool)
+    outside[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width] = False
+    assert np.array_equal(found[outside], source[outside])
+    assert not np.array_equal(found, source)
+    whole = Path(shutil.copytree(line.model, tmp_path / "whole"))
+    card = json.loads((whole / "signgen.json").read_text())
+    del card["data"]["crop"]
+    (whole / "signgen.json").write_text(json.dumps(card))
+    out = command.works(*call[:4], whole, *call[5:], "--out", tmp_path / "w.mp4", "--save-frames", tmp_path / "w")
+    assert "--crop signer" in out
+    assert not np.array_equal(open_frames(tmp_path / "w").read(0, 1)[0][outside], source[outside])
