@@ -99,6 +99,8 @@ def render(request: RenderRequest, progress: Progress = SILENT) -> RenderResult:
     if request.dry_run:
         return RenderResult(job, (), None, (), notes.kept)
     written = _write(frames, job, renderer, truth, parts, stored, progress)
+    for note in renderer.notes:
+        notes.add(note, "memory")
     # scores
     if truth is None:
         return RenderResult(job, tuple(written), None, (), notes.kept)

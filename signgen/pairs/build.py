@@ -157,6 +157,7 @@ def _from_lists(request: BuildPairsRequest, notes: Notes) -> _Built:
         "--segments": request.segments,
         "--tier": request.tier,
         "--leave-signer-out": request.leave_signer_out,
+        "--crop signer": request.crop == "signer",
     }
     for option, value in for_clips.items():
         if value:

@@ -122,6 +122,11 @@ def evaluated_in_one_pass(world: Path, command: Command, monkeypatch: pytest.Mon
     assert "by the rule fpdm" in " ".join(again["notes"])
 
 
+def test_a_list_of_images_is_not_cropped_to_a_signer(world: Path, command: Command, tmp_path: Path) -> None:
+    line = command.refuses("build-pairs", world / "set", "--crop", "signer", "--out", tmp_path / "p")
+    assert "--crop signer is for clips" in line
+
+
 def test_what_only_clips_have_is_refused(world: Path, command: Command) -> None:
     """nano starts most triples from a clip's first frame, looks at neighbouring frames, and warps 133 points."""
     line = command.refuses(*train(world, "palette=fpdm-deepfashion", config="nano"))

@@ -12,6 +12,7 @@ from signgen.errors import ModelError
 from signgen.models.build import build_pipeline
 from signgen.models.card import ModelCard
 from signgen.models.device import frames_that_fit
+from signgen.models.pipeline import SignerPipeline
 from signgen.poses.sequence import PoseSequence
 from signgen.rendering.renderer import Renderer
 from signgen.rendering.source import Source
@@ -92,3 +93,17 @@ def test_frames_that_fit_are_whole_micro_batches():
     assert frames_that_fit(1e9, 60 * 10**9, 16) == 48
     assert frames_that_fit(1e9, 10**9, 16) == 16  # which was seen to fit
     assert frames_that_fit(1e6, 10**12, 16) == 128
+
+
+def test_render_says_that_memory_ran_out(line, command, tmp_path, monkeypatch):
+    """Pixels may then differ in their last bits from those of another machine."""
+    sample = SignerPipeline.sample
+
+    def tight(pipeline, clip, frames, noise, numbers, sampling):
+        if len(numbers) > 1:
+            raise torch.OutOfMemoryError
+        return sample(pipeline, clip, frames, noise, numbers, sampling)
+
+    monkeypatch.setattr(SignerPipeline, "sample", tight)
+    call = ("render", line.video, line.poses, "--model", line.model, "--frames", "2:5", "--out", tmp_path / "o.mp4")
+    assert "memory: out of memory with 2 frames at once; 1 from here on" in command.works(*call)
