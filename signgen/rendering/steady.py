@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -38,6 +39,7 @@ class Steady:
         self._size, self._source = (width, height), source.frame
         self._poses = poses
         self._person = None
+        self._covered = lru_cache(2 * REACH + 2)(self._cover)  # colour and background ask for it, so many frames apart
         if self.background or self.colour:
             self._person = self._source_person(source)
 
@@ -93,7 +95,7 @@ class Steady:
             )
         return mask
 
-    def _covered(self, number: int) -> np.ndarray:
+    def _cover(self, number: int) -> np.ndarray:
         """float32 (h, w): where source or target person may be; all of it where the target's shoulders are not seen."""
         target = person_mask(self._points(number), *self._size)
         assert self._person is not None
