@@ -71,11 +71,11 @@ def with_sampling(preset: str = "--preset") -> Callable[[Callable[..., None]], C
                 parameters.append(parameter.replace(annotation=own[name]))
 
         @functools.wraps(command)
-        def called(**given: Any) -> None:
-            sampling = {name: given.pop(f"sampling_{name}") for name in kinds}
+        def called(*args: Any, **given: Any) -> None:
+            sampling = {name: given.pop(f"sampling_{name}", None) for name in kinds}
             if (cures := sampling["steady"]) is not None:
                 sampling["steady"] = () if cures == "none" else tuple(cures.split(","))
-            command(**given, sampling=sampling)
+            command(*args, **given, sampling=sampling)
 
         del called.__wrapped__  # Typer would read its signature
         called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
