@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,8 +136,16 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON to `path` atomically; NaN is refused, since JSON has none."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
-        json.dump(value, handle, indent=2, ensure_ascii=False, allow_nan=False)  # piece by piece: it may be long
+        # piece by piece: it may be long
+        json.dump(value, handle, indent=2, ensure_ascii=False, allow_nan=False, default=_as_dict)
         handle.write("\n")
+
+
+def _as_dict(value: Any) -> dict[Any, Any]:
+    """A mapping that is no dict, for JSON."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"no JSON can hold a {type(value).__name__}")
 
 
 def read_json(path: Path) -> Any:

@@ -254,7 +254,7 @@ def _rows(seen: SeenSigns, read: Mapping[View, list[str | None]], truth: Mapping
     """A row a sign: 1 where it is read right, 0 where not, None where the track has no answer."""
     rows: list[Row] = []
     for number, (_, sign) in enumerate(seen.signs):
-        row: Row = {"frame": number}
+        row: dict[str, Any] = {"frame": number}
         for view in read:
             word = read[view][number]
             row[f"read_{view}"] = None if word is None else int(word == sign.word)

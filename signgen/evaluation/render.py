@@ -48,8 +48,8 @@ __all__ = ["RenderJob", "RenderRequest", "RenderResult", "render"]
 @dataclass(frozen=True)
 class RenderResult:
     """written: video (or image), side-by-side and skeleton video and frame folder; nothing of a dry run. scores: the
-    metrics dictionary, None without truth; score_files: OUT.metrics.json and OUT.per_frame.csv. notes: what was decided
-    on the way."""
+    metrics dictionary, rows as views, None without truth; score_files: OUT.metrics.json and OUT.per_frame.csv. notes:
+    what was decided on the way."""
 
     job: RenderJob
     written: tuple[Path, ...]
@@ -190,9 +190,7 @@ def _origin(request: RenderRequest, renderer: Renderer, weights: str, adapter: s
 
 def _restore(truth: Truth, parts: Parts, last: int) -> None:
     """The scores of what is there already. last: the number of its last frame."""
-    tracks = parts.finished[0].rows
-    rows = {name: [row for segment in parts.finished for row in segment.rows[name]] for name in tracks}
-    truth.scorer.restore(rows, parts.last_frame(), truth.frames.read(last, last + 1)[0])
+    truth.scorer.restore(parts.rows(), parts.last_frame(), truth.frames.read(last, last + 1)[0])
 
 
 def _stored(job: RenderJob, stored: DiskArrays) -> RenderJob:
@@ -225,7 +223,7 @@ def _scores(request: RenderRequest, job: RenderJob, truth: Truth, sampling: Samp
         "truth": truth.frames.path,
     }
     settings = {"seed": request.seed, "frames": [job.part.start, job.part.stop], **sampling.model_dump()}
-    return {**truth.scorer.result(), "render": settings, "provenance": provenance(files)}
+    return {**truth.scorer.result(views=True), "render": settings, "provenance": provenance(files)}
 
 
 def _write_scores(scores: dict[str, Any], video: Path) -> tuple[Path, ...]:

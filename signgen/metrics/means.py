@@ -9,7 +9,7 @@ import numpy as np
 
 from signgen.metrics.definitions import RATIOS
 
-Row = dict[str, float | int | None]
+Row = Mapping[str, float | int | None]
 OWN_TRUTH = "own_truth"  # marks a baseline's row in which it shows the truth itself, which is in none of its means
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +23,19 @@ SEGMENT = 512  # frames; whole micro-batches of the usual sizes
 _REQUEST, _LAST = "request.json", "last.png"
 
 
-@dataclass(frozen=True)
-class Segment:
-    """A finished one. rows: the scorer's of its frames, by track; empty without the truth. last: its last frame."""
-
-    rows: dict[str, list[dict[str, Any]]]
-    last: Path
-
-
 class Parts:
-    """The folder of one rendering of `total` frames. finished: its segments that are whole."""
+    """The folder of one rendering of `total` frames. finished: how many of its segments are whole."""
 
     def __init__(self, folder: Path, total: int) -> None:
         self.folder, self.total = folder, total
-        self.finished: list[Segment] = []
+        self.finished = 0
         self.resumed = False
         self._request: dict[str, Any] = {}
 
     @property
     def frames(self) -> int:
         """How many frames the finished segments have."""
-        return min(len(self.finished) * SEGMENT, self.total)
+        return min(self.finished * SEGMENT, self.total)
 
     def begin(self, request: Mapping[str, Any], resume: bool) -> None:
         """Take over what is there. request: everything that frames and files depend on.
@@ -54,15 +45,15 @@ class Parts:
         """
         wanted = parse_json(json.dumps(request))  # as it is read again: tuples as lists
         known = self._known()
-        if known is not None and not resume and self._read(0) is not None:
+        if known is not None and not resume and self._is_whole(0):
             raise SigngenError(
                 f"{self.folder} holds an interrupted rendering",
                 fix="continue it with --resume, or delete the folder to begin again",
             )
         if known is not None and resume:
             self._check(known, wanted)
-            while (segment := self._read(len(self.finished))) is not None:
-                self.finished.append(segment)
+            while self._is_whole(self.finished):
+                self.finished += 1
         self._clear()
         self._request, self.resumed = wanted, resume
 
@@ -79,16 +70,23 @@ class Parts:
         self, files: Iterable[Path], last: np.ndarray, rows: Mapping[str, list[dict[str, Any]]] | None = None
     ) -> None:
         """The next segment is whole: these files, its last frame, uint8 (h, w, 3), and its rows."""
-        number = len(self.finished)
-        picture = self.path(number, _LAST)
+        picture = self.path(self.finished, _LAST)
         write_png(picture, last)
         state = {"files": {path.name: _size_and_crc(path) for path in (*files, picture)}, "rows": rows or {}}
-        write_json(self._state(number), state)
-        self.finished.append(Segment(dict(rows or {}), picture))
+        write_json(self._state(self.finished), state)
+        self.finished += 1
+
+    def rows(self) -> dict[str, Iterator[dict[str, Any]]]:
+        """The scorer's rows of all finished segments, by track, read as they are asked for; none without the truth."""
+        return {name: self._rows(name) for name in read_json(self._state(0))["rows"]}
+
+    def _rows(self, name: str) -> Iterator[dict[str, Any]]:
+        for number in range(self.finished):
+            yield from read_json(self._state(number))["rows"][name]
 
     def last_frame(self) -> np.ndarray:
         """The last frame of the last finished segment, uint8 (h, w, 3)."""
-        return read_image(self.finished[-1].last)
+        return read_image(self.path(self.finished - 1, _LAST))
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -114,21 +112,20 @@ class Parts:
                     fix="give the same settings, or delete the folder to begin again",
                 )
 
-    def _read(self, number: int) -> Segment | None:
-        """A segment that is whole, by length and CRC."""
+    def _is_whole(self, number: int) -> bool:
+        """Whether there is such a segment, and its files have the length and CRC that it says."""
         try:
             state = read_json(self._state(number))
-            files, rows = state["files"], state["rows"]
-            whole = all(_size_and_crc(self.folder / name) == known for name, known in files.items())
+            files = state["files"]
+            return all(_size_and_crc(self.folder / name) == known for name, known in files.items())
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None
-        return Segment(rows, self.path(number, _LAST)) if whole else None
+            return False
 
     def _clear(self) -> None:
         """Remove what belongs to no finished segment."""
         for path in self.folder.glob("*") if self.folder.is_dir() else ():
             number = path.name.partition(".")[0]
-            if path.is_file() and not (number.isdecimal() and int(number) < len(self.finished)):
+            if path.is_file() and not (number.isdecimal() and int(number) < self.finished):
                 path.unlink()
 
 

@@ -55,7 +55,7 @@ class SegmentedVideos:
         """uint8 (h, w, 3) for each video."""
         if not self._writers:
             self._parts.make()
-            number = len(self._parts.finished)
+            number = self._parts.finished
             self._writers = {
                 kind: self._open.enter_context(self._writer(kind, self._segment(number, kind))) for kind in self._files
             }
@@ -100,7 +100,7 @@ class SegmentedVideos:
                 writer.append(segment)
 
     def _finished(self, kind: str) -> list[Path]:
-        return [self._segment(number, kind) for number in range(len(self._parts.finished))]
+        return [self._segment(number, kind) for number in range(self._parts.finished)]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -50,9 +50,8 @@ class Rendering:
         parts = Parts(parts_folder(self.outputs.video), FRAMES)
         parts.begin(REQUEST, resume)
         if parts.finished:
-            rows = {name: [r for s in parts.finished for r in s.rows[name]] for name in parts.finished[0].rows}
             last = FIRST + parts.frames - 1
-            self.truth.scorer.restore(rows, parts.last_frame(), self.real[last])
+            self.truth.scorer.restore(parts.rows(), parts.last_frame(), self.real[last])
         done = []
 
         def advance() -> None:

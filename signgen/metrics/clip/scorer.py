@@ -25,6 +25,7 @@ from signgen.metrics.definitions import (
 from signgen.metrics.image import pixels as image
 from signgen.metrics.image.lpips import Lpips
 from signgen.metrics.means import OWN_TRUTH, Row, columns_of, counted, mean_row, with_own_truth
+from signgen.metrics.row_list import RowList
 
 _VGG_WHOLE = LPIPS_VGG_METRICS[0]  # ten times as slow as AlexNet's
 SLOW_METRICS = (*NonManualBoxes.names, *MultiScale.names, *SuccessiveSsim.names, *WarpingError.names, _VGG_WHOLE)
@@ -36,7 +37,7 @@ Baseline = Callable[[int, np.ndarray | None], np.ndarray | None]
 class _Track:
     """Rows of the model or of one baseline, and its frame before, for flicker."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: RowList = field(default_factory=RowList)
     previous: np.ndarray | None = None
 
 
@@ -110,21 +111,22 @@ class FrameScorer:
         self._truth, self._last_index = truth.copy(), frame_index
         return self._tracks[MODEL].rows[-1]
 
-    def rows_since(self, frame_index: int) -> dict[str, list[Row]]:
+    def rows_since(self, frame_index: int) -> dict[str, list[dict[str, Any]]]:
         """Rows of that frame and all later ones, by track: what `restore` takes."""
         rows = self._tracks[MODEL].rows
         behind = next((n for n, row in enumerate(reversed(rows)) if (row["frame"] or 0) < frame_index), len(rows))
-        return {name: track.rows[len(rows) - behind :] for name, track in self._tracks.items()}
+        return {name: [*map(dict, track.rows[len(rows) - behind :])] for name, track in self._tracks.items()}
 
-    def restore(self, rows: Mapping[str, Sequence[Row]], generated: np.ndarray, truth: np.ndarray) -> None:
+    def restore(self, rows: Mapping[str, Iterable[Row]], generated: np.ndarray, truth: np.ndarray) -> None:
         """Go on behind frames that were scored before. rows: of `rows_since`, of all of them. generated, truth: uint8
         (H, W, 3), the last of these frames. Metrics of the whole clip cannot go on: there may be none."""
         if self._clip_metrics or not set(rows) == set(self._tracks):
             raise VideoError("scores of other metrics", expected="those that were begun with")
-        index = int(rows[MODEL][-1]["frame"] or 0)
+        for name, track in self._tracks.items():
+            track.rows = RowList(rows[name])
+        index = int(self._tracks[MODEL].rows[-1]["frame"] or 0)
         points = self._points(index)
         for name, track in self._tracks.items():
-            track.rows = list(rows[name])
             frame = self._baselines[name](index, points) if name else generated
             track.previous = None if frame is None else frame.copy()
         self._truth, self._last_index = truth.copy(), index
@@ -141,9 +143,9 @@ class FrameScorer:
             )
         return self._keypoints[frame_index]
 
-    def _scores(self, pair: FramePair | None) -> Row:
+    def _scores(self, pair: FramePair | None) -> dict[str, Any]:
         """A number for every name, None where this frame lacks it; clip metrics take the frame in."""
-        row: Row = dict.fromkeys(column for metric in self._metrics for column in columns_of(metric.names))
+        row: dict[str, Any] = dict.fromkeys(column for metric in self._metrics for column in columns_of(metric.names))
         if pair is not None:
             for metric in self._metrics:
                 row |= metric(pair)
@@ -154,10 +156,11 @@ class FrameScorer:
     def _names(self) -> list[str]:
         return [name for metric in self._metrics for name in metric.names]
 
-    def result(self) -> dict[str, Any]:
+    def result(self, *, views: bool = False) -> dict[str, Any]:
         """The metrics dictionary: JSON without NaN, None where a frame (or every frame) lacks what a metric needs.
 
         Keys: protocol, definitions, frames, mean, baselines, not_computed, notes, per_frame, per_frame_baselines.
+        views: rows are read-only mappings in place of dicts, a tenth of the memory; `write_metrics` takes both.
         Raises VideoError when nothing was scored.
         """
         rows = self._tracks[MODEL].rows
@@ -170,6 +173,10 @@ class FrameScorer:
         mean, missing = self._means(MODEL)
         missing |= {name: "it has no frame for any of the poses" for name in self._baselines if name not in answered}
         height, width = self._truth.shape[:2]
+
+        def as_rows(kept: RowList) -> list[Row]:
+            return [*kept] if views else [*map(dict, kept)]
+
         return {
             "protocol": self._protocol.text(width, height),
             "definitions": {name: DEFINITIONS[name] for name in names},
@@ -178,8 +185,8 @@ class FrameScorer:
             "baselines": {name: self._means(name)[0] for name in answered},
             "not_computed": missing | self._not_computed,
             "notes": [*self._notes, *self._metric_notes(answered, mean)],
-            "per_frame": rows,
-            "per_frame_baselines": {name: self._tracks[name].rows for name in answered},
+            "per_frame": as_rows(rows),
+            "per_frame_baselines": {name: as_rows(self._tracks[name].rows) for name in answered},
         }
 
     def _means(self, track: str) -> tuple[dict[str, float | None], dict[str, str]]:
