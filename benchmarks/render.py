@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from peak_memory import peak_mb
 from training import small_recipe
 
 from signgen.config import Recipe, SamplingSettings, load_recipe
@@ -187,8 +187,8 @@ def run_variant(name: str, model: Path, folder: Path, frames: int, device: str, 
         took = time.perf_counter() - began
     np.save(keep, np.stack(found))
     if device == "cuda":
-        return {"seconds": took, "memory": torch.cuda.max_memory_allocated() / 2**20}
-    return {"seconds": took, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}
+        return {"seconds": took, "memory": torch.cuda.max_memory_allocated() / 1e6}
+    return {"seconds": took, "memory": peak_mb()}
 
 
 def flops(recipe: Recipe, variant: str) -> float:
@@ -239,9 +239,7 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
             found[name].append(json.loads(done.stdout.splitlines()[-1]))
     frames = {name: np.load(folder / f"{name}.npy") for name in VARIANTS}
     print(f"{recipe.name}, {options.frames} frames, {torch.get_num_threads()} threads, {options.device}")
-    print(
-        "| variant | frames/s | times plain fp32 | times plain bf16 | TFLOP a frame | by FLOPs | peak MiB | PSNR to |"
-    )
+    print("| variant | frames/s | times plain fp32 | times plain bf16 | TFLOP a frame | by FLOPs | peak MB | PSNR to |")
     print("|---|---|---|---|---|---|---|---|")
     base = flops(recipe, "plain fp32")
     for name in VARIANTS:

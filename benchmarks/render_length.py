@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from peak_memory import peak_mb
 from small_model import write_clip, write_model
 
 MOST = 1.05
@@ -30,8 +30,7 @@ def render_one(folder: Path, frames: int, truth: bool) -> dict[str, float]:
     source, poses = folder / ("signer.mp4" if truth else "me.png"), folder / "signer.poses.npz"
     start = time.perf_counter()
     render(RenderRequest(source, poses, folder / "model", folder / "out.mp4", device="cpu", threads=1))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    return {"frames": frames, "peak_mb": peak, "seconds": time.perf_counter() - start}
+    return {"frames": frames, "peak_mb": peak_mb(), "seconds": time.perf_counter() - start}
 
 
 def in_process(frames: int, truth: bool) -> dict[str, float]:

@@ -5,8 +5,8 @@
 PAIRS: a pair set of one clip with held-out frames (benchmarks/real_clips.py makes them), MODEL: trained on it. --raw:
 the same clip's pair set with keypoints as they were estimated, for the row of poses that were not cleaned. Columns:
 flicker over the truth's (grey levels, static pixels), what is allowed, warping error over the truth's, SSIM, PSNR,
-hands, edges (gradient energy over the truth's), and milliseconds a frame, rendering included. Rows that are in OUT
-already are not made again.
+hands, edges (gradient energy over the truth's), milliseconds a frame, rendering included, and of the cures alone. Rows
+that are in OUT already are not made again. --cures takes only these rows of both tables.
 """
 
 from __future__ import annotations
@@ -27,9 +27,12 @@ from signgen.metrics.image.pixels import gradient_energy
 from signgen.models.card import load_model
 from signgen.models.device import prepare_device
 from signgen.pairs.pairset import PairSet
+from signgen.poses.sequence import PoseSequence
 from signgen.rendering.inputs import hold_missing
 from signgen.rendering.pairs import source_of
 from signgen.rendering.renderer import Renderer
+from signgen.rendering.source import Source
+from signgen.rendering.steady import Steady
 from signgen.video.reader import frame_range, write_png
 
 CURES: dict[str, dict[str, Any]] = {
@@ -57,6 +60,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", metavar="NAME=PAIRS,MODEL")
     parser.add_argument("--raw", nargs="*", default=[], metavar="NAME=PAIRS")
     parser.add_argument("--steps", type=int, default=20, help="of the sampled rows")
+    parser.add_argument("--cures", nargs="*", metavar="ROW", help="names of rows: none, shimmer, ...")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     raw = dict(word.split("=") for word in options.raw)
@@ -67,6 +71,8 @@ def main() -> None:
         sampled = {"solver": "ddim", "steps": options.steps, "noise_scale": 1.0}
         for prefix, table, settings in (("", CURES, {}), (f"{options.steps} steps: ", SAMPLED, sampled)):
             for cure, chosen in table.items():
+                if options.cures and cure not in options.cures:
+                    continue
                 rows.append(row(name, f"{prefix}{cure}", pairs, pairs, model, {**settings, **chosen}, options.out))
         if name in raw:
             rows.append(row(name, "poses as estimated", pairs, Path(raw[name]), model, {}, options.out))
@@ -94,28 +100,45 @@ def row(
     began = time.perf_counter()
     frames = [*renderer.frames(source, poses, numbers)]
     took = (time.perf_counter() - began) / len(numbers)
+    cost = cost_of_cures(renderer, source, poses, numbers)
     real = [truth.read(number, number + 1)[0].copy() for number in numbers]
     for number, frame, true in zip(numbers, frames, real, strict=True):
         scorer.update(number, frame, true)
     edges = [sum(gradient_energy(frame).mean() for frame in each) for each in (frames, real)]
     middle = len(numbers) // 2
     write_png(kept.with_suffix(".png"), np.concatenate([real[middle], frames[middle]], 1))
-    found = {"clip": name, "cure": cure, "milliseconds": 1000 * took, **scorer.result()["mean"]}
+    found = {"clip": name, "cure": cure, "milliseconds": 1000 * took, "cures": 1000 * cost, **scorer.result()["mean"]}
     found["edges"] = float(edges[0] / edges[1])
     write_json(kept, found)
     return found
 
 
+def cost_of_cures(renderer: Renderer, source: Source, poses: PoseSequence, numbers: range) -> float:
+    """Seconds a frame of what is done to frames that are drawn already."""
+    steady = Steady(source, poses, renderer.sampling)
+    if not steady.active:
+        return 0.0
+    needed = steady.needed(numbers, len(poses))
+    drawn = [*renderer._drawn(source, poses, needed)]
+    steady = Steady(source, poses, renderer.sampling)  # which has seen none of them
+    began = time.perf_counter()
+    for _ in steady.frames(iter(drawn), needed, numbers):
+        pass
+    return (time.perf_counter() - began) / len(numbers)
+
+
 def table_of(rows: list[dict[str, Any]]) -> str:
     """Markdown."""
-    heads = ("clip", "cure", "flicker over the truth's", "allowed", "warping over the truth's", *COLUMNS, "ms a frame")
+    measured = ("flicker over the truth's", "allowed", "warping over the truth's", *COLUMNS)
+    heads = ("clip", "cure", *measured, "ms a frame", "of the cures")
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for found in rows:
         excess, truth = found["flicker_excess"], found["flicker_truth"]
         warping = found["warping_error"] - found["warping_error_truth"]
         values = [f"{excess:+.2f}", f"{allowed_excess(truth):.2f}", f"{warping:+.2f}"]
         values += ["-" if found.get(c) is None else f"{found[c]:.{1 if c == 'psnr' else 3}f}" for c in COLUMNS]
-        lines.append(f"| {found['clip']} | {found['cure']} | {' | '.join(values)} | {found['milliseconds']:.0f} |")
+        values += [f"{found['milliseconds']:.0f}", f"{found['cures']:.1f}"]
+        lines.append(f"| {found['clip']} | {found['cure']} | {' | '.join(values)} |")
     return "\n".join(lines)
 
 
