@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -66,6 +67,21 @@ def test_a_frame_sees_the_poses_of_its_window_and_no_others(poses, person, windo
     before, after = (np.stack([*ours.frames(person, sequence)]) for sequence in (poses, changed))
     differs = [frame for frame in range(7) if not np.array_equal(before[frame], after[frame])]
     assert differs == list(range(3 - window, 4 + window))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
+def test_a_compiled_denoiser_draws_the_same_frames(poses, person):
+    """60 dB at least."""
+    ours = renderer(window=1)
+    guided = ours.sampling.model_copy(update={"w_c": 2.0, "steps": 2})
+    plain, compiled = (
+        np.stack([*Renderer(ours.pipeline, ours.card, chosen).frames(person, poses)]).astype(float)
+        for chosen in (guided, guided.model_copy(update={"compile": True}))
+    )
+    assert np.square(compiled - plain).mean() < 255**2 / 10**6
+    assert plain.std() > 1
+    assert ours.pipeline.unet._compiled_call_impl is not None
 
 
 def test_out_of_memory_halves_the_micro_batch_and_loses_no_frame(poses, person, monkeypatch):
