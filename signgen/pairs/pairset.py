@@ -62,6 +62,11 @@ class ClipRecord:
     crop: Crop | CropPath | None = None
 
     @property
+    def pasted(self) -> Crop | None:
+        """The crop whose picture can be laid into one frame of the video: one that stands."""
+        return self.crop if isinstance(self.crop, Crop) else None
+
+    @property
     def frame_size(self) -> tuple[int, int]:
         """Width and height of the video's frames."""
         return (self.crop.frame_width, self.crop.frame_height) if self.crop else (self.width, self.height)
@@ -164,6 +169,16 @@ class PairSet:
     def crop_rule(self) -> str:
         """How build-pairs was to crop: auto, signer, follow or none."""
         return str(self.meta.get("crop", "none"))
+
+    def crop_notes(self, split: str) -> list[str]:
+        """What the reader of a split's scores should know of its crops; nothing where there are none."""
+        clips = [self.clips[number] for number in np.unique(self._table[split]["clip"])]
+        cropped = sum(clip.crop is not None for clip in clips)
+        if not cropped:
+            return []
+        return [
+            f"{cropped} of {len(clips)} clips are cropped to the signer: scores are of the crop, which the model sees"
+        ]
 
     @cached_property
     def store(self) -> FrameStore | None:
