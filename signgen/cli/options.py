@@ -53,10 +53,10 @@ BackgroundColour = Annotated[
 ]
 
 Crop = Annotated[
-    Literal["auto", "signer", "none"],
+    Literal["auto", "signer", "follow", "none"],
     typer.Option(
-        help="signer: the model sees only one rectangle that head and hands reach in all poses; auto: where that is "
-        "less than 60 % of the frame.",
+        help="signer: the model sees only one rectangle that head and hands reach in all poses; follow: one that moves "
+        "with the signer; auto: signer, where that is less than 60 % of the frame.",
         rich_help_panel="Input",
     ),
 ]

@@ -16,7 +16,7 @@ from signgen.poses.numbering import Listing, fits
 from signgen.poses.sizes import on_frame
 from signgen.rates import rounded_rate, same_rate
 from signgen.video.background import RGB
-from signgen.video.crop import Crop
+from signgen.video.crop import Crop, CropPath
 from signgen.video.damage import Damage
 from signgen.video.reader import image_files, is_video
 from signgen.video.window import damage_of
@@ -144,7 +144,7 @@ class Clip:
     notes: tuple[str, ...] = ()
     whole: WholeClip | None = None
     start: int = 0
-    crop: Crop | None = None
+    crop: Crop | CropPath | None = None
 
     @classmethod
     def of(cls, name: str, split: str, signer: str, footage: Footage, keypoints: Candidate) -> Clip:

@@ -173,10 +173,11 @@ class Work:
         return self._nearest[key]
 
     def notes(self) -> list[str]:
-        """Which frames nearest-pose chose among, in which precision was rendered if not in the one asked for, and how
-        many frames at once if memory decided it."""
+        """Which frames nearest-pose chose among, whether clips are cropped, in which precision was rendered if not in
+        the one asked for, and how many frames at once if memory decided it."""
         chosen = [f"nearest-pose chooses among {nearest.summary}" for nearest in self._nearest.values()]
         decided = self.renderer.notes if "renderer" in vars(self) else []  # nothing, where nothing was rendered
+        chosen += self.pair_set.crop_notes(self._shard.request.split)
         return [*chosen, *([f"precision: {self._precision}"] if self._precision else []), *decided]
 
 

@@ -40,7 +40,7 @@ from signgen.parallel import Tick, dealt, from_first, in_first, in_processes, pr
 from signgen.progress import SILENT, Notes, Progress
 from signgen.rendering.background import FrameWorker
 from signgen.rendering.inputs import read_source
-from signgen.rendering.pairs import check_pairs, check_steady, jobs_of, poses_for, render_targets, source_of
+from signgen.rendering.pairs import check_pairs, check_steady, jobs_of, posed_as, render_targets, source_of
 from signgen.rendering.source import Source
 from signgen.requests import Request
 from signgen.video.origin import Origin
@@ -137,7 +137,8 @@ def render_set(request: RenderSetRequest, progress: Progress = SILENT) -> Render
     aside = {item.name: read_problem(request.out, item) for item, record in found if record is None}
     rows, work = rows_of(records), Work(plan.work)
     files = [write_table(rows, request.out / TABLE_FILE)]
-    if (scores := scores_of(records, work.pair_set, work.points)) is not None:
+    about = work.pair_set.crop_notes(request.split)
+    if (scores := scores_of(records, work.pair_set, work.points, about)) is not None:
         chosen = {name: value for name, value in request.sampling.items() if value is not None}
         scores["render"] = {"split": request.split, "seed": request.seed, **chosen}
         scores["provenance"] = provenance({"model": request.model, "pairs": request.pairs})
@@ -156,8 +157,7 @@ def _plan(request: RenderSetRequest, notes: Notes) -> _Plan:
     signer = None
     if request.source is not None:
         signer = read_source(request.source, request.source_poses, card.skeleton, notes)
-        first = pair_set.clips[chosen[0].job.clip_index].name
-        poses_for(signer, pair_set.poses(first), pair_set.pose_path(first), request.retarget)
+        posed_as(signer, pair_set, pair_set.clips[chosen[0].job.clip_index].name, request.retarget)
     elif request.source_poses is not None or request.retarget != "none":
         option = "--source-poses" if request.source_poses is not None else "--retarget"
         raise OptionError(f"{option} without --source", expected="one signer for all clips")
@@ -185,6 +185,8 @@ def _plan(request: RenderSetRequest, notes: Notes) -> _Plan:
         **sampling.model_dump(mode="json"),
         "precision": usable_precision(sampling.precision, device),
     }
+    if any(clip.pasted for clip in pair_set.clips):
+        settings["picture"] = "whole frame"  # of a cropped clip; sets of before have the crop alone
     todo, settings = json.loads(from_first(lambda: json.dumps(_begin(request, settings, chosen, pair_set.listed))))
     return _Plan(request, card, work, chosen, todo, signer, settings)
 
@@ -253,19 +255,23 @@ def _render_item(plan: _Plan, item: Item, work: Work, tick: Tick) -> None:
     began = time.monotonic()
     request, job = plan.request, item.job
     clip = work.pair_set.clips[job.clip_index]
-    poses, own = work.poses(clip.name), None
+    own = None
     if plan.signer is None:
+        poses = work.poses(clip.name)
         own = work.pair_set.frames(clip.name)
         source = source_of(work.pair_set, job.clip_index, job.source, poses)
     else:
-        source = plan.signer
-        poses = poses_for(source, poses, work.pair_set.pose_path(clip.name), request.retarget)
+        source, poses = posed_as(plan.signer, work.pair_set, clip.name, request.retarget)
     scorer = None if own is None else _scorer(item, work)
-    height, width = source.frame.shape[:2]
+    # a crop is laid back into the source's whole frame, as `render` does; what is scored is the crop
+    crop, whole = None if own is None else clip.pasted, source.frame
+    if crop is not None:
+        whole = work.pair_set.whole_frames(clip.name).read(job.source, job.source + 1)[0]
+    height, width = whole.shape[:2]
 
     # what is done with each frame, in the worker
     def finish(write: Callable[[int, np.ndarray], None], target: int, frame: np.ndarray) -> None:
-        write(target, frame)
+        write(target, frame if crop is None else crop.paste(frame, whole))
         if scorer is not None and own is not None:
             scorer.update(target, frame, own.read(target, target + 1)[0])
 

@@ -98,8 +98,9 @@ def _clip_item(clip: ClipRecord, job: PairJob, name: str, layout: str, split: st
     files = tuple(f"images{target + 1:04d}.png" for target in job.targets)
     if layout == "frames":
         return Item(name, job, Path(name), files)
+    width, height = clip.frame_size if clip.pasted else (clip.width, clip.height)
     there = {"val": "dev"}.get(split, split)
-    return Item(name, job, Path(f"fullFrame-{clip.width}x{clip.height}px", there, name), files)
+    return Item(name, job, Path(f"fullFrame-{width}x{height}px", there, name), files)
 
 
 def flat_name(clip: ClipRecord, image: int) -> str:

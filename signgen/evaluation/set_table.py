@@ -28,8 +28,9 @@ def rows_of(records: Records) -> list[dict[str, Any]]:
     return rows
 
 
-def scores_of(records: Records, pair_set: PairSet, points: int) -> dict[str, Any] | None:
-    """The metrics dictionary; None where nothing was scored. points: how many keypoints the poses have."""
+def scores_of(records: Records, pair_set: PairSet, points: int, notes: Sequence[str] = ()) -> dict[str, Any] | None:
+    """The metrics dictionary; None where nothing was scored. points: how many keypoints the poses have; notes: for the
+    reader."""
     if not any(record.scores for _, record in records):
         return None
     labels: list[dict[str, str]] = []
@@ -42,7 +43,7 @@ def scores_of(records: Records, pair_set: PairSet, points: int) -> dict[str, Any
         for target, generated in zip(record.targets, item.labels, strict=True):
             truth = names_of(clip, record.source, target)[1]
             labels.append({"clip": clip.name, "generated": generated, "truth": truth})
-    return scored.result(labels, {}, [])
+    return scored.result(labels, {}, notes)
 
 
 def write_table(rows: Sequence[dict[str, Any]], path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 from typing import Literal
 
 import numpy as np
@@ -51,6 +52,22 @@ class Canvas:
         scale = min(self.width / width, self.height / height)
         inner_width, inner_height = max(1, round(width * scale)), max(1, round(height * scale))
         return (self.width - inner_width) // 2, (self.height - inner_height) // 2, inner_width, inner_height
+
+
+def shaped_like(width: int, height: int, pixels: int, step: int) -> tuple[int, int]:
+    """Width and height, multiples of `step`, nearest to the shape of `width` x `height` and to so many pixels.
+
+    >>> shaped_like(210, 260, 128 * 128, 16)
+    (112, 144)
+    """
+    most = max(1, 2 * round(pixels**0.5 / step))
+    sides = [step * count for count in range(1, 2 * most + 1)]
+
+    def far(size: tuple[int, int]) -> float:
+        shape, count = size[0] / size[1] / (width / height), size[0] * size[1] / pixels
+        return abs(log(shape)) + abs(log(count))
+
+    return min(((across, down) for across in sides for down in sides), key=far)
 
 
 def resized(image: np.ndarray, width: int, height: int, resample: str) -> np.ndarray:

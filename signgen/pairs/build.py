@@ -23,7 +23,7 @@ from signgen.corpora.phoenix.survey import survey_phoenix
 from signgen.corpora.survey import Clip, LeftOut, Survey
 from signgen.errors import OptionError, PairSetError, PoseError, VideoError
 from signgen.pairs.build_lists import build_listed
-from signgen.pairs.crops import check_wanted_crop, crop_for
+from signgen.pairs.crops import check_wanted_crop, crop_for, followed
 from signgen.pairs.frame_store import FOLDER, write_store
 from signgen.pairs.pairset import PairSet
 from signgen.pairs.plan_clips import PairPlan, Rule, plan_pairs
@@ -58,8 +58,8 @@ class BuildPairsRequest(Request):
     pixels of videos lie over, as the command line takes it. person: who the signer is, in every clip whose line of
     `pairing` does not say it. segments: an .eaf of ELAN, a CSV or a folder of either, whose segments become the clips;
     tier: the .eaf's. leave_signer_out: a signer whose clips are the test split.
-    crop: "signer" cuts each clip to one rectangle that its head and hands reach, "none" leaves frames whole, "auto"
-    cuts where the signer fills less than 60 % of the frame.
+    crop: "signer" cuts each clip to one rectangle that its head and hands reach, "follow" to one that moves with the
+    signer, "none" leaves frames whole, "auto" is "signer" where it is less than 60 % of the frame.
     """
 
     root: Path
@@ -157,7 +157,7 @@ def _from_lists(request: BuildPairsRequest, notes: Notes) -> _Built:
         "--segments": request.segments,
         "--tier": request.tier,
         "--leave-signer-out": request.leave_signer_out,
-        "--crop signer": request.crop == "signer",
+        f"--crop {request.crop}": request.crop not in ("auto", "none"),
     }
     for option, value in for_clips.items():
         if value:
@@ -277,7 +277,7 @@ def _read_poses(survey: Survey, writer: PairSetWriter, request: BuildPairsReques
 def _cropped(clip: Clip, poses: PoseSequence, wanted: str) -> tuple[Clip, PoseSequence]:
     """The clip as the part of the frames that the signer reaches, where that is wanted; by default where it is small.
     Keypoints are written in pixels of the whole frame, so that they fit the video."""
-    crop = crop_for([poses], wanted)
+    crop = followed(poses) if wanted == "follow" else crop_for([poses], wanted)
     if crop is None:
         return clip, poses
     note = f"cropped to the signer, {crop}, {crop.share:.0%} of the frame"

@@ -17,11 +17,12 @@ import numpy as np
 from signgen.corpora.person.images import image_key
 from signgen.errors import OptionError, PairSetError, VideoError
 from signgen.files import parse_json, read_json, stays_inside
+from signgen.pairs.crops import within
 from signgen.pairs.frame_store import FrameStore
 from signgen.pairs.triples import TRIPLE
 from signgen.poses.sequence import FILE_SUFFIX, PoseSequence
 from signgen.video.background import RGB, parse_background
-from signgen.video.crop import Crop, CroppedFrames
+from signgen.video.crop import Crop, CropPath, CroppedFrames
 from signgen.video.reader import FrameSource, is_video, open_frames, open_images
 from signgen.video.window import FrameWindow
 
@@ -38,7 +39,8 @@ class ClipRecord:
     images: the files below `path` that are its frames, in order, where not all in the folder are; else empty.
     sample_aspect, times, background: as of a FrameSource, None in pair sets of 0.1. start, video_frames: of a segment,
     its first frame in the video, and how many the whole video has; None where the clip is the whole video. crop: the
-    part of the video's frames that the clip is, `width` x `height`; None: all of them.
+    part of the video's frames that the clip is, `width` x `height`, the same in all frames or following the signer;
+    None: all of them.
     """
 
     name: str
@@ -57,7 +59,12 @@ class ClipRecord:
     background: RGB | None = None
     start: int = 0
     video_frames: int | None = None
-    crop: Crop | None = None
+    crop: Crop | CropPath | None = None
+
+    @property
+    def pasted(self) -> Crop | None:
+        """The crop whose picture can be laid into one frame of the video: one that stands."""
+        return self.crop if isinstance(self.crop, Crop) else None
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -146,8 +153,12 @@ class PairSet:
     def poses(self, clip: str) -> PoseSequence:
         """The clip's keypoints in pixels of its frames; those of a cropped clip lie in pixels of the whole frame."""
         record = self.clip(clip)
-        poses, crop = PoseSequence.load(self.pose_path(record.name)), record.crop
-        return poses if crop is None else poses.cropped(crop.x, crop.y, crop.width, crop.height)
+        poses = self.whole_poses(clip)
+        return poses if record.crop is None else within(poses, record.crop)
+
+    def whole_poses(self, clip: str) -> PoseSequence:
+        """The clip's keypoints in pixels of the video's frames."""
+        return PoseSequence.load(self.pose_path(clip))
 
     @property
     def cleaned(self) -> bool:
@@ -156,8 +167,18 @@ class PairSet:
 
     @property
     def crop_rule(self) -> str:
-        """How build-pairs was to crop: auto, signer or none."""
+        """How build-pairs was to crop: auto, signer, follow or none."""
         return str(self.meta.get("crop", "none"))
+
+    def crop_notes(self, split: str) -> list[str]:
+        """What the reader of a split's scores should know of its crops; nothing where there are none."""
+        clips = [self.clips[number] for number in np.unique(self._table[split]["clip"])]
+        cropped = sum(clip.crop is not None for clip in clips)
+        if not cropped:
+            return []
+        return [
+            f"{cropped} of {len(clips)} clips are cropped to the signer: scores are of the crop, which the model sees"
+        ]
 
     @cached_property
     def store(self) -> FrameStore | None:
@@ -187,6 +208,10 @@ class PairSet:
     def frames(self, clip: str) -> FrameSource:
         """The clip's frames. Raises VideoError when the video has moved, PairSetError when it has changed."""
         return self._open(self.clip(clip))
+
+    def whole_frames(self, clip: str) -> FrameSource:
+        """The video's frames, of which those of a cropped clip are a part. Raises as `frames` does."""
+        return self._open_whole(self.clip(clip), None)
 
     def _open(self, record: ClipRecord, num_frames: int | None = None) -> FrameSource:
         """num_frames: see `open_frames`; a video that has fewer by now is found when they are read."""
@@ -255,8 +280,9 @@ def _clip_record(row: dict[str, Any], root: Path) -> ClipRecord:
         "sample_aspect": Fraction(aspect) if aspect else None,
         "times": tuple(times) if times else None,
         "background": parse_background(row.get("background")),
-        "crop": Crop.parse(row["crop"]) if row.get("crop") else None,
+        "crop": _crop(row),
     }
+    values.pop("crop_path", None)
     record = ClipRecord(**values)
     counts = (record.num_frames, record.width, record.height, record.holdout_start)
     texts = (record.name, record.split, record.signer, record.keypoints, *record.images)
@@ -265,6 +291,19 @@ def _clip_record(row: dict[str, Any], root: Path) -> ClipRecord:
     if not all(isinstance(text, str) for text in texts) or not stays_inside(record.name):
         raise ValueError(f"a clip called {record.name!r}")
     return record
+
+
+def _crop(row: dict[str, Any]) -> Crop | CropPath | None:
+    """crop: as text, of a path in its first frame; crop_path: x, y of every frame, one after the other."""
+    if not row.get("crop"):
+        return None
+    crop = Crop.parse(row["crop"])
+    if not row.get("crop_path"):
+        return crop
+    starts = np.array(row["crop_path"], np.int64).reshape(-1, 2)
+    if len(starts) != row["num_frames"]:
+        raise ValueError(f"a crop of {len(starts)} frames")
+    return CropPath.through(starts, crop.width, crop.height, crop.frame_width, crop.frame_height)
 
 
 def _load_triples(path: Path, clips: list[ClipRecord], fingerprint: str) -> dict[str, np.ndarray]:

@@ -28,7 +28,7 @@ class Rule:
     """How triples are chosen. holdout_tail None: a quarter where the data set has no dev clips, else nothing.
 
     sources_per_clip: at most so many different source frames of a training clip; None for any number. clean: whether
-    the keypoints were cleaned. crop: auto, signer or none.
+    the keypoints were cleaned. crop: auto, signer, follow or none.
     """
 
     count: int

@@ -18,6 +18,7 @@ from signgen.pairs.frame_store import remove_store
 from signgen.pairs.pairset import FORMAT, SPLITS, ClipRecord
 from signgen.poses.sequence import FILE_SUFFIX, PoseSequence
 from signgen.video.background import colour_text
+from signgen.video.crop import CropPath
 
 _LOOKED_AT = 4096  # bytes of a frame folder's first image that tell it from others
 _PARTS = ("poses", "clips.parquet", "triples.parquet", "meta.json")
@@ -58,6 +59,8 @@ class PairSetWriter:
         for clip in clips:
             head = [clip.name, clip.split, clip.num_frames, clip.width, clip.height, clip.fps]
             digest.update(json.dumps(head).encode())
+            if clip.crop is not None:
+                digest.update(repr(clip.crop).encode())
             digest.update(self._digests[clip.name])
         return digest.hexdigest()[:16]
 
@@ -143,7 +146,10 @@ def _clips_columns(clips: list[ClipRecord], root: Path) -> dict[str, Any]:
             [clip.background and colour_text(clip.background) for clip in clips], pa.string()
         )
     if any(clip.crop for clip in clips):
-        columns["crop"] = pa.array([clip.crop and str(clip.crop) for clip in clips], pa.string())
+        columns["crop"] = pa.array([clip.crop and str(clip.crop.at(0)) for clip in clips], pa.string())
+    if any(isinstance(clip.crop, CropPath) for clip in clips):
+        paths = [np.ravel(clip.crop.starts) if isinstance(clip.crop, CropPath) else None for clip in clips]
+        columns["crop_path"] = pa.array(paths, pa.list_(pa.int32()))
     return columns
 
 

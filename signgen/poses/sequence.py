@@ -124,10 +124,11 @@ class PoseSequence:
             scaled[..., axis] = (scaled[..., axis] + 0.5) * ratio - 0.5
         return self.with_points(scaled, width=width, height=height)
 
-    def cropped(self, x: int, y: int, width: int, height: int) -> PoseSequence:
-        """The same poses on the part of the frame that begins at (x, y); points outside of it stay outside."""
+    def cropped(self, start: np.ndarray | tuple[int, int], width: int, height: int) -> PoseSequence:
+        """The same poses on the part of the frame that begins at `start`: x, y, or (T, 2) of every frame. Points
+        outside of it stay outside."""
         moved = self.all_points.copy()
-        moved[..., :2] -= (x, y)
+        moved[..., :2] -= np.asarray(start, np.float32).reshape(-1, 1, 2)
         return self.with_points(moved, width=width, height=height)
 
     def noted(self, *notes: str) -> PoseSequence:

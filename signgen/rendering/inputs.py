@@ -18,7 +18,6 @@ from signgen.corpora.beside import poses_beside
 from signgen.errors import PairSetError, PoseError, VideoError
 from signgen.files import read_json
 from signgen.models.card import ModelCard, read_card
-from signgen.pairs.crops import check_wanted_crop, crop_for
 from signgen.pairs.pairset import PairSet
 from signgen.poses.clean import clean_poses
 from signgen.poses.convert import to_skeleton
@@ -29,6 +28,7 @@ from signgen.poses.sequence import PoseSequence
 from signgen.poses.sizes import on_frame, share_inside
 from signgen.progress import Notes
 from signgen.rates import rounded_rate, same_rate
+from signgen.rendering.cropping import tell_moving, with_crop
 from signgen.rendering.outputs import Outputs
 from signgen.rendering.references import TRAINING, ReferenceRequest, Rendered, with_references
 from signgen.rendering.sound import sound_of
@@ -37,7 +37,6 @@ from signgen.requests import Request
 from signgen.video.background import RGB, parse_background
 from signgen.video.codecs import DEFAULT
 from signgen.video.credentials import Credentials
-from signgen.video.crop import Crop
 from signgen.video.damage import damage_text, damage_within
 from signgen.video.display import padding_note
 from signgen.video.reader import FrameSource, frame_range, open_frames
@@ -67,8 +66,8 @@ class RenderRequest(Request):
     sampling: values that replace the recipe's, by the names of SamplingSettings. seed: of the noise.
     person: who of several people in the poses: N, x,y or x0,y0,x1,y1. lora: the folder of an adapter of the model.
     credentials: certificates and key, PEM, that videos are signed with. resume: go on with an interrupted rendering.
-    dry_run: say what would happen, and stop. crop: "signer" shows the model only what the signer reaches, "none" the
-    whole frame, "auto" what the model was trained on.
+    dry_run: say what would happen, and stop. crop: "signer" shows the model only what the signer reaches, "follow"
+    only a rectangle that moves with the signer, "none" the whole frame, "auto" what the model was trained on.
     """
 
     source: Path
@@ -160,12 +159,14 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     if differences:
         sequence = _fitted(request, sequence, source, notes)
     held = _held(sequence, request.poses, notes)
-    source = replace(source, crop=_crop(request.crop, card, source, held, notes))
+    source = with_crop(source, held, part, request.crop, card, not differences, notes)
     # outputs
     outputs = _outputs(request, video, sequence, part, notes)
     # truth
     truth = _truth_frames(request.truth, video, sequence, differences, part, background, notes)
     own = video if not differences else truth
+    if own is not None:
+        tell_moving(source, own, part.stop - 1, notes)
     outputs = replace(outputs, times=_times(own, sequence, part, request.fps, notes))
     if request.audio is not None:
         filmed = truth if truth is not None else own
@@ -265,22 +266,6 @@ def _sampling(request: RenderRequest, card: ModelCard) -> SamplingSettings:
     if request.background != "keep" or "background" in sampling.steady:
         return sampling
     return sampling.model_copy(update={"steady": (*sampling.steady, "background")})
-
-
-def _crop(wanted: str, card: ModelCard, source: Source, poses: PoseSequence, notes: Notes) -> Crop | None:
-    """What the model sees of the frame, by build-pairs' rule; auto: only where the model was trained by that rule."""
-    check_wanted_crop(wanted)
-    height, width = source.frame.shape[:2]
-    sequences = [each.resized(width, height) for each in (poses, source.pose) if each is not None]
-    crop = crop_for(sequences, wanted)
-    if crop is None:
-        return None
-    if wanted == "auto" and card.data.get("crop", "none") == "none":
-        advice = "--crop signer shows it a larger one; the model was trained on whole frames"
-        notes.add(f"the signer fills {crop.share:.0%} of the frame; {advice}", "source")
-        return None
-    notes.add(f"the model sees and draws {crop}, {crop.share:.0%} of the frame; the rest stays the source's", "source")
-    return crop
 
 
 def _tell_padding(video: FrameSource, part: slice, notes: Notes) -> None:

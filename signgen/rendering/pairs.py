@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from signgen.config import SamplingSettings
 from signgen.errors import OptionError, PairSetError, PoseError
 from signgen.models.card import ModelCard
+from signgen.pairs.crops import crop_for
 from signgen.pairs.pairset import PairSet, frame_name
 from signgen.poses.retarget import retarget
 from signgen.poses.sequence import PoseSequence
@@ -76,21 +76,28 @@ def render_targets(
     yield from renderer.frames(source, poses, targets)
 
 
-def poses_for(source: Source, poses: PoseSequence, path: Path, how: str) -> PoseSequence:
-    """Poses of another clip for the signer of an image: fitted to the signer's ("auto"), or taken as they are ("none").
+def posed_as(signer: Source, pair_set: PairSet, clip: str, how: str) -> tuple[Source, PoseSequence]:
+    """The signer of an image, and a clip's poses for that signer: fitted ("auto"), or taken as they are ("none"). With
+    the poses of a cropped clip the signer is cropped, too.
 
     Raises PoseError where the source's own pose is not known to fit them to, and for poses of another aspect ratio.
     """
+    poses = pair_set.whole_poses(clip)
+    height, width = signer.frame.shape[:2]
     if how == "none":
-        size = (source.frame.shape[1], source.frame.shape[0])
-        return on_frame(poses, size, path, "fit them with --retarget auto")
-    if source.pose is None:
+        poses = on_frame(poses, (width, height), pair_set.pose_path(clip), "fit them with --retarget auto")
+    elif signer.pose is None:
         raise PoseError(
             "--retarget auto, but the source's own pose is not known",
             expected="keypoints beside the source",
             fix="name them with --source-poses",
         )
-    return retarget(poses, source.pose)
+    else:
+        poses = retarget(poses, signer.pose)
+    if pair_set.clip(clip).crop is None:
+        return signer, poses
+    on_signer = [each.resized(width, height) for each in (poses, signer.pose) if each is not None]
+    return replace(signer, crop=crop_for(on_signer, "signer")), poses
 
 
 def check_pairs(pair_set: PairSet, card: ModelCard, split: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from signgen.errors import ModelError, PairSetError, PoseError
 from signgen.models.card import ModelCard
-from signgen.pairs.crops import crop_for
+from signgen.pairs.crops import crop_for, followed, within
 from signgen.pairs.pairset import PairSet
 from signgen.poses.clean import clean_poses
 from signgen.poses.convert import to_skeleton
@@ -86,17 +86,16 @@ def with_references(
     notes.add(note, "references")
     frames = found.frames
     if source.crop is not None and request.clip != TRAINING:  # a pair set's clips are cropped already
-        frames, poses = _cropped(frames, poses)
+        frames, poses = _cropped(frames, found.poses, source.path is not None)
+        poses = poses[chosen]
     return replace(source, references=ReferenceClip(frames, poses, found.first + chosen.start)), [note]
 
 
-def _cropped(frames: FrameSource, poses: PoseSequence) -> tuple[FrameSource, PoseSequence]:
-    """References at the scale that the source is shown at: as their own signer reaches."""
-    crop = crop_for([poses.resized(frames.width, frames.height)], "signer")
-    if crop is None:
-        return frames, poses
-    inside = poses.resized(frames.width, frames.height).cropped(crop.x, crop.y, crop.width, crop.height)
-    return CroppedFrames(frames, crop), inside
+def _cropped(frames: FrameSource, poses: PoseSequence, follow: bool) -> tuple[FrameSource, PoseSequence]:
+    """References at the scale that the source is shown at: as their own signer reaches, in all frames or in each."""
+    poses = poses.resized(frames.width, frames.height)
+    crop = followed(poses) if follow else crop_for([poses], "signer")
+    return (frames, poses) if crop is None else (CroppedFrames(frames, crop), within(poses, crop))
 
 
 def _advice(card: ModelCard, notes: Notes) -> list[str]:

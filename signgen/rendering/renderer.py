@@ -19,6 +19,7 @@ from signgen.models.image_space import VaeSpace
 from signgen.models.noise import ClipNoise
 from signgen.models.pipeline import ClipState, SignerPipeline
 from signgen.models.trial import running
+from signgen.pairs.crops import within
 from signgen.poses.draw import draw_pose
 from signgen.poses.sequence import PoseSequence, window_frames
 from signgen.rendering.background import made_ahead
@@ -124,10 +125,10 @@ class Renderer:
         """
         part = range(len(poses)) if part is None else part
         if (crop := source.crop) is not None:
-            inside = poses.resized(crop.frame_width, crop.frame_height)
-            inside = inside.cropped(crop.x, crop.y, crop.width, crop.height)
-            for frame in self.frames(source.cropped(), inside, part):
-                yield crop.paste(frame, source.frame)
+            place = source.path or crop
+            inside = within(poses.resized(crop.frame_width, crop.frame_height), place)
+            for number, frame in zip(part, self.frames(source.cropped(), inside, part), strict=True):
+                yield place.at(number).paste(frame, source.frame)
             return
         steady = Steady(source, poses, self.sampling)
         if not steady.active:

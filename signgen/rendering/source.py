@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from signgen.pairs.crops import within
 from signgen.poses.sequence import PoseSequence
-from signgen.video.crop import Crop
+from signgen.video.crop import Crop, CropPath
 from signgen.video.reader import FrameSource
 
 
@@ -24,7 +25,8 @@ class ReferenceClip:
 class Source:
     """Who is rendered. frame: uint8 (h, w, 3). pose: its keypoints (1 frame), or None where they are not known.
 
-    crop: the model sees, and draws, only this part of the frame; the rest stays the source's.
+    crop: the model sees, and draws, only this part of the frame; the rest stays the source's. path: where what is drawn
+    of each pose is laid back; None: at the crop.
     name: keys the clip's noise, so the same source and seed give the same pixels. references: where else the part warp
     may take body and hands from; without them, from the source alone.
     """
@@ -34,10 +36,10 @@ class Source:
     name: str
     references: ReferenceClip | None = None
     crop: Crop | None = None
+    path: CropPath | None = None
 
     def cropped(self) -> Source:
         """What the model sees of a source with a crop."""
         assert self.crop is not None
-        crop = self.crop
-        pose = None if self.pose is None else self.pose.cropped(crop.x, crop.y, crop.width, crop.height)
-        return Source(np.ascontiguousarray(crop.of(self.frame)), pose, self.name, self.references)
+        pose = None if self.pose is None else within(self.pose, self.crop)
+        return Source(np.ascontiguousarray(self.crop.of(self.frame)), pose, self.name, self.references)

@@ -10,6 +10,7 @@ import torch
 from signgen.config import Recipe
 from signgen.models.device import prepare_device, usable_precision
 from signgen.pairs.pairset import PairSet
+from signgen.training.clip_canvas import with_clip_canvas
 from signgen.training.cost import StageCost, meta_pipeline, stage_costs
 from signgen.training.features import FeaturePlan, plan_features, room_for_features
 from signgen.training.request import TrainRequest, asked_recipe
@@ -34,7 +35,8 @@ class DryRun:
 
 def dry_run(request: TrainRequest) -> DryRun:
     """Read the pair set and the recipe and count; nothing is written. Raises RecipeError, PairSetError."""
-    pairs, (recipe, fitted) = PairSet.load(request.pairs), asked_recipe(request)
+    pairs = PairSet.load(request.pairs)
+    recipe, fitted = asked_recipe(with_clip_canvas(request, pairs))
     device = prepare_device(request.device, request.threads)
     pipeline = meta_pipeline(recipe)
     features = None

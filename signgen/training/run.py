@@ -32,6 +32,7 @@ from signgen.poses.skeletons import COCO_WHOLEBODY_133
 from signgen.progress import SILENT, Notes, Progress
 from signgen.training.batch_split import divide_batches
 from signgen.training.checkpoints import Checkpoints, read_progress
+from signgen.training.clip_canvas import with_clip_canvas
 from signgen.training.data.dataset import TripleDataset
 from signgen.training.diffusion import DiffusionModule, DiffusionStage
 from signgen.training.features import build_features, feature_cache, kept_of, parked
@@ -357,6 +358,7 @@ def open_run(request: TrainRequest, notes: Notes | None = None) -> TrainingRun:
     folder = request.out
     stored, settings = folder / "recipe.yaml", folder / "settings.json"
     pairs = PairSet.load(request.pairs)
+    request = with_clip_canvas(request, pairs, str(stored) if stored.exists() else None)
     if stored.exists() and not request.resume and request.stage is None:
         raise ModelError(f"{folder}: holds a run already", fix="add --resume to go on with it, or choose another --out")
     if stored.exists():

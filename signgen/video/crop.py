@@ -1,4 +1,5 @@
-"""A rectangle of a frame: cut out of it, written as text, and laid back into it through a soft edge."""
+"""A rectangle of a frame: cut out of it, written as text, and laid back into it through a soft edge. Of a clip it is
+the same in all frames, or moves."""
 
 from __future__ import annotations
 
@@ -52,6 +53,10 @@ class Crop:
         """How much of the frame's area it is."""
         return self.width * self.height / (self.frame_width * self.frame_height)
 
+    def at(self, number: int) -> Crop:
+        """Of the clip's frame `number`: in every frame the same."""
+        return self
+
     def of(self, frames: np.ndarray) -> np.ndarray:
         """(..., frame_height, frame_width, 3) -> (..., height, width, 3), a view."""
         return frames[..., self.y : self.y + self.height, self.x : self.x + self.width, :]
@@ -79,15 +84,59 @@ def _ramp(length: int, reach: float, open_start: bool, open_end: bool) -> np.nda
     return np.minimum(start, 1 if open_end else np.minimum(place[::-1] / reach, 1))
 
 
-class CroppedFrames(FrameSource):
-    """A rectangle of every frame of another source. Raises VideoError for frames of another size than the crop's."""
+@dataclass(frozen=True)
+class CropPath:
+    """`width` x `height` pixels whose place changes from frame to frame. starts: x, y in each frame of the clip.
 
-    def __init__(self, source: FrameSource, crop: Crop) -> None:
+    Raises VideoError where they do not lie in the frame.
+    """
+
+    starts: tuple[tuple[int, int], ...]
+    width: int
+    height: int
+    frame_width: int
+    frame_height: int
+
+    def __post_init__(self) -> None:
+        if not self.starts:
+            raise VideoError("a crop without frames", expected="a place in every frame")
+        corners = np.array(self.starts)
+        for corner in (corners.min(0), corners.max(0)):
+            self._placed(*corner.tolist())
+
+    @classmethod
+    def through(cls, starts: np.ndarray, width: int, height: int, frame_width: int, frame_height: int) -> CropPath:
+        """starts: int (T, 2). Raises VideoError."""
+        return cls(tuple((x, y) for x, y in starts.tolist()), width, height, frame_width, frame_height)
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}/{self.frame_width}x{self.frame_height}, following"
+
+    @property
+    def share(self) -> float:
+        """How much of the frame's area it is."""
+        return self.at(0).share
+
+    def at(self, number: int) -> Crop:
+        """Of the clip's frame `number`."""
+        return self._placed(*self.starts[number])
+
+    def _placed(self, x: int, y: int) -> Crop:
+        return Crop(x, y, self.width, self.height, self.frame_width, self.frame_height)
+
+
+class CroppedFrames(FrameSource):
+    """A rectangle of every frame of another source. Raises VideoError for frames of another size than the crop's, and
+    for a path of fewer frames."""
+
+    def __init__(self, source: FrameSource, crop: Crop | CropPath) -> None:
         if (source.width, source.height) != (crop.frame_width, crop.frame_height):
             raise VideoError(
                 f"{source.path} is {source.width}x{source.height}",
                 expected=f"{crop.frame_width}x{crop.frame_height}, of which it is cropped",
             )
+        if isinstance(crop, CropPath) and len(crop.starts) < source.num_frames:
+            raise VideoError(f"{source.path}: {source.num_frames} frames", expected=f"{len(crop.starts)}, as the crop")
         self._source, self.crop = source, crop
         self.path, self.num_frames, self.fps = source.path, source.num_frames, source.fps
         self.width, self.height = crop.width, crop.height
@@ -96,4 +145,7 @@ class CroppedFrames(FrameSource):
         self.background, self.notes = source.background, source.notes
 
     def _read(self, frames: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(self.crop.of(self._source._read(frames)))
+        whole = self._source._read(frames)
+        if isinstance(self.crop, Crop):
+            return np.ascontiguousarray(self.crop.of(whole))
+        return np.stack([self.crop.at(number).of(frame) for number, frame in zip(frames, whole, strict=True)])

@@ -148,7 +148,7 @@ def test_a_cropped_source_is_drawn_as_the_crop_alone_and_the_rest_stays():
     crop = crop_for([poses], "auto")
     ours = renderer(window=1)
     found = [*ours.frames(Source(frame, poses[0:1], "me", crop=crop), poses, range(1, 4))]
-    inside = poses.cropped(crop.x, crop.y, crop.width, crop.height)
+    inside = poses.cropped((crop.x, crop.y), crop.width, crop.height)
     alone = [*ours.frames(Source(crop.of(frame).copy(), inside[0:1], "me"), inside, range(1, 4))]
     for whole, inner in zip(found, alone, strict=True):
         assert np.array_equal(whole, crop.paste(inner, frame))
