@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from signgen.errors import SigngenError
+
 _LONGEST_NAME = 200  # bytes; file systems take 255
 
 
@@ -74,6 +76,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold `folder`, which is made, for this process. Raises SigngenError where another one, of this machine or of one
+    that shares its file system, holds it. The lock ends with the process, however that ends."""
+    from filelock import FileLock, Timeout
+
+    try:
+        held = FileLock(make_folder(folder) / ".lock").acquire(timeout=0)
+    except Timeout:
+        found = f"{folder}: another process is at work in it"
+        raise SigngenError(found, fix="wait until it ends, or choose another folder") from None
+    with held:
+        yield
 
 
 @contextmanager

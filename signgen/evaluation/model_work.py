@@ -14,6 +14,7 @@ from signgen.config import SamplingSettings
 from signgen.evaluation.baselines import CopySource, NearestPose, Reconstructed, nearest_pose
 from signgen.evaluation.clip_poses import PoseRequest
 from signgen.evaluation.worst import WorstPictures
+from signgen.files import digest_of
 from signgen.metrics.clip.scorer import Baseline
 from signgen.metrics.definitions import CEILING
 from signgen.models.card import load_model
@@ -24,7 +25,6 @@ from signgen.rendering.background import FrameWorker
 from signgen.rendering.pairs import PairJob, micro_batch_of, render_job
 from signgen.rendering.renderer import Renderer
 from signgen.requests import Request
-from signgen.video.origin import Origin
 from signgen.video.reader import write_png
 
 WORST = 10  # pictures on the page
@@ -126,16 +126,21 @@ class Work:
         self._precision = precision_note(sampling.precision, device)
         return Renderer(pipeline, card, sampling, request.seed, device)
 
+    @cached_property
+    def _weights(self) -> str:
+        return digest_of(self._shard.request.model)
+
     def render(self, job: PairJob, worker: FrameWorker, score: Callable[[Rendered], None], tick: Tick) -> None:
         """Render the job's pairs; beside it, those that are to be kept are written, and `score` gets each in order."""
         keep = self._shard.request.keep
         clip = self.pair_set.clips[job.clip_index].name
         truth = self.pair_set.frames(clip)
+        about = "" if keep is None else self.renderer.origin(self._weights, clip).text()
 
         def finish(row: int, target: int, frame: np.ndarray) -> None:
             names = self.names(job, target)
             if keep is not None:
-                write_png(keep / names[0], frame, Origin(self.renderer.card.pose_networks).text())
+                write_png(keep / names[0], frame, about)
             score(Rendered(row, target, names, frame, truth.read(target, target + 1)[0]))
 
         frames = render_job(self.renderer, self.pair_set, job, self.poses(clip))

@@ -38,9 +38,6 @@ from signgen.rendering.plan import ABOUT, plan_lines, sampling_line, time_line
 from signgen.rendering.references import TRAINING
 from signgen.rendering.renderer import Renderer
 from signgen.rendering.request import record_of
-from signgen.video.origin import Origin
-
-_SHOWN = 16  # hexadecimal digits of a digest
 
 __all__ = ["RenderJob", "RenderRequest", "RenderResult", "render"]
 
@@ -79,8 +76,6 @@ def render(request: RenderRequest, progress: Progress = SILENT) -> RenderResult:
     progress.note(_sampling(renderer), ABOUT)
     weights = digest_of(request.model)
     adapter = "" if request.lora is None else digest_of(request.lora)
-    origin = _origin(request, renderer, weights, adapter)
-    job = replace(job, outputs=replace(job.outputs, description=origin.text()))
     # what is there of it already
     parts = Parts(parts_folder(job.outputs.video), len(job.frames))
     if len(job.frames) > 1 and not request.dry_run:
@@ -98,6 +93,8 @@ def render(request: RenderRequest, progress: Progress = SILENT) -> RenderResult:
         progress.note(line, ABOUT)
     if request.dry_run:
         return RenderResult(job, (), None, (), notes.kept)
+    origin = renderer.origin(weights, request.source.name, adapter)
+    job = replace(job, outputs=replace(job.outputs, description=origin.text()))
     written = _write(frames, job, renderer, truth, parts, stored, progress)
     for note in renderer.notes:
         notes.add(note, "memory")
@@ -172,20 +169,6 @@ def _sampling(renderer: Renderer) -> str:
     count = torch.get_num_threads()
     threads = f", {count} thread{'s' if count > 1 else ''}" if device.type == "cpu" else ""
     return sampling_line(sampling, len(branches), f"{device.type}{threads}, {sampling.precision}")
-
-
-def _origin(request: RenderRequest, renderer: Renderer, weights: str, adapter: str) -> Origin:
-    """What the files say of their making. weights, adapter: digests."""
-    settings = ", ".join(f"{name} {value}" for name, value in renderer.sampling.model_dump().items())
-    return Origin(
-        renderer.card.pose_networks,
-        model=renderer.card.parsed_recipe().name,
-        weights=weights[:_SHOWN],
-        adapter=adapter[:_SHOWN],
-        seed=request.seed,
-        settings=settings,
-        source=request.source.name,
-    )
 
 
 def _restore(truth: Truth, parts: Parts, last: int) -> None:

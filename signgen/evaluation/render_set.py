@@ -8,6 +8,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from signgen.evaluation.set_files import (
     written,
 )
 from signgen.evaluation.set_table import rows_of, scores_of, write_table
-from signgen.files import digest_of, read_json, write_json
+from signgen.files import alone_in, digest_of, read_json, write_json
 from signgen.metrics.clip.scorer import SLOW_METRICS, FrameScorer
 from signgen.metrics.definitions import CEILING
 from signgen.metrics.results import write_metrics
@@ -43,10 +44,8 @@ from signgen.rendering.inputs import read_source
 from signgen.rendering.pairs import check_pairs, check_steady, jobs_of, posed_as, render_targets, source_of
 from signgen.rendering.source import Source
 from signgen.requests import Request
-from signgen.video.origin import Origin
 
 SETTINGS_FILE, TABLE_FILE = "settings.json", "clips.csv"
-_SHOWN = 16  # hexadecimal digits of a digest
 _LEFT_OUT = "left out by render-set; signgen evaluate-model computes it"
 
 
@@ -120,11 +119,18 @@ def render_set(request: RenderSetRequest, progress: Progress = SILENT) -> Render
 
     Under `torchrun` or `accelerate launch` every process calls it and takes the next clip when it is free; the first
     one returns, the others end (signgen.parallel.NotTheFirst). Raises PairSetError, PoseError, ModelError or
-    OptionError for what does not fit, and for a folder that was rendered with other settings.
+    OptionError for what does not fit, and for a folder that was rendered with other settings; SigngenError where
+    another call is at work in it.
     """
+    with ExitStack() as stack:
+        return _render_set(request, progress, stack)
+
+
+def _render_set(request: RenderSetRequest, progress: Progress, stack: ExitStack) -> RenderSetResult:
+    """`render_set`; stack: holds the folder for this call."""
     notes = Notes(progress)
     # what is rendered
-    plan = _plan(request, notes)
+    plan = _plan(request, notes, stack)
     whole = len(plan.items) - len(plan.todo)
     went = f"; {whole:,} of them are there already" if whole else ""
     notes.add(f"{len(plan.items):,} {'sources' if plan.work.batch else 'clips'} of {request.split}{went}", "set")
@@ -146,7 +152,7 @@ def render_set(request: RenderSetRequest, progress: Progress = SILENT) -> Render
     return RenderSetResult(rows, scores, aside, tuple(files), notes.kept)
 
 
-def _plan(request: RenderSetRequest, notes: Notes) -> _Plan:
+def _plan(request: RenderSetRequest, notes: Notes, stack: ExitStack) -> _Plan:
     pair_set, card = PairSet.load(request.pairs), read_card(request.model)
     check_pairs(pair_set, card, request.split)
     check_steady(pair_set, card.sampling(request.sampling))
@@ -187,7 +193,12 @@ def _plan(request: RenderSetRequest, notes: Notes) -> _Plan:
     }
     if any(clip.pasted for clip in pair_set.clips):
         settings["picture"] = "whole frame"  # of a cropped clip; sets of before have the crop alone
-    todo, settings = json.loads(from_first(lambda: json.dumps(_begin(request, settings, chosen, pair_set.listed))))
+
+    def begin() -> str:
+        stack.enter_context(alone_in(request.out))
+        return json.dumps(_begin(request, settings, chosen, pair_set.listed))
+
+    todo, settings = json.loads(from_first(begin))
     return _Plan(request, card, work, chosen, todo, signer, settings)
 
 
@@ -275,7 +286,7 @@ def _render_item(plan: _Plan, item: Item, work: Work, tick: Tick) -> None:
         if scorer is not None and own is not None:
             scorer.update(target, frame, own.read(target, target + 1)[0])
 
-    about = _origin(plan, work, source)
+    about = work.renderer.origin(plan.settings["model"], source.name).text()
     with written(request.out, item, (width, height), own, clip.fps, about) as write, FrameWorker() as worker:
         frames = render_targets(work.renderer, source, poses, job.targets)
         for target, frame in zip(job.targets, frames, strict=True):
@@ -285,18 +296,6 @@ def _render_item(plan: _Plan, item: Item, work: Work, tick: Tick) -> None:
     scores = None if scorer is None else scorer.result()
     record = Record(job.source, job.targets, time.monotonic() - began, held, scores)
     write_record(request.out, item, record)
-
-
-def _origin(plan: _Plan, work: Work, source: Source) -> str:
-    """What each file says of its making, as those of `render` do."""
-    return Origin(
-        plan.card.pose_networks,
-        model=plan.card.parsed_recipe().name,
-        weights=plan.settings["model"][:_SHOWN],
-        seed=plan.request.seed,
-        settings=", ".join(f"{name} {value}" for name, value in work.renderer.sampling.model_dump().items()),
-        source=source.name,
-    ).text()
 
 
 def _scorer(item: Item, work: Work) -> FrameScorer:

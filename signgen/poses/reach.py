@@ -26,6 +26,7 @@ _HEADS = {133: (*range(5), *COCO_WHOLEBODY_133.face), 18: (0, 14, 15, 16, 17)}
 _CALM = 0.8  # seconds, the standard deviation of the low-pass filter
 _WRONG = 5  # frames of the running median before it
 _DEFAULT_FPS = 25.0
+_AT_ONCE = 2048  # frames, so that a long clip takes no more memory
 _PASSES = 4  # of keeping a smooth path within the frame
 
 
@@ -83,15 +84,30 @@ def signer_path(poses: PoseSequence) -> tuple[np.ndarray, tuple[int, int]] | Non
 
 def extent(poses: PoseSequence) -> Extent | None:
     """What of the signer has to be in view in each frame; None where no frame shows both shoulders."""
-    layout, seen = poses.layout, visible(poses.keypoints)
-    both = seen[:, layout.left_shoulder] & seen[:, layout.right_shoulder]
+    layout = poses.layout
+    shoulders = _seen(poses.keypoints[:, [layout.left_shoulder, layout.right_shoulder]])
+    both = np.isfinite(shoulders).all((1, 2))
     if not both.any():
         return None
-    points = np.where(seen[..., None], poses.keypoints[..., :2], np.nan).astype(np.float64)
-    left, right = points[both, layout.left_shoulder], points[both, layout.right_shoulder]
+    left, right = shoulders[both, 0], shoulders[both, 1]
     unit = float(np.median(np.linalg.norm(left - right, axis=1)))  # of the clip: a turn makes single frames narrow
     middle, known, every = (left + right) / 2, np.flatnonzero(both), np.arange(len(poses))
     neck = _calmed(np.stack([np.interp(every, known, axis) for axis in middle.T], 1), poses.fps)
+    starts = range(0, len(poses), _AT_ONCE)
+    parts = [_bounds(poses[n : n + _AT_ONCE], neck[n : n + _AT_ONCE], unit) for n in starts]
+    low, high = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return Extent(low - _MARGIN * unit, high + _MARGIN * unit, neck)
+
+
+def _seen(keypoints: np.ndarray) -> np.ndarray:
+    """float64 (T, N, 2): x and y of keypoints (T, N, 3), NaN where they are not visible."""
+    return np.where(visible(keypoints)[..., None], keypoints[..., :2], np.nan).astype(np.float64)
+
+
+def _bounds(poses: PoseSequence, neck: np.ndarray, unit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Least and greatest x, y of head, hands and chest in each frame, float64 (T, 2); NaN where nothing is seen. neck:
+    (T, 2); unit: a shoulder width."""
+    layout, points = poses.layout, _seen(poses.keypoints)
 
     def near(part: np.ndarray, above: float = 0.0, below: float = 0.0) -> list[np.ndarray]:
         far = np.linalg.norm(part - neck[:, None], axis=2) >= _FARTHEST * unit
@@ -102,8 +118,7 @@ def extent(poses: PoseSequence) -> Extent | None:
     hands = near(points[:, [*layout.wrists, *layout.left_hand, *layout.right_hand]])
     shoulders = near(points[:, [layout.left_shoulder, layout.right_shoulder]], below=_CHEST)
     there = np.concatenate([*heads, *hands, *shoulders], 1)
-    low, high = np.fmin.reduce(there, 1), np.fmax.reduce(there, 1)
-    return Extent(low - _MARGIN * unit, high + _MARGIN * unit, neck)
+    return np.fmin.reduce(there, 1), np.fmax.reduce(there, 1)
 
 
 def _calmed(path: np.ndarray, fps: float | None) -> np.ndarray:

@@ -26,11 +26,13 @@ from signgen.rendering.background import made_ahead
 from signgen.rendering.source import ReferenceClip, Source
 from signgen.rendering.steady import Steady
 from signgen.rendering.strips import to_uint8
+from signgen.video.origin import Origin
 from signgen.warp.bank import SourceBank, source_bank
 from signgen.warp.compose import part_warp, unmoved
 from signgen.warp.references import References
 
 BANKS = 48  # of references, kept at hand
+_SHOWN = 16  # hexadecimal digits of a digest
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -212,6 +214,19 @@ class Renderer:
         found = frames_that_fit(taken, free, size)
         self.sampling = self.sampling.model_copy(update={"micro_batch": found})
         self.notes.append(f"{found} frames at once, by {free / 2**30:.1f} GiB of free memory")
+
+    def origin(self, weights: str, source: str, adapter: str = "") -> Origin:
+        """What files of its frames say of their making. weights, adapter: digests, of which the beginning is kept;
+        source: the name of what shows the person."""
+        return Origin(
+            self.card.pose_networks,
+            model=self._recipe.name,
+            weights=weights[:_SHOWN],
+            adapter=adapter[:_SHOWN],
+            seed=self.seed,
+            settings=", ".join(f"{name} {value}" for name, value in self.sampling.model_dump().items()),
+            source=source,
+        )
 
     @property
     def latent(self) -> bool:

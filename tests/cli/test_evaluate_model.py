@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from signgen.pairs.triples import TRIPLE
 from signgen.parallel import split_evenly
 from signgen.poses.estimators import ESTIMATORS
 from signgen.rendering.pairs import jobs_of
-from signgen.video.origin import origin_of
+from signgen.video.origin import Origin, origin_of
 from signgen.video.reader import read_image, write_png
 from tests.line import Command, Line
 from tests.tiny import set_options
@@ -103,6 +104,9 @@ def test_one_pass_is_render_and_evaluate(command: Command, line: Line, tmp_path:
         for ours, theirs in zip(tracks[name][:4], rows, strict=True):
             assert {**theirs, "frame": 0} == {m: 0 if m == "frame" else ours[m] for m in theirs}
     assert [row["generated"] for row in result["per_frame"]] == sorted(p.name for p in (tmp_path / "kept").iterdir())
+    kept = origin_of(min((tmp_path / "kept").iterdir())) or Origin()
+    assert replace(kept, source="clip0.mp4") == origin_of(tmp_path / "frames")
+    assert (kept.source, kept.seed) == ("clip0", 3)
     assert result["mean"]["psnr"] == pytest.approx(np.mean([row["psnr"] for row in result["per_frame"]]))
     assert "report.html" in {path.name for path in (tmp_path / "r").iterdir()}
     # split by pose distance, of the whole set and of the clip alone

@@ -16,6 +16,7 @@ from signgen.corpora.person.images import image_key
 from signgen.errors import OptionError
 from signgen.evaluation.match_images import match_images
 from signgen.evaluation.set_files import NAMES, items_of
+from signgen.files import alone_in
 from signgen.pairs.pairset import PairSet
 from signgen.rendering.pairs import jobs_of
 from signgen.video.origin import Origin, origin_of
@@ -108,6 +109,9 @@ def test_what_is_whole_is_kept_and_what_is_missing_is_rendered_again(
     (model / "signgen.json").write_text(json.dumps({**card, "licence": "another"}))
     refused = command.refuses(*words(line, out, "--layout", "frames", "--model", model))
     assert f"{out} was rendered with another model; choose another --out" in refused
+    with alone_in(out):
+        refused = command.refuses(*words(line, out, "--layout", "frames"))
+    assert f"{out}: another process is at work in it; wait until it ends, or choose another folder" in refused
     (out / "records" / "clip0.json").write_text("{")
     assert "delete it, and its clip is rendered again" in command.refuses(*words(line, out, "--layout", "frames"))
 
