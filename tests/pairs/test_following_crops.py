@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from signgen.errors import PairSetError, PoseError, VideoError
+from signgen.evaluation.baselines import nearest_pose
 from signgen.pairs.build import BuildPairsRequest, build_pairs
 from signgen.pairs.crops import crop_for, followed, within
 from signgen.pairs.pairset import PairSet
@@ -218,3 +219,13 @@ def test_a_camera_that_pans_is_noticed(studio, line, command, tmp_path):
             writer.write(frame)
     shutil.copy(studio / "a.mmpose.json", studio / "c.mmpose.json")
     assert "panned" in command.works("render", studio / "c.mp4", studio / "c.mmpose.json", *call)
+
+
+def test_nearest_pose_has_whole_frames_where_whole_frames_are_scored(studio: Path, tmp_path: Path) -> None:
+    build_pairs(BuildPairsRequest(studio, tmp_path / "pairs", clips=("a",), crop="follow"))
+    pair_set, target = PairSet.load(tmp_path / "pairs"), walking(40, 60).keypoints[20]
+    whole = nearest_pose(pair_set, "a", STUDIO)(20, target)
+    assert np.array_equal(whole, open_frames(studio / "a.mp4").read(20, 21)[0])
+    record = pair_set.clips[0]
+    seen = nearest_pose(pair_set, "a", (record.width, record.height))(20, pair_set.poses("a").keypoints[20])
+    assert np.array_equal(seen, pair_set.frames("a").read(20, 21)[0])
