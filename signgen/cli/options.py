@@ -55,8 +55,10 @@ BackgroundColour = Annotated[
 Crop = Annotated[
     Literal["auto", "signer", "follow", "none"],
     typer.Option(
-        help="signer: the model sees only one rectangle that head and hands reach in all poses; follow: one that moves "
-        "with the signer; auto: signer, where that is less than 60 % of the frame.",
+        metavar="RULE",
+        help="auto, none, signer: the model sees only one rectangle that head and hands reach in all poses, or follow: "
+        "one that moves with the signer. auto: signer, where that is less than 60 % of the frame; in render, the rule "
+        "that the model was trained by.",
         rich_help_panel="Input",
     ),
 ]

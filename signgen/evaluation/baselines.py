@@ -11,6 +11,7 @@ import numpy as np
 from signgen.errors import PairSetError
 from signgen.pairs.pairset import PairSet
 from signgen.poses.parts import pose_distance
+from signgen.poses.sequence import PoseSequence
 from signgen.video.reader import FrameSource
 
 CACHED_FRAMES = 64
@@ -87,7 +88,8 @@ class NearestPose:
 
 
 def nearest_pose(pair_set: PairSet, clip: str, size: tuple[int, int], path: Path | None = None) -> NearestPose:
-    """Nearest pose among the frames of `pairs` that occur in its training triples and have `size` (width, height).
+    """Nearest pose among the frames of `pairs` that occur in its training triples and have `size` (width, height). Of a
+    clip that is cropped, whole frames are taken where they, not the crop, have it.
 
     They are the same signer's where the target clip is in the pair set, by its name `clip` or by its `path`, and that
     signer was trained on; otherwise everybody's, and `summary` says so. Where there are none it answers None for every
@@ -97,8 +99,18 @@ def nearest_pose(pair_set: PairSet, clip: str, size: tuple[int, int], path: Path
     everybody = {
         name: numbers
         for name, numbers in training_frames(pair_set).items()
-        if (pair_set.clip(name).width, pair_set.clip(name).height) == size
+        if size in ((pair_set.clip(name).width, pair_set.clip(name).height), pair_set.clip(name).frame_size)
     }
+
+    def whole(name: str) -> bool:
+        return pair_set.clip(name).frame_size == size
+
+    def poses(name: str) -> PoseSequence:
+        return pair_set.whole_poses(name) if whole(name) else pair_set.poses(name)
+
+    def open_clip(name: str) -> FrameSource:
+        return pair_set.whole_frames(name) if whole(name) else pair_set.frames(name)
+
     own = {n: numbers for n, numbers in everybody.items() if record and pair_set.clip(n).signer == record.signer}
     frames = own or everybody
     if record is None:
@@ -109,11 +121,11 @@ def nearest_pose(pair_set: PairSet, clip: str, size: tuple[int, int], path: Path
         whose = f"all signers (there are none of signer {record.signer or '(unnamed)'})"
     if not frames:
         summary = f"0 training frames of {whose} at {size[0]}x{size[1]}"
-        return NearestPose(np.empty((0, 1, 3)), [], pair_set.frames, summary)
-    keypoints = np.concatenate([pair_set.poses(name).keypoints[numbers] for name, numbers in frames.items()])
+        return NearestPose(np.empty((0, 1, 3)), [], open_clip, summary)
+    keypoints = np.concatenate([poses(name).keypoints[numbers] for name, numbers in frames.items()])
     places = [(name, int(number)) for name, numbers in frames.items() for number in numbers]
     summary = f"{len(places)} training frames of {whose} in {len(frames)} clip{'s' if len(frames) > 1 else ''}"
-    return NearestPose(keypoints, places, pair_set.frames, summary)
+    return NearestPose(keypoints, places, open_clip, summary)
 
 
 def training_frames(pair_set: PairSet) -> dict[str, np.ndarray]:
