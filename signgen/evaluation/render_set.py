@@ -173,7 +173,7 @@ def _plan(request: RenderSetRequest, notes: Notes) -> _Plan:
     # what makes it another set
     sampling = card.sampling(request.sampling, micro_batch=batch)
     device = prepare_device(request.device)
-    if note := precision_note(sampling.precision, device):
+    if note := precision_note(sampling.precision, device, sampling.backend):
         notes.add(note, "precision")
     settings = {
         "split": request.split,
@@ -183,7 +183,7 @@ def _plan(request: RenderSetRequest, notes: Notes) -> _Plan:
         "pairs": pair_set.fingerprint,
         "source": None if signer is None else _digest_of(signer),
         **sampling.model_dump(mode="json"),
-        "precision": usable_precision(sampling.precision, device),
+        "precision": usable_precision(sampling.precision, device, sampling.backend),
     }
     todo, settings = json.loads(from_first(lambda: json.dumps(_begin(request, settings, chosen, pair_set.listed))))
     return _Plan(request, card, work, chosen, todo, signer, settings)
