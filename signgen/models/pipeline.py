@@ -343,8 +343,8 @@ class SignerPipeline(DiffusionPipeline):
 
 
 def _repeated(batch: torch.Tensor, times: int) -> torch.Tensor:
-    """(B, ...) -> (times * B, ...)."""
-    return batch.repeat(times, *[1] * (batch.dim() - 1))
+    """(B, ...) -> (times * B, ...); the batch itself where it is wanted once."""
+    return batch if times == 1 else batch.repeat(times, *[1] * (batch.dim() - 1))
 
 
 def _padded(batch: torch.Tensor, count: int) -> torch.Tensor:
