@@ -14,6 +14,7 @@ from signgen.errors import ModelError, OptionError
 from signgen.evaluation.provenance import provenance
 from signgen.files import digest_of, read_json, write_json
 from signgen.metrics.image.pixels import psnr
+from signgen.models import device as devices
 from signgen.models.backends.denoisers import denoiser_of, export_model, writer_of
 from signgen.models.backends.runtimes import RUNTIMES
 from signgen.models.build import build_pipeline
@@ -85,6 +86,13 @@ def test_pictures_are_those_of_torch(model, backend, sampling):
     assert min(psnr(a, b) for a, b in zip(ours, torchs, strict=True)) >= 60
     assert torchs.std() > 10
     assert np.array_equal(ours, rendered(model, backend=backend, **sampling))
+
+
+def test_conditions_in_bf16_are_taken_as_they_are(model, backend, monkeypatch):
+    monkeypatch.setattr(devices, "fast_bf16", lambda: True)
+    sampling = {"steps": 2, "noise_scale": 1.0, "w_c": 2.0, "w_f": 2.0}
+    asked, torchs = rendered(model, backend=backend, precision="bf16", **sampling), rendered(model, **sampling)
+    assert min(psnr(a, b) for a, b in zip(asked, torchs, strict=True)) >= 30
 
 
 @pytest.mark.parametrize("frame_tokens", [False, True], ids=["no vector", "tokens of the frame"])
