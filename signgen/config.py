@@ -317,6 +317,7 @@ class SamplingSettings(Section):
     fill: on a GPU, micro-batches as large as its free memory allows, in place of micro_batch; pixels may then differ in
     their last bits from one machine to another. compile: torch.compile of the denoiser.
     steady: cures of flicker (rendering/steady.py).
+    backend: what runs the denoiser on a CPU (models/backends): torch, or an export of the model.
     guidance_interval: the time steps in which guidance is computed, as shares of all of them: 0 is the picture, 1 pure
     noise. Outside, the guided branch is taken alone (Kynkaanniemi et al. 2024).
     """
@@ -333,6 +334,7 @@ class SamplingSettings(Section):
     fill: bool = False
     compile: bool = False
     steady: Annotated[tuple[str, ...], AfterValidator(_known_cures)] = ()
+    backend: Literal["torch", "openvino", "onnx"] = "torch"
     guidance_interval: Annotated[tuple[float, float], AfterValidator(_ascending)] = (0.0, 1.0)
 
 

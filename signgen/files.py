@@ -20,6 +20,7 @@ from typing import Any
 
 from signgen.errors import SigngenError
 
+EXPORTED = "exported"  # in a model folder: its networks for other libraries, made of what is there
 _LONGEST_NAME = 200  # bytes; file systems take 255
 
 
@@ -117,9 +118,16 @@ def _fsync(path: Path) -> None:
         os.fsync(handle.fileno())
 
 
+def files_below(folder: Path) -> list[Path]:
+    """All files of a folder in order, without what was made of them: see EXPORTED."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return sorted(file for file in files if file.relative_to(folder).parts[0] != EXPORTED)
+
+
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file's content, or of all files below a folder with their names, as 64 hexadecimal digits."""
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    """SHA-256 of a file's content, or of all files below a folder with their names, as 64 hexadecimal digits; exports
+    of a model do not count."""
+    files = files_below(path) if path.is_dir() else [path]
     found = hashlib.sha256()
     for file in files:
         name = file.relative_to(path).as_posix() if path.is_dir() else ""

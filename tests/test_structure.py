@@ -42,7 +42,7 @@ LEVELS = (
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 HEAVY = (
     *("torch", "torchvision", "torchmetrics", "diffusers", "transformers", "accelerate", "lpips"),
-    *("cv2", "av", "decord", "pyarrow", "scipy", "numpy", "mediapipe", "onnxruntime", "sacrebleu", "jiwer"),
+    *("cv2", "av", "decord", "pyarrow", "scipy", "numpy", "mediapipe", "onnxruntime", "openvino", "sacrebleu", "jiwer"),
 )
 
 
@@ -215,7 +215,7 @@ def heavy_modules_after(*arguments: str) -> list[str]:
 
 COMMANDS = (
     *("verify", "build-pairs", "train", "render", "render-set", "synthesize", "demo", "compare", "robustness"),
-    "info",
+    *("info", "export"),
     *("evaluate", "evaluate-images", "evaluate-model", "evaluate-fusion", "evaluate-reading", "evaluate-text"),
 )
 POSES_COMMANDS = ("extract", "convert", "clean", "retarget", "draw", "info")

@@ -15,6 +15,7 @@ from signgen.cli import (
     evaluate_model,
     evaluate_reading,
     evaluate_text,
+    export,
     info,
     render,
     render_set,
@@ -60,6 +61,7 @@ COMMANDS = (
     ("render", render.render),
     ("render-set", render_set.render_set),
     ("info", info.info),
+    ("export", export.export),
     # numbers
     ("evaluate", evaluate.evaluate),
     ("evaluate-images", evaluate_images.evaluate_images),

@@ -45,6 +45,9 @@ _TABLE: dict[str, Any] = {
         str, "Cures of flicker: colour, shimmer, background (docs/rendering.md), or none.", "--steady", metavar="A,B"
     ),
     "precision": _option(Literal["fp32", "bf16", "fp16"], "Precision.", "--dtype"),
+    "backend": _option(
+        Literal["torch", "openvino", "onnx"], "What runs the denoiser on a CPU (signgen export).", "--backend"
+    ),
 }
 
 NAMES: tuple[str, ...] = tuple(option.__metadata__[0].default for option in _TABLE.values())  # where Typer first has it

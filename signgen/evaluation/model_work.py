@@ -123,7 +123,7 @@ class Work:
         pipeline, card = load_model(request.model)
         sampling = card.sampling(request.sampling, micro_batch=self._shard.batch)
         device = prepare_device(request.device, request.threads)
-        self._precision = precision_note(sampling.precision, device)
+        self._precision = precision_note(sampling.precision, device, sampling.backend)
         return Renderer(pipeline, card, sampling, request.seed, device)
 
     @cached_property

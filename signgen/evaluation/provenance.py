@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from signgen import __version__
+from signgen.files import files_below
 
 _PACKAGES = ("numpy", "opencv-python", "scipy", "av", "decord", "pillow", "torch", "torchmetrics", "lpips")
 
@@ -28,7 +29,7 @@ def provenance(files: Mapping[str, Path | None]) -> dict[str, Any]:
             "platform": platform.platform(terse=True),
             **_versions(),
         },
-        "files": [{"role": role, **_size(path)} for role, path in given.items()],
+        "files": [{"role": role, **_size(path, role)} for role, path in given.items()],
     }
 
 
@@ -43,9 +44,10 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _size(path: Path) -> dict[str, Any]:
-    """Path, bytes and, of a folder, the number of files below it."""
+def _size(path: Path, role: str) -> dict[str, Any]:
+    """Path, bytes and, of a folder, the number of files below it; of a model, without its exports."""
     if path.is_file():
         return {"path": str(path), "bytes": path.stat().st_size}
-    sizes = [file.stat().st_size for file in path.rglob("*") if file.is_file()]
+    files = files_below(path) if role == "model" else [file for file in path.rglob("*") if file.is_file()]
+    sizes = [file.stat().st_size for file in files]
     return {"path": str(path), "bytes": sum(sizes), "files": len(sizes)}

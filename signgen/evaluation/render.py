@@ -111,7 +111,7 @@ def _renderer(request: RenderRequest, job: RenderJob, notes: Notes) -> Renderer:
     if request.lora is not None:
         load_lora(pipeline.unet, request.lora)
     device = prepare_device(request.device, request.threads)
-    if note := precision_note(job.sampling.precision, device):
+    if note := precision_note(job.sampling.precision, device, job.sampling.backend):
         notes.add(note, "precision")
     return Renderer(pipeline, card, job.sampling, request.seed, device)
 

@@ -179,7 +179,7 @@ def _plan(request: RenderSetRequest, notes: Notes, stack: ExitStack) -> _Plan:
     # what makes it another set
     sampling = card.sampling(request.sampling, micro_batch=batch)
     device = prepare_device(request.device)
-    if note := precision_note(sampling.precision, device):
+    if note := precision_note(sampling.precision, device, sampling.backend):
         notes.add(note, "precision")
     settings = {
         "split": request.split,
@@ -189,7 +189,7 @@ def _plan(request: RenderSetRequest, notes: Notes, stack: ExitStack) -> _Plan:
         "pairs": pair_set.fingerprint,
         "source": None if signer is None else _digest_of(signer),
         **sampling.model_dump(mode="json"),
-        "precision": usable_precision(sampling.precision, device),
+        "precision": usable_precision(sampling.precision, device, sampling.backend),
     }
     if any(clip.pasted for clip in pair_set.clips):
         settings["picture"] = "whole frame"  # of a cropped clip; sets of before have the crop alone

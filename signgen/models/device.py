@@ -9,6 +9,8 @@ import torch
 from signgen.errors import ModelError
 
 MOST_FRAMES = 128  # more of them at once no longer make a frame faster
+# Backend of the denoiser -> precisions that it computes in.
+PRECISIONS = {"torch": ("fp32", "bf16", "fp16"), "openvino": ("fp32", "bf16"), "onnx": ("fp32",)}
 
 
 def prepare_device(name: str, threads: int | None = None) -> torch.device:
@@ -21,20 +23,24 @@ def prepare_device(name: str, threads: int | None = None) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def usable_precision(precision: str, device: torch.device) -> str:
-    """The precision of autocast (fp32, bf16 or fp16) that makes sense on the device.
+def usable_precision(precision: str, device: torch.device, backend: str = "torch") -> str:
+    """The precision of autocast (fp32, bf16 or fp16) that makes sense on the device, with this backend.
 
     bf16 on a CPU that has no instructions for it is emulated: a frame of nano took 28 times as long as in fp32 on two
     cores with AVX2, 1.6 times with AVX-512 (benchmarks/precision.py). fp32 is used there.
     """
+    if precision not in PRECISIONS[backend]:
+        return "fp32"
     return "fp32" if precision == "bf16" and device.type == "cpu" and not fast_bf16() else precision
 
 
-def precision_note(precision: str, device: torch.device) -> str | None:
+def precision_note(precision: str, device: torch.device, backend: str = "torch") -> str | None:
     """What a user should know where another precision is used than the one asked for."""
-    used = usable_precision(precision, device)
+    used = usable_precision(precision, device, backend)
     if used == precision:
         return None
+    if precision not in PRECISIONS[backend]:
+        return f"{used} in place of {precision}, which --backend {backend} does not compute in"
     return f"{used} in place of {precision}, which this processor only emulates"
 
 

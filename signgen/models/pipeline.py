@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -107,6 +107,7 @@ class SignerPipeline(DiffusionPipeline):
             solver=solver,
         )
         install_attention(unet)
+        self.denoise: Callable[..., torch.Tensor] = denoise  # or an export of the UNet: models/backends
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> SignerPipeline:
@@ -191,7 +192,7 @@ class SignerPipeline(DiffusionPipeline):
         (`reads_source_latent`), part_warp (B, C + 3, h, w) -> the
         network's prediction (B, C, h, w), float32, with moved copies of the source and the part warp mixed in where
         the recipe says so. attention: what the attention layers do beyond the plain UNet's (models/attention.py)."""
-        output = denoise(self.unet, noisy, timestep, conditioning, attention).float()
+        output = self.denoise(self.unet, noisy, timestep, conditioning, attention).float()
         copies = self.copies
         if not (copies.layers or copies.warp):
             return output
@@ -342,8 +343,8 @@ class SignerPipeline(DiffusionPipeline):
 
 
 def _repeated(batch: torch.Tensor, times: int) -> torch.Tensor:
-    """(B, ...) -> (times * B, ...)."""
-    return batch.repeat(times, *[1] * (batch.dim() - 1))
+    """(B, ...) -> (times * B, ...); the batch itself where it is wanted once."""
+    return batch if times == 1 else batch.repeat(times, *[1] * (batch.dim() - 1))
 
 
 def _padded(batch: torch.Tensor, count: int) -> torch.Tensor:

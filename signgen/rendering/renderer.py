@@ -12,6 +12,7 @@ import torch
 
 from signgen.config import SamplingSettings
 from signgen.errors import ModelError, PoseError
+from signgen.models.backends.denoisers import denoiser_of
 from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard
 from signgen.models.device import frames_that_fit, usable_precision
@@ -61,6 +62,7 @@ class Renderer:
         for network in pipeline.networks().values():
             network.to(self.device)
         pipeline.unet.to(memory_format=torch.channels_last)
+        pipeline.denoise = denoiser_of(pipeline, self.sampling, self.device)
         if self.sampling.compile:
             pipeline.unet.compile()
         self._fills_memory = self.sampling.fill and self.device.type == "cuda"
@@ -259,4 +261,5 @@ class Renderer:
 
 def _computed(sampling: SamplingSettings, device: torch.device) -> SamplingSettings:
     """The settings with the precision that the device computes in."""
-    return sampling.model_copy(update={"precision": usable_precision(sampling.precision, device)})
+    precision = usable_precision(sampling.precision, device, sampling.backend)
+    return sampling.model_copy(update={"precision": precision})

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from signgen import __version__
+from signgen.models.backends.runtimes import version_of
 from signgen.poses.sequence import PoseSequence
 from signgen.rendering.inputs import RenderJob, RenderRequest
 
@@ -37,7 +38,11 @@ def record_of(request: RenderRequest, job: RenderJob, weights: str, threads: int
         "fps": job.outputs.fps,
         "times": "even" if job.outputs.times is None else _digest(job.outputs.times),
         "threads": threads,
-        "versions": {"signgen": __version__} | {name: version(name) for name in ("torch", "av", "numpy")},
+        "versions": {
+            "signgen": __version__,
+            **{name: version(name) for name in ("torch", "av", "numpy")},
+            **version_of(job.sampling.backend),
+        },
     }
 
 

@@ -244,7 +244,7 @@ class DiffusionStage(Stage):
     def renderer(self) -> Renderer:
         """What a user will render this model with, one frame at a time."""
         card = ModelCard.describe(self.recipe, {}, {}, torch.get_num_threads())
-        sampling = self.recipe.sampling.model_copy(update={"micro_batch": 1})
+        sampling = self.recipe.sampling.model_copy(update={"micro_batch": 1, "backend": "torch"})
         return Renderer(self.pipeline, card, sampling, self.recipe.seed, self.device)
 
     def _shown(self, row: int) -> _Shown:
