@@ -101,6 +101,7 @@ def render(request: RenderRequest, progress: Progress = SILENT) -> RenderResult:
     # scores
     if truth is None:
         return RenderResult(job, tuple(written), None, (), notes.kept)
+    stored.release()
     scores = _scores(request, job, truth, renderer.sampling)
     return RenderResult(job, tuple(written), scores, _write_scores(scores, written[0]), notes.kept)
 
