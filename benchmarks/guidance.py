@@ -36,7 +36,7 @@ MIDDLE = (0.25, 0.85)
 # What balanced and fast were chosen among.
 OTHERS: dict[str, dict[str, Any]] = {
     "10 steps": {"steps": 10},
-    "8 steps, guided .25 to .85": {"steps": 8, "guidance_interval": MIDDLE},
+    "10 steps, guided .25 to .85": {"steps": 10, "guidance_interval": MIDDLE},
     "6 steps, guided .25 to .85": {"steps": 6, "guidance_interval": MIDDLE},
     "4 steps, guided .25 to .85": {"steps": 4, "guidance_interval": MIDDLE},
     "20 steps, no guidance": {"w_c": 1.0, "w_f": 1.0},

@@ -54,7 +54,7 @@ def signgen(*words: object) -> None:
 def build(data: Path, clip: Clip, out: Path) -> PairSet:
     """The clip's pair set with cleaned keypoints, last quarter held out."""
     keypoints = ["--keypoints", data / clip.keypoints] if clip.keypoints else []
-    options = ("--clips", clip.name, "--holdout-tail", 0.25)
+    options = ("--clips", clip.name, "--holdout-tail", 0.25, "--crop", "none")  # as figures of before
     signgen("build-pairs", data / clip.root, "--out", out / "raw", *keypoints, *options)
     raw, clean = PairSet.load(out / "raw").pose_path(clip.name), out / "clean"
     clean.mkdir(exist_ok=True)

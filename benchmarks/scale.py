@@ -66,7 +66,10 @@ def row(options: argparse.Namespace, name: str, arm: str, seed: int) -> dict[str
     folder = options.out / f"{name}-{arm}-{seed}"
     kept, run = folder / "row.json", folder / "run"
     if kept.exists():
-        return json.loads(kept.read_text())
+        found = json.loads(kept.read_text())
+        if found["minutes"] != options.minutes:
+            raise SystemExit(f"{kept} is of {found['minutes']:g} minutes: choose another --out")
+        return found
     crop, extra = ARMS[arm]
     pairs = build(options.testdata, options.out, name, crop)
     record = PairSet.load(pairs).clips[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from signgen.poses.draw import SIGNGEN_133, draw_pose
 from signgen.poses.parts import part_boxes
@@ -31,11 +32,9 @@ GAP, ZOOM = 6, 96  # pixels between pictures; side of a part that is shown enlar
 def main(demo: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="pictures-") as name:
         guide = Guide(demo, Path(name))
-        write_png(HERE / "render-own.png", guide.own())
-        write_png(HERE / "render-other.png", guide.other())
-        write_png(HERE / "render-studio.png", guide.studio())
-        write_png(HERE / "render-flicker.png", guide.flicker())
-        write_png(HERE / "render-hands.png", guide.hands())
+        for kind in ("own", "other", "studio", "flicker", "hands"):
+            picture = Image.fromarray(getattr(guide, kind)()).quantize(256, dither=Image.Dither.NONE)
+            picture.save(HERE / f"render-{kind}.png", optimize=True)
 
 
 class Guide:
@@ -109,10 +108,13 @@ class Guide:
         return beside([small, *near])
 
     def flicker(self) -> np.ndarray:
-        """One row of pixels over time, downwards: truth | without a cure | with shimmer | with all."""
+        """One row of pixels over time, downwards: truth | a noise for each frame | one noise | with shimmer | with all."""
         noisy = ("--solver", "ddim", "--steps", 4, "--noise-scale", 1)
-        ways = {"none": "none", "shimmer": "shimmer", "all": "colour,shimmer,background"}
-        found = [self.render(f"steady-{name}", self.poses, *noisy, "--steady", cures) for name, cures in ways.items()]
+        ways = ((0, "none"), (1, "none"), (1, "shimmer"), (1, "colour,shimmer,background"))
+        found = [
+            self.render(f"steady-{number}", self.poses, *noisy, "--shared-noise", shared, "--steady", cures)
+            for number, (shared, cures) in enumerate(ways)
+        ]
         row = 2 * SIZE[1] // 5
         lines = [clip[:, row] for clip in (self.truth, *found)]
         return beside([cv2.resize(each, None, fx=1, fy=2.5, interpolation=cv2.INTER_NEAREST) for each in lines])

@@ -15,7 +15,7 @@ _MIDDLE = (0.25, 0.85)  # of the time steps; guidance matters least near pure no
 # Name -> settings, by the names of SamplingSettings. share: of the recipe's steps, in place of a number.
 PRESETS: dict[str, Mapping[str, Any]] = {
     "exact": {},
-    "balanced": {"share": 0.5, "guidance_interval": _MIDDLE, "fill": True},
+    "balanced": {"share": 0.4, "guidance_interval": _MIDDLE, "fill": True},
     "fast": {"share": 0.2, "w_c": 1.0, "w_f": 1.0, "fill": True},
     "paper-fpdm": {"solver": "ddpm", "steps": 20, "w_c": 2.0, "w_f": 2.0, "noise_scale": 1.0, "shared_noise": 0.0},
 }
@@ -25,7 +25,7 @@ def preset_settings(name: str, steps: int) -> dict[str, Any]:
     """The settings of a preset for a recipe of so many steps.
 
     >>> preset_settings("balanced", 20)
-    {'guidance_interval': (0.25, 0.85), 'fill': True, 'steps': 10}
+    {'guidance_interval': (0.25, 0.85), 'fill': True, 'steps': 8}
     """
     settings = dict(PRESETS[name])
     if (share := settings.pop("share", None)) is not None:

@@ -118,7 +118,10 @@ class PoseSequence:
         return not bool(np.isinf(points).any() or np.isnan(points[..., 2]).any())
 
     def resized(self, width: int, height: int) -> PoseSequence:
-        """The same poses on a `width` x `height` frame, x and y scaled independently; pixel centres stay centres."""
+        """The same poses on a `width` x `height` frame, x and y scaled independently; pixel centres stay centres. These
+        poses themselves, where they are on such a frame already."""
+        if (width, height) == (self.width, self.height):
+            return self
         scaled = self.all_points.copy()
         for axis, ratio in enumerate((width / self.width, height / self.height)):
             scaled[..., axis] = (scaled[..., axis] + 0.5) * ratio - 0.5

@@ -51,8 +51,8 @@ def test_presets_cost_less_the_faster_they_are(full):
         name: tera(counted(pipeline, recipe, recipe.sampling.model_copy(update=preset_settings(name, 20)))[1])
         for name in PRESETS
     }
-    assert costs["exact"] / costs["balanced"] > 2
-    assert costs["balanced"] / costs["fast"] > 2
+    assert costs["exact"] / costs["balanced"] > 2.6
+    assert costs["balanced"] / costs["fast"] > 1.9
 
 
 def test_every_network_is_called_as_often_as_its_input_changes():
