@@ -108,7 +108,7 @@ class Guide:
         return beside([small, *near])
 
     def flicker(self) -> np.ndarray:
-        """One row of pixels over time, downwards: truth | a noise for each frame | one noise | with shimmer | with all."""
+        """One row of pixels over time, downwards: truth | a noise for each frame | one noise | shimmer | all cures."""
         noisy = ("--solver", "ddim", "--steps", 4, "--noise-scale", 1)
         ways = ((0, "none"), (1, "none"), (1, "shimmer"), (1, "colour,shimmer,background"))
         found = [
