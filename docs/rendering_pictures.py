@@ -1,7 +1,7 @@
 """The pictures of rendering.md: `python docs/rendering_pictures.py demo`, of a finished demo, writes them here.
 
-render-own.png, render-other.png, render-studio.png, render-flicker.png, render-hands.png. Only drawn signers are shown:
-no picture of a real person is part of the project.
+render-own.png, render-other.png, render-studio.png, render-hands.png. Only drawn signers are shown: no picture of a
+real person is part of the project.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ GAP, ZOOM = 6, 96  # pixels between pictures; side of a part that is shown enlar
 def main(demo: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="pictures-") as name:
         guide = Guide(demo, Path(name))
-        for kind in ("own", "other", "studio", "flicker", "hands"):
+        for kind in ("own", "other", "studio", "hands"):
             picture = Image.fromarray(getattr(guide, kind)()).quantize(256, dither=Image.Dither.NONE)
             picture.save(HERE / f"render-{kind}.png", optimize=True)
 
@@ -106,18 +106,6 @@ class Guide:
         small = cv2.resize(truth, (SIZE[1] * width // height, SIZE[1]), interpolation=cv2.INTER_AREA)
         near = [each[top : top + SIZE[1], left : left + SIZE[0]] for each in (truth, found["none"], found["signer"])]
         return beside([small, *near])
-
-    def flicker(self) -> np.ndarray:
-        """One row of pixels over time, downwards: truth | a noise for each frame | one noise | shimmer | all cures."""
-        noisy = ("--solver", "ddim", "--steps", 4, "--noise-scale", 1)
-        ways = ((0, "none"), (1, "none"), (1, "shimmer"), (1, "colour,shimmer,background"))
-        found = [
-            self.render(f"steady-{number}", self.poses, *noisy, "--shared-noise", shared, "--steady", cures)
-            for number, (shared, cures) in enumerate(ways)
-        ]
-        row = 2 * SIZE[1] // 5
-        lines = [clip[:, row] for clip in (self.truth, *found)]
-        return beside([cv2.resize(each, None, fx=1, fy=2.5, interpolation=cv2.INTER_NEAREST) for each in lines])
 
     def hands(self) -> np.ndarray:
         """The hands of three frames, enlarged: truth | output | with another clip of the signer as references."""
