@@ -82,7 +82,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Hold `folder`, which is made, for this process. Raises SigngenError where another one, of this machine or of one
-    that shares its file system, holds it. The lock ends with the process, however that ends."""
+    that shares its file system, holds it. The lock ends with the process, however that ends;
+    on a file system without locks filelock may put a file in its place, which a killed process leaves there."""
     from filelock import FileLock, Timeout
 
     try:

@@ -116,10 +116,11 @@ class Parts:
         """Whether there is such a segment, and its files have the length and CRC that it says."""
         try:
             state = read_json(self._state(number))
-            files = state["files"]
-            return all(_size_and_crc(self.folder / name) == known for name, known in files.items())
+            files, rows = state["files"], state["rows"]
+            whole = all(_size_and_crc(self.folder / name) == known for name, known in files.items())
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
+        return whole and isinstance(rows, dict)
 
     def _clear(self) -> None:
         """Remove what belongs to no finished segment."""

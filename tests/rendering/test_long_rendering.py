@@ -130,7 +130,7 @@ def test_what_is_there_is_not_thrown_away(truth: Path, tmp_path: Path) -> None:
     assert parts.frames == 15
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "gone", "no state"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone", "no state", "no rows"])
 def test_a_segment_is_believed_by_length_and_crc(damage: str, truth: Path, tmp_path: Path) -> None:
     """And made again, with those behind it."""
     whole = Rendering(tmp_path / "a", truth)
@@ -140,6 +140,8 @@ def test_a_segment_is_believed_by_length_and_crc(damage: str, truth: Path, tmp_p
     data = file.read_bytes()
     if damage == "no state":
         state.write_text(state.read_text()[:50])
+    elif damage == "no rows":
+        state.write_text(json.dumps({"files": json.loads(state.read_text())["files"]}))
     elif damage == "gone":
         file.unlink()
     else:
