@@ -117,8 +117,12 @@ class ImageSpaceSettings(Component):
 
 
 class SourceEncoderSettings(Component):
-    """DINOv2 on the source image, squashed to `side` x `side`; its last hidden state, CLS included, is the context."""
+    """DINOv2 on the source image, squashed to `side` x `side`; its last hidden state, CLS included, is the context.
 
+    `enabled: false`: the model has none, as where the context is another's.
+    """
+
+    enabled: bool = True
     side: int = 224
     trainable: bool = False
 
@@ -189,6 +193,27 @@ class CopySettings(Section):
     warp: bool = False
 
 
+class AlignmentLosses(Section):
+    """Weights of the losses that teach the flow of the condition aligned_tokens (training/alignment_losses.py), beside
+    what the diffusion loss says of it; all 0: none of them.
+
+    photometric: the source, warped, is to look like the target where it is visible. hidden: what a place costs that is
+    said not to be visible, a mean absolute difference of images in [-1, 1]: places whose difference is larger are best
+    hidden. keypoints: the flow at the target's keypoints and bones is to point to the source's. smoothness: total
+    variation of the flow.
+    """
+
+    photometric: float = Field(0.0, ge=0)
+    hidden: float = Field(0.15, gt=0)
+    keypoints: float = Field(0.0, ge=0)
+    smoothness: float = Field(0.0, ge=0)
+
+    @property
+    def active(self) -> bool:
+        """Whether any of them is computed."""
+        return bool(self.photometric or self.keypoints or self.smoothness)
+
+
 class DiffusionSettings(Section):
     """Stage 2's forward process and loss. The prediction type is the scheduler configuration's.
 
@@ -199,6 +224,9 @@ class DiffusionSettings(Section):
     min_snr_gamma: Min-SNR loss weighting (Hang et al. 2023); None: every time step has weight 1.
     base: what the prediction is a residual to. base_std: the residual is scaled to this standard deviation.
     copies: see CopySettings; it needs a scheduler that predicts the sample itself.
+    variance_weight: of L_vlb beside the simple loss (Nichol & Dhariwal 2021, L_hybrid: .001); the network then has
+    twice the outputs and learns the variance of its steps (models/variance.py). 0: the variance is the scheduler's.
+    alignment: see AlignmentLosses.
     """
 
     scheduler: Component = Component()
@@ -209,8 +237,15 @@ class DiffusionSettings(Section):
     base: Literal["none", "source", "warp"] = "none"
     base_std: float = Field(0.5, gt=0)
     copies: CopySettings = CopySettings()
+    variance_weight: float = Field(0.0, ge=0)
+    alignment: AlignmentLosses = AlignmentLosses()
     condition_dropout: BranchDropout = BranchDropout()
     region_weights: RegionWeights = RegionWeights()
+
+    @property
+    def learned_variance(self) -> bool:
+        """Whether the network has outputs for it."""
+        return self.variance_weight > 0
 
 
 class Augmentation(Section):
@@ -366,6 +401,10 @@ class Recipe(Section):
             raise ValueError("training.diffusion.augmentation.references needs the condition part_warp")
         if self.training.fusion.augmentation.references:
             raise ValueError("training.fusion.augmentation.references: stage 1 sees no part warp")
+        if self.diffusion.alignment.active and not self.alignment:
+            raise ValueError("diffusion.alignment needs the condition aligned_tokens")
+        if self.source_encoder.enabled is False and any("source_tokens" in c.reads for c in self.active_conditions):
+            raise ValueError("source_encoder.enabled: false, but a condition reads source_tokens")
         for side in (self.canvas.width, self.canvas.height):
             if side % self.image_space.factor:
                 raise ValueError(f"canvas side {side} is no multiple of image_space.factor {self.image_space.factor}")
@@ -385,6 +424,16 @@ class Recipe(Section):
     def pose_window(self) -> int:
         """How many frames before and after a target have their poses shown too."""
         return next((c.options.get("window", 0) for c in self.active_conditions if c.kind == "pose_map"), 0)
+
+    @property
+    def keypoints(self) -> bool:
+        """Whether a loss reads the keypoints themselves."""
+        return bool(self.diffusion.alignment.keypoints)
+
+    @property
+    def alignment(self) -> bool:
+        """Whether the source is aligned to the target's pose."""
+        return any(c.kind == "aligned_tokens" for c in self.active_conditions)
 
     def to_yaml(self) -> str:
         """The recipe as YAML, complete."""

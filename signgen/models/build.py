@@ -32,7 +32,7 @@ def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerP
         if recipe.fusion.enabled and fusion is None:
             fusion = build_fusion(recipe)
         image_space = _build_image_space(recipe)
-        source_encoder = _build_source_encoder(recipe)
+        source_encoder = _build_source_encoder(recipe) if recipe.source_encoder.enabled else None
         scheduler = _build_scheduler(recipe.diffusion)
         copies = recipe.diffusion.copies
         if (copies.layers or copies.warp) and scheduler.config.prediction_type != "sample":
@@ -40,13 +40,15 @@ def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerP
                 f"diffusion.copies with a scheduler that predicts {scheduler.config.prediction_type}",
                 expected="prediction_type: sample",
             )
+        if (copies.layers or copies.warp) and recipe.diffusion.learned_variance:
+            raise RecipeError("diffusion.copies with diffusion.variance_weight", expected="one of the two")
         space = as_image_space(image_space)
         entries = [c.model_dump() for c in recipe.active_conditions]
         unet = _build_unet(
             recipe.unet, space.channels, any(provider_class(e["kind"]).kind == "vector" for e in entries)
         )
         sizes = {
-            "token_width": source_encoder.config.hidden_size,
+            "token_width": source_encoder.config.hidden_size if source_encoder else 0,
             "context_width": unet.config.cross_attention_dim,
             "fusion_width": fusion.width if fusion else 0,
             "time_width": unet.time_embedding.linear_2.out_features,
@@ -57,6 +59,8 @@ def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerP
         widen_conv_in(unet, conditions.spatial_channels)
         # Zero weights: a single copy starts as the source itself. Several with equal weights would stay equal.
         widen_conv_out(unet, channels_of(copies), std=0.02 if copies.layers > 1 else 0.0)
+        if recipe.diffusion.learned_variance:
+            widen_conv_out(unet, space.channels)
     pipeline = SignerPipeline(
         image_space=image_space,
         source_encoder=source_encoder,
@@ -70,6 +74,7 @@ def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerP
         reach=copies.reach,
         warp_copy=copies.warp,
         solver=recipe.sampling.solver,
+        learned_variance=recipe.diffusion.learned_variance,
     )
     for network in pipeline.networks().values():
         network.eval()
@@ -115,6 +120,11 @@ def _build_scheduler(settings: DiffusionSettings) -> DDIMScheduler:
     values = {name: value for name, value in scheduler.config.items() if not name.startswith("_")}
     if settings.timestep_spacing is not None:
         values["timestep_spacing"] = settings.timestep_spacing
+    if values["prediction_type"] == "epsilon" and values["rescale_betas_zero_snr"]:
+        raise RecipeError(
+            "diffusion.scheduler: prediction_type epsilon with rescale_betas_zero_snr",
+            expected="sample or v_prediction: at the last time step nothing but noise is left to be predicted from",
+        )
     return DDIMScheduler(**values)
 
 

@@ -234,6 +234,7 @@ def check_settings(pipeline: SignerPipeline, recipe: Recipe, folder: Path) -> No
         "reach": copies.reach,
         "warp_copy": copies.warp,
         "solver": recipe.sampling.solver,
+        "learned_variance": recipe.diffusion.learned_variance,
     }
     found = {name: pipeline.config[name] for name in wanted}
     if recipe.image_space.kind == "pixel-unshuffle":

@@ -12,7 +12,6 @@ output of 1, and the part `warp`; m_k is the share of picture k.
 from __future__ import annotations
 
 import torch
-from torch.nn import functional as F
 
 from signgen.config import CopySettings
 
@@ -40,17 +39,3 @@ def blend(prediction: torch.Tensor, copies: torch.Tensor, logits: torch.Tensor) 
 def shares(logits: torch.Tensor) -> torch.Tensor:
     """(B, K, ...) -> (B, 1 + K, ...): the shares of the prediction and of each copy in the mixture; they sum to 1."""
     return torch.cat([torch.zeros_like(logits[:, :1]), logits], 1).softmax(1)
-
-
-def flow_sample(image: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """image (B, C, H, W); flow (B, 2, h, w): x and y displacement in pixels of `image`, enlarged to H x W.
-
-    Returns the image with pixel (x, y) taken from (x, y) + flow, bilinear, edges repeated.
-    """
-    height, width = image.shape[-2:]
-    flow = F.interpolate(flow, (height, width), mode="bilinear", align_corners=False)
-    y, x = torch.meshgrid(
-        torch.arange(height, device=flow.device) + 0.5, torch.arange(width, device=flow.device) + 0.5, indexing="ij"
-    )
-    grid = torch.stack([(x + flow[:, 0]) * 2 / width, (y + flow[:, 1]) * 2 / height], -1) - 1
-    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)

@@ -4,16 +4,17 @@ A condition is one of three kinds: context (tokens for cross-attention), spatial
 latent), vector (added to the time embedding). Each provider declares which guidance branch it belongs to and whether it
 depends on the frame or only on the clip, and computes its value and its null (the value without the condition).
 
-To add a condition, add one class here, decorated with `@PROVIDERS.register`. Its `name` is what a recipe writes as
-`kind`; `reads` lists the Features (models/features.py) that its `forward` takes, or its `read` computes them from
-others. Training and rendering both call `ConditionSet.encode`, so nothing else changes.
+To add a condition, add one class here (or import it here, as RePoseDM's aligned tokens are), decorated with
+`@PROVIDERS.register`. Its `name` is what a recipe writes as `kind`; `reads` lists the Features (models/features.py)
+that its `forward` takes, or its `read` computes them from others. Training and rendering both call
+`ConditionSet.encode`, so nothing else changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -22,63 +23,24 @@ from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedd
 from torch import nn
 
 from signgen.errors import RecipeError, nearest
-from signgen.models.features import FRAME_FEATURES, Features
+from signgen.models.aligned_tokens import AlignedTokens
+from signgen.models.condition import BRANCHES, Branch, Condition, Sizes, Values
+from signgen.models.features import Features
 from signgen.registry import PROVIDERS
 
-Branch = Literal["pose", "source", "fusion"]
-BRANCHES: tuple[Branch, ...] = ("pose", "source", "fusion")
-Values = dict[str, torch.Tensor]
+__all__ = [
+    "BRANCHES",
+    "AlignedTokens",
+    "Branch",
+    "Condition",
+    "ConditionSet",
+    "Conditioning",
+    "Sizes",
+    "Values",
+    "provider_class",
+]
+
 WARP_MASKS = 3  # moved parts, hands, painted
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What the rest of the model dictates to its conditions: widths, channels, and the image space's factor."""
-
-    token_width: int
-    context_width: int
-    fusion_width: int
-    time_width: int
-    latent_channels: int
-    factor: int
-
-
-class Condition(nn.Module):
-    """Base of the providers. `null` is broadcast to a value's shape: zeros, or a parameter if it is learned.
-
-    A subclass's __init__ takes (sizes, learned_null) and the recipe's `options` by name. `width` is the length of its
-    tokens, or the number of its channels. per_frame: whether it reads anything of the target; if not, rendering
-    computes its value once a clip.
-    """
-
-    name: ClassVar[str]
-    reads: ClassVar[tuple[str, ...]]
-    kind: ClassVar[Literal["context", "spatial", "vector"]]
-    branch: ClassVar[Branch]
-    per_frame: ClassVar[bool]
-
-    def __init__(self, sizes: Sizes, learned_null: bool, width: int) -> None:
-        super().__init__()
-        if not self.per_frame and (frame := sorted(FRAME_FEATURES.intersection(self.reads))):
-            raise TypeError(f"{type(self).__name__} reads {', '.join(frame)}, so its per_frame must be True")
-        self.width = width
-        shape = {"context": (1, 1, width), "spatial": (1, width, 1, 1), "vector": (1, width)}[self.kind]
-        if learned_null:
-            self.null = nn.Parameter(torch.zeros(shape))
-        else:
-            self.register_buffer("null", torch.zeros(shape), persistent=False)
-
-    def read(self, features: Features) -> tuple[torch.Tensor, ...] | None:
-        """The features that `forward` takes, of one batch size; None where one of them is not known."""
-        found = [getattr(features, name) for name in self.reads]
-        if any(value is None for value in found):
-            return None
-        count = max(map(len, found))
-        return tuple(value if len(value) == count else value.expand(count, *value.shape[1:]) for value in found)
-
-    def forward(self, *features: torch.Tensor) -> torch.Tensor:
-        """The features named by `reads` -> (B, N, width), (B, width, h, w) or (B, width), by kind."""
-        raise TypeError(f"{type(self).__name__} does not say how it computes its value")
 
 
 @PROVIDERS.register
@@ -154,6 +116,20 @@ class SourceLatent(Condition):
 
     name, reads = "source_latent", ("source_latent",)
     kind, branch, per_frame = "spatial", "source", False
+
+    def __init__(self, sizes: Sizes, learned_null: bool) -> None:
+        super().__init__(sizes, learned_null, sizes.latent_channels)
+
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return feature
+
+
+@PROVIDERS.register
+class PoseLatent(Condition):
+    """RePoseDM's pose: the target's pose image in the image space, beside the noisy latent."""
+
+    name, reads = "pose_latent", ("pose_latent",)
+    kind, branch, per_frame = "spatial", "pose", True
 
     def __init__(self, sizes: Sizes, learned_null: bool) -> None:
         super().__init__(sizes, learned_null, sizes.latent_channels)

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 
 import torch
 
+from signgen.models.alignment import Alignment
 from signgen.models.image_space import ImageSpace
 
 FRAME_FEATURES = frozenset(
-    {"target_pose", "warp_picture", "pose_embedding", "fusion", "part_warp"}
+    {"target_pose", "warp_picture", "pose_embedding", "pose_latent", "fusion", "part_warp", "alignment"}
 )  # of the target; the rest: the source
 
 
@@ -59,7 +60,7 @@ class Features:
         """Features that are already computed, by name."""
         return cls().with_known(**computed)
 
-    def with_known(self, **computed: torch.Tensor) -> Features:
+    def with_known(self, **computed: Any) -> Features:
         """These features, with some of them computed already, by name."""
         vars(self).update(computed)  # where cached_property keeps them
         return self
@@ -112,6 +113,39 @@ class Features:
             return None
         with torch.no_grad():
             return self.encoders.fusion.combiner(source.expand(len(pose), -1), pose)
+
+    @cached_property
+    def pose_latent(self) -> torch.Tensor | None:
+        """(B, C, h, w): the target's pose image in the image space."""
+        if self.encoders is None or self.target_pose is None:
+            return None
+        with torch.no_grad():
+            return self.encoders.space.encode(2 * self.target_pose[:, :3] - 1)
+
+    @property
+    def source_pose_or_black(self) -> torch.Tensor | None:
+        """(B, 3, H, W) in [0, 1]: source_pose; where it is not known, a black picture; None without a source."""
+        if self.clip is not None:
+            return self.clip.source_pose_or_black
+        if self.source_pose is not None or self.source is None:
+            return self.source_pose
+        return torch.zeros_like(self.source)
+
+    @cached_property
+    def source_pose_latent(self) -> torch.Tensor | None:
+        """(B, C, h, w): the source's pose image in the image space; a black picture's where it is not known."""
+        if self.clip is not None:
+            return self.clip.source_pose_latent
+        pose = self.source_pose_or_black
+        if self.encoders is None or pose is None:
+            return None
+        with torch.no_grad():
+            return self.encoders.space.encode(2 * pose - 1)
+
+    @cached_property
+    def alignment(self) -> Alignment | None:
+        """The source aligned to the target's pose, once the provider `aligned_tokens` has computed it; else None."""
+        return None
 
     @cached_property
     def part_warp(self) -> torch.Tensor | None:

@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL, ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch.nn import functional as F
 
-from signgen.models.compositing import flow_sample
+from signgen.models.flow import flow_sample
 
 
 class ImageSpace(Protocol):

@@ -13,6 +13,7 @@ from transformers import Dinov2Model
 
 from signgen.config import CopySettings, SamplingSettings
 from signgen.errors import ModelError
+from signgen.models import variance as variances
 from signgen.models.attention import AttentionContext, install_attention
 from signgen.models.compositing import blend, split_layers
 from signgen.models.conditions import Conditioning, ConditionSet, Values
@@ -70,12 +71,12 @@ class SignerPipeline(DiffusionPipeline):
     Of the saved configuration, `copies`, `reach` and `warp_copy` are the recipe's diffusion.copies: see `copies`.
     """
 
-    _optional_components: ClassVar[list[str]] = ["fusion"]  # a list: diffusers concatenates it
+    _optional_components: ClassVar[list[str]] = ["fusion", "source_encoder"]  # a list: diffusers concatenates it
 
     def __init__(
         self,
         image_space: Any,
-        source_encoder: Dinov2Model,
+        source_encoder: Dinov2Model | None,
         conditions: ConditionSet,
         unet: UNet2DConditionModel,
         scheduler: DDIMScheduler,
@@ -87,6 +88,7 @@ class SignerPipeline(DiffusionPipeline):
         reach: float = 0.0,
         warp_copy: bool = False,
         solver: str = "unipc",
+        learned_variance: bool = False,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -105,6 +107,7 @@ class SignerPipeline(DiffusionPipeline):
             reach=reach,
             warp_copy=warp_copy,
             solver=solver,
+            learned_variance=learned_variance,
         )
         install_attention(unet)
         self.denoise: Callable[..., torch.Tensor] = denoise  # or an export of the UNet: models/backends
@@ -192,7 +195,29 @@ class SignerPipeline(DiffusionPipeline):
         (`reads_source_latent`), part_warp (B, C + 3, h, w) -> the
         network's prediction (B, C, h, w), float32, with moved copies of the source and the part warp mixed in where
         the recipe says so. attention: what the attention layers do beyond the plain UNet's (models/attention.py)."""
+        return self.predict_both(noisy, timestep, conditioning, source_latent, part_warp, attention)[0]
+
+    def predict_both(
+        self,
+        noisy: torch.Tensor,
+        timestep: torch.Tensor,
+        conditioning: Conditioning,
+        source_latent: torch.Tensor | None,
+        part_warp: torch.Tensor | None = None,
+        attention: AttentionContext | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """As `predict`, and what the network says of its variance (models/variance.py), (B, C, h, w); None where it
+        learned none."""
         output = self.denoise(self.unet, noisy, timestep, conditioning, attention).float()
+        if self.config.learned_variance:
+            mean, variance = output.chunk(2, 1)
+            return mean, variance
+        return self._mixed(output, source_latent, part_warp), None
+
+    def _mixed(
+        self, output: torch.Tensor, source_latent: torch.Tensor | None, part_warp: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The network's output (B, C, h, w), float32, with moved copies mixed in: see `predict`."""
         copies = self.copies
         if not (copies.layers or copies.warp):
             return output
@@ -220,8 +245,9 @@ class SignerPipeline(DiffusionPipeline):
         values = self.conditions.encode(features, per_frame=False)
         latent = features.source_latent
         assert latent is not None  # source is given
-        if "fusion" in self.conditions.needs:
-            _ = features.source_embedding  # computed here: once a clip
+        needs = self.conditions.needs  # by conditions of frames; computed here: once a clip
+        _ = features.source_embedding if "fusion" in needs else None
+        _ = features.source_pose_latent if "source_pose_latent" in needs else None
         return ClipState(features, values, latent)
 
     @torch.no_grad()
@@ -266,15 +292,21 @@ class SignerPipeline(DiffusionPipeline):
                 of_branches[names] = self.guided(clip, frames, names, latent)
             given = of_branches[names]
             scaled = _repeated(scheduler.scale_model_input(latent, timestep), len(names))
-            output = self.predict(scaled, timestep, given.conditioning, clip.latent, given.part_warp, given.attention)
+            output, variance = self.predict_both(
+                scaled, timestep, given.conditioning, clip.latent, given.part_warp, given.attention
+            )
             drawing = {"generator": noise.of_step(number, numbers)} if sampling.solver in ADDS_NOISE else {}
             combined = combine(output, list(weights.values()))
+            if variance is not None and sampling.solver == variances.SOLVER:
+                combined = torch.cat([combined, variance[-batch:]], 1)  # the guided branch's own
             latent = scheduler.step(combined, timestep, latent, return_dict=False, **drawing)[0]
         return self.space.decode(self.from_diffused(latent, base))
 
     def solver_of(self, sampling: SamplingSettings, device: torch.device | None = None) -> tuple[Any, torch.Tensor]:
         """The scheduler of diffusers that samples by these settings, and its time steps, at least one."""
-        scheduler = solver_class(sampling.solver).from_config(self.scheduler.config)
+        learned = self.config.learned_variance and sampling.solver == variances.SOLVER
+        own = {"variance_type": "learned_range"} if learned else {}
+        scheduler = solver_class(sampling.solver).from_config(self.scheduler.config, **own)
         scheduler.set_timesteps(sampling.steps, device=device)
         most = sampling.strength * scheduler.config.num_train_timesteps
         left_out = min(sum(time > most for time in scheduler.timesteps.tolist()), sampling.steps - 1)

@@ -18,9 +18,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from signgen.config import Recipe, StageSettings
 from signgen.models.build import build_fusion, build_pipeline
+from signgen.models.card import palette_of
 from signgen.models.conditions import BRANCHES
 from signgen.models.pipeline import SignerPipeline
-from signgen.training.diffusion import DiffusionModule
+from signgen.poses.skeletons import SKELETONS
+from signgen.training.diffusion import diffusion_module
 from signgen.training.features import moves_pixels
 from signgen.training.fusion import FusionModule
 from signgen.training.stages import stages_of
@@ -117,7 +119,7 @@ def _fusion(recipe: Recipe, settings: StageSettings) -> StageCost:
 
 
 def _diffusion(recipe: Recipe, settings: StageSettings, pipeline: SignerPipeline) -> StageCost:
-    module = DiffusionModule(pipeline, recipe.diffusion, recipe.source_encoder.trainable)
+    module = diffusion_module(recipe, pipeline)
     trains = {"unet", "conditions"} | ({"source_encoder"} if recipe.source_encoder.trainable else set())
     for name, network in pipeline.networks().items():
         network.requires_grad_(name in trains).train(name in trains)
@@ -147,6 +149,9 @@ def _frozen_work(recipe: Recipe, pipeline: SignerPipeline) -> dict[str, tuple[in
     }
     if pipeline.reads_source_latent:
         work["image_space: source"] = (lambda: pipeline.space.encode(image), still)
+    for name in ("pose_latent", "source_pose_latent"):
+        if name in needs:
+            work[f"image_space: {name}"] = (lambda: pipeline.space.encode(image), False)
     if "part_warp" in needs:
         work["image_space: part warp"] = (lambda: pipeline.space.encode(image), False)
     if "source_tokens" in needs and not recipe.source_encoder.trainable:
@@ -172,6 +177,9 @@ def _batch(recipe: Recipe, pipeline: SignerPipeline) -> dict[str, torch.Tensor]:
     batch = {name: _picture(recipe) for name in ("source", "target", "source_pose")}
     batch["target_pose"] = _picture(recipe, 3 * (1 + 2 * recipe.pose_window))
     batch["regions"] = _picture(recipe, 2)
+    if recipe.keypoints:
+        points = torch.zeros(1, SKELETONS[palette_of(recipe).skeleton].points, 3)
+        batch |= {"source_points": points, "target_points": points}
     if recipe.part_warp:
         batch["part_warp"] = _picture(recipe, 6)
     batch["source_pose_known"] = torch.ones(1, dtype=torch.bool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,14 +17,16 @@ from signgen.config import DiffusionSettings, Recipe
 from signgen.metrics.clip.frame_metrics import score_frame
 from signgen.metrics.means import mean_row
 from signgen.models.canvas import Canvas
-from signgen.models.card import ModelCard
+from signgen.models.card import ModelCard, palette_of
 from signgen.models.conditions import BRANCHES
 from signgen.models.features import Features
 from signgen.models.lora import adapter_parameters
 from signgen.models.pipeline import SignerPipeline
+from signgen.models.variance import variational_bound
 from signgen.rendering.pairs import render_targets, source_of
 from signgen.rendering.renderer import Renderer
 from signgen.rendering.strips import save_strips
+from signgen.training.alignment_losses import alignment_losses, bone_places, bones_of, weighted_losses
 from signgen.training.data.batches import Sample
 from signgen.training.data.dataset import TripleDataset, region_masks, spread
 from signgen.training.stages import Batch, Stage, evaluating, sample_generators, signed_range, unit_range
@@ -36,11 +38,19 @@ KEPT = ("source_latent", "source_tokens", "source_embedding", "pose_embedding") 
 class DiffusionModule(nn.Module):
     """What stage 2 trains (UNet, conditions, a trainable source encoder) with its loss, for the accelerator."""
 
-    def __init__(self, pipeline: SignerPipeline, settings: DiffusionSettings, train_source_encoder: bool) -> None:
+    def __init__(
+        self,
+        pipeline: SignerPipeline,
+        settings: DiffusionSettings,
+        train_source_encoder: bool,
+        bones: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """bones: pairs of keypoints, for the alignment's losses."""
         super().__init__()
         self.unet, self.conditions = pipeline.unet, pipeline.conditions
         self.source_encoder = pipeline.source_encoder if train_source_encoder else None
         self.settings = settings
+        self.bones = bones
         self._frozen = [pipeline]  # in a list, so that frozen networks are no submodules
 
     @property
@@ -49,7 +59,7 @@ class DiffusionModule(nn.Module):
 
     def forward(self, batch: Batch) -> Batch:
         """A batch of TripleDataset's items with their noise -> {"loss": ()}: FPDM's stage 2, (weighted) MSE to the
-        scheduler's target."""
+        scheduler's target; with the further losses of the recipe, each by its name."""
         pipeline, noise, timestep = self.pipeline, batch["noise"], batch["timestep"]
 
         # encode
@@ -73,13 +83,35 @@ class DiffusionModule(nn.Module):
 
         # predict
         channels_last = noisy.contiguous(memory_format=torch.channels_last)
-        output = pipeline.predict(channels_last, timestep, conditioning, source_latent, part_warp)
+        output, variance = pipeline.predict_both(channels_last, timestep, conditioning, source_latent, part_warp)
 
         # loss
         error = (output - self._target(clean, noise, timestep)) ** 2
         weight = self._region_weight(batch["regions"], error.shape[-2:])
         per_sample = (error * weight).mean((1, 2, 3)) * self._snr_weight(timestep)
-        return {"loss": per_sample.mean()}
+        found = {"loss": per_sample.mean()}
+        if variance is not None:
+            found["vlb"] = variational_bound(pipeline.scheduler, output, variance, clean, noisy, timestep).mean()
+        if self.settings.alignment.active and features.alignment is not None:
+            found |= self._of_alignment(features, target_latent, batch)
+        return found
+
+    def _of_alignment(self, features: Features, target_latent: torch.Tensor, batch: Batch) -> Batch:
+        """The losses of the aligned source's flow."""
+        known = "source_points" in batch
+        bones = bone_places(batch["source_points"], batch["target_points"], self.bones) if known else None
+        assert features.alignment is not None
+        assert features.source_latent is not None
+        pixels = self.conditions.providers["aligned_tokens"].token_pixels
+        return alignment_losses(
+            features.alignment,
+            self.settings.alignment,
+            self.pipeline.space,
+            features.source_latent,
+            target_latent,
+            pixels,
+            bones,
+        )
 
     def _features(self, batch: Batch) -> Features:
         """What the conditions read; with gradients only through a trainable source encoder. What was computed before
@@ -90,7 +122,7 @@ class DiffusionModule(nn.Module):
             encoders=self.pipeline,
             source=signed_range(batch["source"]) if given else None,
             source_unit=unit_range(batch["source"]) if given else None,
-            source_pose=unit_range(batch["source_pose"]),
+            source_pose=unit_range(batch["source_pose"]) * batch["source_pose_known"].view(-1, 1, 1, 1),
             target_pose=unit_range(batch["target_pose"]),
             warp_picture=unit_range(batch["part_warp"]) if "part_warp" in batch else None,
         ).with_known(**kept)
@@ -125,6 +157,12 @@ class DiffusionModule(nn.Module):
         return clipped / divisor[scheduler.config.prediction_type].clamp(min=1e-8)
 
 
+def diffusion_module(recipe: Recipe, pipeline: SignerPipeline) -> DiffusionModule:
+    """What a recipe trains in stage 2."""
+    bones = bones_of(palette_of(recipe)) if recipe.keypoints else ()
+    return DiffusionModule(pipeline, recipe.diffusion, recipe.source_encoder.trainable, bones)
+
+
 class DiffusionStage(Stage):
     """Stage 2. Its result is the model folder, so it exports nothing of its own."""
 
@@ -144,7 +182,7 @@ class DiffusionStage(Stage):
         self.pipeline, self.validation, self.device = pipeline, validation, device
         self._parked: list[nn.Module] = []
         self._freeze()
-        self.module: nn.Module = DiffusionModule(pipeline, recipe.diffusion, recipe.source_encoder.trainable)
+        self.module: nn.Module = diffusion_module(recipe, pipeline)
         pipeline.unet.to(memory_format=torch.channels_last)
         if self.settings.gradient_checkpointing:
             pipeline.unet.enable_gradient_checkpointing()
@@ -156,6 +194,13 @@ class DiffusionStage(Stage):
             recipe.canvas.width // pipeline.space.factor,
         )
 
+    @property
+    def extra_losses(self) -> Mapping[str, float]:
+        """Of the learned variance and of the aligned source, where the recipe has them."""
+        settings = self.recipe.diffusion
+        variance = {"vlb": settings.variance_weight} if settings.learned_variance else {}
+        return variance | weighted_losses(settings.alignment)
+
     def _freeze(self) -> None:
         """Everything but UNet, conditions and a trainable source encoder: no gradients, eval mode."""
         trained = {"unet", "conditions"} | ({"source_encoder"} if self.recipe.source_encoder.trainable else set())
@@ -164,7 +209,7 @@ class DiffusionStage(Stage):
         if self.adapter:
             for parameter in adapter_parameters(self.pipeline.unet):
                 parameter.requires_grad_(True)
-        if self.recipe.source_encoder.trainable and not self.adapter:
+        if self.pipeline.source_encoder is not None and self.recipe.source_encoder.trainable and not self.adapter:
             self.pipeline.source_encoder.embeddings.mask_token.requires_grad_(False)  # only masked images use it
 
     def sample_noise(self, batch: Batch, seed: int) -> Batch:

@@ -149,7 +149,7 @@ def parked(cache: FeatureCache, recipe: Recipe, pipeline: SignerPipeline) -> lis
     found: list[torch.nn.Module] = []
     if LATENT in cache and "part_warp" not in needs:
         found.append(pipeline.image_space)
-    if TOKENS in cache or TOKENS_READ not in needs:
+    if pipeline.source_encoder is not None and (TOKENS in cache or TOKENS_READ not in needs):
         found.append(pipeline.source_encoder)
     if pipeline.fusion is not None and EMBEDDING in cache and POSE in cache:
         found.append(pipeline.fusion.tower)  # the combiner is asked in every step
@@ -165,7 +165,8 @@ def kept_of(cache: FeatureCache, recipe: Recipe, pipeline: SignerPipeline) -> Ke
         EMBEDDING: EMBEDDING_READ in needs and pipeline.fusion is not None,
     }
     source = tuple(name for name, is_read in read.items() if is_read and name in cache)
-    return Kept(cache, source, picture=any(is_read and name not in cache for name, is_read in read.items()))
+    picture = "source" in needs or any(is_read and name not in cache for name, is_read in read.items())
+    return Kept(cache, source, picture)
 
 
 def room_for_features(pairs: Path) -> int:

@@ -34,7 +34,7 @@ from signgen.training.batch_split import divide_batches
 from signgen.training.checkpoints import Checkpoints, read_progress
 from signgen.training.clip_canvas import with_clip_canvas
 from signgen.training.data.dataset import TripleDataset
-from signgen.training.diffusion import DiffusionModule, DiffusionStage
+from signgen.training.diffusion import DiffusionStage, diffusion_module
 from signgen.training.features import build_features, feature_cache, kept_of, parked
 from signgen.training.fit import fit, parse_memory
 from signgen.training.fusion import FusionStage
@@ -168,7 +168,7 @@ class TrainingRun:
             return None
         pipeline = build_pipeline(self.recipe, fusion)
         if self.start:
-            for name in ("unet", "conditions", "source_encoder"):
+            for name in {"unet", "conditions", "source_encoder"} & set(pipeline.networks()):
                 self.start.fill(name, pipeline.components[name])
         adapted = None
         if self.request.lora is not None:
@@ -204,7 +204,7 @@ class TrainingRun:
 
     def _diffusion_stage(self, pipeline: SignerPipeline) -> tuple[SignerPipeline, int]:
         """Stage 2: the pipeline that holds its weights in the first process, and the number of its steps."""
-        seen = {"window": self.recipe.pose_window, "part_warp": self.recipe.part_warp}
+        seen = {"window": self.recipe.pose_window, "part_warp": self.recipe.part_warp, "points": self.recipe.keypoints}
         validation, adapter = self._validation(**seen), self.request.lora is not None
         stage = DiffusionStage(self.divided, pipeline, validation, self.accelerator.device, adapter)
         dataset = self._triples("train", stage.settings.augmentation, **seen)
@@ -235,7 +235,7 @@ class TrainingRun:
         checkpoints, score = Checkpoints(self.folder, "diffusion"), self.recipe.training.keep_best
         best = checkpoints.best() if score else None
         if score and best is not None and self.accelerator.is_main_process:
-            module = DiffusionModule(pipeline, self.recipe.diffusion, self.recipe.source_encoder.trainable)
+            module = diffusion_module(self.recipe, pipeline)
             module.load_state_dict(checkpoints.best_weights(self.accelerator.device))
             folder, counts = self.folder / "best", {"fusion": self._steps_of("fusion"), "diffusion": best["step"]}
             save_model(pipeline, self._card(counts), folder)

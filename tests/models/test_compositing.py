@@ -11,7 +11,8 @@ from scipy.ndimage import map_coordinates
 
 from signgen.config import CopySettings, SamplingSettings
 from signgen.models.build import build_pipeline
-from signgen.models.compositing import blend, flow_sample, split_layers
+from signgen.models.compositing import blend, split_layers
+from signgen.models.flow import flow_sample
 from signgen.models.image_space import PixelUnshuffleSpace, VaeSpace
 from signgen.models.pipeline import SignerPipeline
 from tests.tiny import tiny_recipe

@@ -48,12 +48,13 @@ class TripleDataset(Dataset):
     """Triples of one split.
 
     window: frames before and after the target whose poses are drawn too. part_warp: whether items have the part warp.
-    kept: features that items have in place of pictures; None: none.
+    points: whether items have keypoints. kept: features that items have in place of pictures; None: none.
 
     An item, for Sample(epoch, row):
       source, target: uint8 (3, H, W) RGB. source_pose: uint8 (3, H, W), lines on black. source_pose_known: bool.
       target_pose: uint8 (3 (1 + 2 window), H, W): the target frame's pose image, then its neighbours' (window_frames).
       part_warp, if wanted: uint8 (6, H, W), the source's parts at the target's keypoints, and masks (PartWarps).
+      source_points, target_points, if wanted: float32 (K, 3), x and y in canvas pixels, and score; NaN is missing.
       source_<feature>, target_latent, pose_embedding, where they are kept: float16; no picture that nothing else needs.
       regions: uint8 (2, H, W), 1 inside the target's hand boxes / face box.
       epoch, index: int. source_id, target_id: int64, equal for the same frame of the same clip.
@@ -69,12 +70,14 @@ class TripleDataset(Dataset):
         seed: int,
         window: int = 0,
         part_warp: bool = False,
+        points: bool = False,
     ) -> None:
         self.pairs, self.canvas, self.palette = pairs, canvas, palette
         self.augmentation, self.seed, self.window = augmentation, seed, window
         self.triples = pairs.triples(split)
         self.frames = CanvasFrames(pairs, canvas)
         self.part_warps = PartWarps(self.frames) if part_warp else None
+        self.points = points
         self.kept: Kept | None = None
 
     def __len__(self) -> int:
@@ -124,6 +127,9 @@ class TripleDataset(Dataset):
             "source_id": torch.tensor((clip << 32) + source),
             "target_id": torch.tensor((clip << 32) + target),
         }
+
+        if self.points:
+            item |= {"source_points": torch.from_numpy(source_points), "target_points": torch.from_numpy(target_points)}
 
         # part warp, of the source or of reference frames
         if self.part_warps is not None:

@@ -1,0 +1,227 @@
+"""Recurrent pose alignment (RePoseDM, arXiv 2310.16074, section 3.2): source and target pose in, an aligned source out.
+
+It departs from the paper where that is open or cannot be computed; docs/reposedm.md says why:
+
+1. maps are lifted to `width` channels by a small convolutional stem before they are compared (4 channels of a VAE
+   make no correspondence), and have 2-D sinusoidal positions;
+2. what is estimated is a dense flow and a visibility, not one homography: a body is articulated;
+3. flows are composed as maps (eq. 7: `compose_flows`), and the original source is warped by the whole (eq. 9).
+
+Maps are (B, width, h, w), called tokens where they are looked at as (B, h w, width).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from signgen.models.flow import compose_flows, flow_sample
+
+REGIONS = (0, 9, 5, 3, 3)  # of the recurrences, global (0) to local, in tokens
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """flows: after n = 1 ... N recurrences, each (B, 2, h, w) from target to source, in tokens. visibility (B, 1, h, w)
+    in [0, 1]: whether the source shows what is there. source, aligned (B, width, h, w): its map as it is, and F_S^N."""
+
+    flows: tuple[torch.Tensor, ...]
+    visibility: torch.Tensor
+    source: torch.Tensor
+    aligned: torch.Tensor
+
+    @property
+    def flow(self) -> torch.Tensor:
+        """The last one."""
+        return self.flows[-1]
+
+
+class Stem(nn.Module):
+    """A map of any channels, `stride` times as large, to one of `width` channels."""
+
+    def __init__(self, channels: int, width: int, stride: int = 1) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.PixelUnshuffle(stride),
+            nn.Conv2d(channels * stride * stride, width, 3, padding=1),
+            nn.GroupNorm(8, width),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+        )
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        """(B, channels, stride h, stride w) -> (B, width, h, w)."""
+        return self.layers(picture)
+
+
+class RegionAttention(nn.Module):
+    """Attention of one map's places to the region around them in another, or the same (eq. 5)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
+
+    def forward(self, tokens: torch.Tensor, seen: torch.Tensor, region: torch.Tensor | None) -> torch.Tensor:
+        """tokens, seen (B, N, width); region: bool (N, N), what each place sees, None: everything -> (B, N, width)."""
+        query, key, value = (
+            layer(each).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for layer, each in ((self.query, tokens), (self.key, seen), (self.value, seen))
+        )
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=region)
+        return self.out(attended.transpose(1, 2).flatten(2))
+
+
+class MapFormer(nn.Module):
+    """One layer: self-attention in both maps, cross-attention between them, a feed-forward network; with residuals."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.within, self.between = RegionAttention(width, heads), RegionAttention(width, heads)
+        self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+
+    def forward(
+        self, target: torch.Tensor, source: torch.Tensor, region: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """target, source (B, N, width) -> the same, each knowing of the other."""
+        after_self, after_cross, after_feed = self.norms
+        target, source = (after_self(each + self.within(each, each, region)) for each in (target, source))
+        target, source = (
+            after_cross(each + self.between(each, other, region))
+            for each, other in ((target, source), (source, target))
+        )
+        target, source = (after_feed(each + self.feed(each)) for each in (target, source))
+        return target, source
+
+
+class PoseMappingAggregator(nn.Module):
+    """Local correlation and both maps in; a step of the flow and logits of visibility out: two convolutions with a
+    max-pooling between them, as the paper has it, and a head of zero weights: the first step moves nothing."""
+
+    def __init__(self, width: int, radius: int) -> None:
+        super().__init__()
+        self.radius = radius
+        self.layers = nn.Sequential(
+            nn.Conv2d((2 * radius + 1) ** 2 + 2 * width, width, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=1, padding=1),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+        )
+        self.head = nn.Conv2d(width, 3, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, target: torch.Tensor, source: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """target, source (B, width, h, w) -> flow (B, 2, h, w) in tokens, logits (B, 1, h, w)."""
+        correlation = local_correlation(target, source, self.radius)
+        flow, logits = self.head(self.layers(torch.cat([correlation, target, source], 1))).split([2, 1], 1)
+        return flow, logits
+
+
+class RecurrentAlignment(nn.Module):
+    """Eq. 7-9: the flow is refined `recurrences` times, each time from the original source warped by all of it so far.
+
+    regions: what attention sees in each recurrence, in tokens, 0 everything; the last one holds for all further ones.
+    reencode: what is warped is the picture, which is encoded anew, as the paper writes it; else its map, which is
+    cheaper and sharper at the edges of flows.
+    """
+
+    def __init__(
+        self,
+        channels: tuple[int, int],
+        width: int = 128,
+        heads: int = 4,
+        radius: int = 8,
+        recurrences: int = 5,
+        regions: Sequence[int] = REGIONS,
+        strides: tuple[int, int] = (1, 1),
+        reencode: bool = False,
+    ) -> None:
+        """channels, strides: of the source's stem and of the pose's."""
+        super().__init__()
+        self.source_stem, self.pose_stem = (Stem(*each) for each in zip(channels, (width, width), strides, strict=True))
+        self.mapformer = MapFormer(width, heads)
+        self.aggregator = PoseMappingAggregator(width, radius)
+        self.recurrences, self.regions, self.reencode = recurrences, tuple(regions), reencode
+        self.stride = strides[0]
+
+    def forward(self, source: torch.Tensor, pose: torch.Tensor, recurrences: int | None = None) -> Alignment:
+        """source, pose: (B, C, H, W) as the stems take them. recurrences: other than trained with."""
+        source_map, target_map = self.source_stem(source), self.pose_stem(pose)
+        positions = sinusoidal_positions(*source_map.shape[1:]).to(source_map)
+        source_map = source_map.expand(len(target_map), -1, -1, -1)
+        flow = torch.zeros_like(target_map[:, :2], dtype=torch.float32)
+        logits = torch.zeros_like(target_map[:, :1])
+        warped, flows = source_map, []
+        for number in range(self.recurrences if recurrences is None else recurrences):
+            region = self.regions[min(number, len(self.regions) - 1)]
+            step, logits = self._step(target_map + positions, warped + positions, region)
+            flow = compose_flows(step.float(), flow)  # bfloat16 rounds places to eighths of a pixel
+            flows.append(flow)
+            warped = self._warped(source, source_map, flow)
+        return Alignment(tuple(flows) or (flow,), logits.sigmoid(), source_map, warped)
+
+    def _step(self, target: torch.Tensor, source: torch.Tensor, region: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Eq. 8, M: MapFormer, then the aggregator."""
+        size = target.shape[-2:]
+        tokens = (each.flatten(2).transpose(1, 2) for each in (target, source))
+        seen = region_mask(size[0], size[1], region).to(target.device) if region else None
+        maps = (each.transpose(1, 2).unflatten(2, size) for each in self.mapformer(*tokens, seen))
+        return self.aggregator(*maps)
+
+    def _warped(self, source: torch.Tensor, source_map: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        """Eq. 9: F_S^n = Encoder(W(I_S; F^n))."""
+        if self.reencode:
+            return self.source_stem(flow_sample(source.expand(len(flow), -1, -1, -1).float(), flow * self.stride))
+        return flow_sample(source_map.float(), flow)
+
+
+def local_correlation(target: torch.Tensor, source: torch.Tensor, radius: int) -> torch.Tensor:
+    """Eq. 6: C(x, r) = ReLU(T(x) . S(x + r)) / sqrt(D) for |r| <= radius; 0 where x + r is outside.
+
+    target, source (B, D, h, w) -> (B, (2 radius + 1)^2, h, w), r by rows. Computed as the products of all pairs of
+    places, of which the near ones are taken: 2 D (h w)^2 FLOPs, and no copy of the map for each r.
+    """
+    height, width = target.shape[-2:]
+    volume = F.relu(target.flatten(2).transpose(1, 2) @ source.flatten(2)) / math.sqrt(target.shape[1])
+    places, inside = neighbours(height, width, radius)
+    found = volume.gather(2, places.to(volume.device).expand(len(volume), -1, -1))
+    return (found * inside.to(found)).transpose(1, 2).unflatten(2, (height, width))
+
+
+def neighbours(height: int, width: int, radius: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of every place of a map: the numbers of the places around it, int64 (h w, (2 radius + 1)^2), and whether they
+    are in the map, bool."""
+    y, x = torch.meshgrid(torch.arange(height, device="cpu"), torch.arange(width, device="cpu"), indexing="ij")
+    steps = torch.arange(-radius, radius + 1, device="cpu")
+    rows = y.flatten()[:, None] + steps.repeat_interleave(len(steps))
+    columns = x.flatten()[:, None] + steps.repeat(len(steps))
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    return rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1), inside
+
+
+def region_mask(height: int, width: int, region: int) -> torch.Tensor:
+    """bool (h w, h w): whether two places are in one square of `region` x `region` tokens about the first."""
+    y, x = torch.meshgrid(torch.arange(height, device="cpu"), torch.arange(width, device="cpu"), indexing="ij")
+    y, x = y.flatten(), x.flatten()
+    near = region // 2
+    return ((y[:, None] - y).abs() <= near) & ((x[:, None] - x).abs() <= near)
+
+
+def sinusoidal_positions(channels: int, height: int, width: int) -> torch.Tensor:
+    """(channels, h, w): sines and cosines of the row and of the column, a quarter of the channels each."""
+    quarter = channels // 4
+    rates = torch.exp(-math.log(10000) * torch.arange(quarter, device="cpu") / quarter)
+    y, x = (torch.arange(size, device="cpu")[:, None] * rates for size in (height, width))
+    rows = torch.cat([y.sin(), y.cos()], 1).T[:, :, None].expand(-1, -1, width)
+    columns = torch.cat([x.sin(), x.cos()], 1).T[:, None].expand(-1, height, -1)
+    return torch.cat([rows, columns])

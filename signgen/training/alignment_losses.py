@@ -1,0 +1,108 @@
+"""Losses that teach a pose alignment's flow: the alignment, latents and keypoints of a batch in; scalars by name out.
+
+Without them only the diffusion loss says anything of the flow, through tokens of attention. RePoseDM says of none; they
+are those of learned optical flow (photometric, smooth), and what keypoints know: where bones came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import torch
+from torch.nn import functional as F
+
+from signgen.config import AlignmentLosses
+from signgen.models.alignment import Alignment
+from signgen.models.flow import flow_at, total_variation
+from signgen.models.image_space import ImageSpace
+from signgen.poses.palettes import Limb, Palette, Stroke
+from signgen.poses.skeletons import SKELETONS
+
+PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)  # along a bone
+EARLIER = 0.8  # what the flow before a recurrence weighs against the one after it (RAFT, Teed & Deng 2020)
+_SEEN = 0.3  # score of a keypoint that is believed
+
+
+def weighted_losses(settings: AlignmentLosses) -> dict[str, float]:
+    """The weights of the losses below, by name."""
+    names = ("photometric", "keypoints", "smoothness")
+    return {f"alignment_{name}": weight for name in names if (weight := getattr(settings, name))}
+
+
+def alignment_losses(
+    found: Alignment,
+    settings: AlignmentLosses,
+    space: ImageSpace,
+    source_latent: torch.Tensor,
+    target_latent: torch.Tensor,
+    pixels: int,
+    bones: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
+) -> dict[str, torch.Tensor]:
+    """Every active loss, (), over all recurrences. latents: (B, C, h, w). pixels: of the canvas, a token. bones: of
+    `bone_places`."""
+    losses = dict.fromkeys(weighted_losses(settings), torch.zeros((), device=source_latent.device))
+    share = sum(EARLIER**back for back in range(len(found.flows)))
+    for number, flow in enumerate(found.flows):
+        weight = EARLIER ** (len(found.flows) - 1 - number) / share
+        each = {
+            "alignment_photometric": lambda flow=flow: photometric(
+                space.move(source_latent, flow * pixels), target_latent, found.visibility, settings.hidden
+            ),
+            "alignment_keypoints": lambda flow=flow: keypoint_error(flow * pixels, bones, pixels),
+            "alignment_smoothness": lambda flow=flow: total_variation(flow * pixels),
+        }
+        for name in losses:
+            losses[name] = losses[name] + weight * each[name]()
+    return losses
+
+
+def photometric(warped: torch.Tensor, target: torch.Tensor, visibility: torch.Tensor, hidden: float) -> torch.Tensor:
+    """(): mean over places of v |warped - target| + (1 - v) hidden; visibility v (B, 1, h, w) in [0, 1].
+
+    The best v is 1 where the difference is below `hidden`, else 0: what the source does not show is not matched.
+    """
+    difference = (warped - target).abs().mean(1, keepdim=True)
+    seen = F.interpolate(visibility.float(), difference.shape[-2:], mode="bilinear", align_corners=False)
+    return (seen * difference + (1 - seen) * hidden).mean()
+
+
+def keypoint_error(
+    flow: torch.Tensor, bones: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None, pixels: int
+) -> torch.Tensor:
+    """(): mean distance, in tokens, from where the flow (B, 2, h, w; canvas pixels) at a target's bones leads to where
+    the source's are. Places that are not known contribute nothing."""
+    assert bones is not None  # the batch has keypoints where this loss has a weight
+    target, source, known = bones
+    led = target + flow_at(flow, (target + 0.5) / pixels)
+    distance = (led - source).norm(dim=2) / pixels
+    return (distance * known).sum() / known.sum().clamp(min=1)
+
+
+def bones_of(palette: Palette) -> list[tuple[int, int]]:
+    """The pairs of a skeleton's points that the palette's strokes and limbs join."""
+    count = SKELETONS[palette.skeleton].points
+    lines: Iterable[tuple[int, ...]] = (
+        mark.points if isinstance(mark, Stroke) else mark.points[:2]
+        for mark in palette.strokes
+        if isinstance(mark, Stroke | Limb)
+    )
+    pairs = {tuple(sorted(pair)) for line in lines for pair in pairwise(line) if max(pair) < count}
+    return sorted(pairs)  # type: ignore[arg-type]
+
+
+def bone_places(
+    source: torch.Tensor, target: torch.Tensor, bones: Sequence[tuple[int, int]]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Keypoints (B, K, 3) of source and target, x px, y px, score -> places along bones (B, P, 2) in each, and whether
+    both know them, float32 (B, P)."""
+    pairs = torch.tensor(bones, device=source.device)
+    known = torch.ones((), device=source.device)
+    places = []
+    for points in (target, source):
+        seen = (points[..., 2] >= _SEEN) & points[..., :2].isfinite().all(2)
+        known = known * seen[:, pairs].all(2)
+        ends = torch.where(seen[..., None], points[..., :2], torch.zeros_like(points[..., :2]))[:, pairs]
+        along = torch.tensor(PLACES, device=points.device).view(1, 1, -1, 1)
+        places.append((ends[:, :, :1] + along * (ends[:, :, 1:] - ends[:, :, :1])).flatten(1, 2))
+    return places[0], places[1], known.repeat_interleave(len(PLACES), 1)
