@@ -433,7 +433,7 @@ class Recipe(Section):
     @property
     def alignment(self) -> bool:
         """Whether the source is aligned to the target's pose."""
-        return any(c.kind == "aligned_tokens" for c in self.active_conditions)
+        return any("alignment" in PROVIDERS[c.kind].gives for c in self.active_conditions)
 
     def to_yaml(self) -> str:
         """The recipe as YAML, complete."""

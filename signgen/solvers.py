@@ -15,6 +15,7 @@ SOLVERS: dict[str, str] = {
     "ddpm": "DDPMScheduler",  # ancestral sampling, FPDM's own
 }
 ADDS_NOISE = frozenset({"ddpm"})
+KNOW_VARIANCE = frozenset({"ddpm"})  # draw with the variance that a network has learned (models/variance.py)
 
 
 def solver_class(name: str) -> Any:

@@ -92,7 +92,8 @@ KNOWN_ELSEWHERE = {
     },
     # Features of these names are computed once and kept, or counted; a batch may bring them.
     "source_tokens": {"training/diffusion.py", "training/features.py", "training/cost.py"},
-    "source_latent": {"training/diffusion.py", "models/pipeline.py"},
+    "source_latent": {"training/diffusion.py", "models/pipeline.py", "models/aligned_tokens.py"},
+    "pose_latent": {"models/features.py", "models/aligned_tokens.py", "training/cost.py"},
 }
 
 
@@ -100,7 +101,9 @@ def test_a_condition_is_named_by_its_class_alone() -> None:
     for name in PROVIDERS:
         quoted = re.compile(rf"""["']{name}["']""")
         places = {path.relative_to(ROOT / "signgen").as_posix() for path in PACKAGE if quoted.search(path.read_text())}
-        assert places == {"models/conditions.py", *KNOWN_ELSEWHERE.get(name, ())}, name
+        assert places == {f"models/{PROVIDERS[name].__module__.split('.')[-1]}.py", *KNOWN_ELSEWHERE.get(name, ())}, (
+            name
+        )
 
 
 def test_generators_are_keyed_in_one_place() -> None:

@@ -31,6 +31,7 @@ class AlignedTokens(Condition):
 
     name, reads = "aligned_tokens", ("source_latent", "pose_latent")
     kind, branch, per_frame = "context", "source", True
+    gives = ("alignment",)
 
     def __init__(
         self,
@@ -64,9 +65,9 @@ class AlignedTokens(Condition):
             regions,
             (tokens, tokens),
             reencode,
+            stride * sizes.factor,
         )
         self.pool, self.reencode, self.source_pose = pool, reencode, source_pose
-        self.token_pixels = stride * sizes.factor  # canvas pixels a token
         self.kinds = nn.Parameter(0.02 * torch.randn(2, 1, 1, width))
         self.project = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, sizes.context_width))
         names = _PICTURES if reencode else _LATENTS

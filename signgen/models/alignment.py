@@ -28,12 +28,14 @@ REGIONS = (0, 9, 5, 3, 3)  # of the recurrences, global (0) to local, in tokens
 @dataclass(frozen=True)
 class Alignment:
     """flows: after n = 1 ... N recurrences, each (B, 2, h, w) from target to source, in tokens. visibility (B, 1, h, w)
-    in [0, 1]: whether the source shows what is there. source, aligned (B, width, h, w): its map as it is, and F_S^N."""
+    in [0, 1]: whether the source shows what is there. source, aligned (B, width, h, w): its map as it is, and F_S^N.
+    pixels: of the canvas, a token."""
 
     flows: tuple[torch.Tensor, ...]
     visibility: torch.Tensor
     source: torch.Tensor
     aligned: torch.Tensor
+    pixels: int = 1
 
     @property
     def flow(self) -> torch.Tensor:
@@ -145,14 +147,15 @@ class RecurrentAlignment(nn.Module):
         regions: Sequence[int] = REGIONS,
         strides: tuple[int, int] = (1, 1),
         reencode: bool = False,
+        pixels: int = 1,
     ) -> None:
-        """channels, strides: of the source's stem and of the pose's."""
+        """channels, strides: of the source's stem and of the pose's. pixels: of the canvas, a token."""
         super().__init__()
         self.source_stem, self.pose_stem = (Stem(*each) for each in zip(channels, (width, width), strides, strict=True))
         self.mapformer = MapFormer(width, heads)
         self.aggregator = PoseMappingAggregator(width, radius)
         self.recurrences, self.regions, self.reencode = recurrences, tuple(regions), reencode
-        self.stride = strides[0]
+        self.stride, self.pixels = strides[0], pixels
 
     def forward(self, source: torch.Tensor, pose: torch.Tensor, recurrences: int | None = None) -> Alignment:
         """source, pose: (B, C, H, W) as the stems take them. recurrences: other than trained with."""
@@ -168,7 +171,7 @@ class RecurrentAlignment(nn.Module):
             flow = compose_flows(step.float(), flow)  # bfloat16 rounds places to eighths of a pixel
             flows.append(flow)
             warped = self._warped(source, source_map, flow)
-        return Alignment(tuple(flows) or (flow,), logits.sigmoid(), source_map, warped)
+        return Alignment(tuple(flows) or (flow,), logits.sigmoid(), source_map, warped, self.pixels)
 
     def _step(self, target: torch.Tensor, source: torch.Tensor, region: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Eq. 8, M: MapFormer, then the aggregator."""

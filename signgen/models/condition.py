@@ -37,6 +37,7 @@ class Condition(nn.Module):
 
     name: ClassVar[str]
     reads: ClassVar[tuple[str, ...]]
+    gives: ClassVar[tuple[str, ...]] = ()  # names of features that it computes, for losses and pictures
     kind: ClassVar[Literal["context", "spatial", "vector"]]
     branch: ClassVar[Branch]
     per_frame: ClassVar[bool]

@@ -13,7 +13,6 @@ from transformers import Dinov2Model
 
 from signgen.config import CopySettings, SamplingSettings
 from signgen.errors import ModelError
-from signgen.models import variance as variances
 from signgen.models.attention import AttentionContext, install_attention
 from signgen.models.compositing import blend, split_layers
 from signgen.models.conditions import Conditioning, ConditionSet, Values
@@ -23,7 +22,7 @@ from signgen.models.fusion import FusionModel
 from signgen.models.guidance import KEPT, branch_weights, combine, is_guided, keep_masks
 from signgen.models.image_space import ImageSpace, as_image_space
 from signgen.models.noise import ClipNoise
-from signgen.solvers import ADDS_NOISE, solver_class
+from signgen.solvers import ADDS_NOISE, KNOW_VARIANCE, solver_class
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -297,14 +296,14 @@ class SignerPipeline(DiffusionPipeline):
             )
             drawing = {"generator": noise.of_step(number, numbers)} if sampling.solver in ADDS_NOISE else {}
             combined = combine(output, list(weights.values()))
-            if variance is not None and sampling.solver == variances.SOLVER:
+            if variance is not None and sampling.solver in KNOW_VARIANCE:
                 combined = torch.cat([combined, variance[-batch:]], 1)  # the guided branch's own
             latent = scheduler.step(combined, timestep, latent, return_dict=False, **drawing)[0]
         return self.space.decode(self.from_diffused(latent, base))
 
     def solver_of(self, sampling: SamplingSettings, device: torch.device | None = None) -> tuple[Any, torch.Tensor]:
         """The scheduler of diffusers that samples by these settings, and its time steps, at least one."""
-        learned = self.config.learned_variance and sampling.solver == variances.SOLVER
+        learned = self.config.learned_variance and sampling.solver in KNOW_VARIANCE
         own = {"variance_type": "learned_range"} if learned else {}
         scheduler = solver_class(sampling.solver).from_config(self.scheduler.config, **own)
         scheduler.set_timesteps(sampling.steps, device=device)

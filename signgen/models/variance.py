@@ -1,8 +1,8 @@
 """Learned variance (Nichol & Dhariwal 2021): the second half of a denoiser's output in; the bound that teaches it out.
 
 The network says, for every value of the latent, where the logarithm of the variance lies between the two bounds that
-are known: v = (output + 1) / 2, log sigma^2 = v log beta_t + (1 - v) log beta~_t (their eq. 15). Of diffusers' solvers
-only DDPM knows such outputs; the pipeline splits them off for all others.
+are known: v = (output + 1) / 2, log sigma^2 = v log beta_t + (1 - v) log beta~_t (their eq. 15). Few of
+diffusers' solvers know such outputs (solvers.KNOW_VARIANCE); the pipeline splits them off for all others.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import math
 
 import torch
 from diffusers import DDIMScheduler
-
-SOLVER = "ddpm"  # the one that draws with the learned variance
 
 
 def clean_estimate(

@@ -36,12 +36,12 @@ def alignment_losses(
     space: ImageSpace,
     source_latent: torch.Tensor,
     target_latent: torch.Tensor,
-    pixels: int,
     bones: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
 ) -> dict[str, torch.Tensor]:
-    """Every active loss, (), over all recurrences. latents: (B, C, h, w). pixels: of the canvas, a token. bones: of
+    """Every active loss, (), over all recurrences. latents: (B, C, h, w). bones: of
     `bone_places`."""
     losses = dict.fromkeys(weighted_losses(settings), torch.zeros((), device=source_latent.device))
+    pixels = found.pixels
     share = sum(EARLIER**back for back in range(len(found.flows)))
     for number, flow in enumerate(found.flows):
         weight = EARLIER ** (len(found.flows) - 1 - number) / share

@@ -102,14 +102,12 @@ class DiffusionModule(nn.Module):
         bones = bone_places(batch["source_points"], batch["target_points"], self.bones) if known else None
         assert features.alignment is not None
         assert features.source_latent is not None
-        pixels = self.conditions.providers["aligned_tokens"].token_pixels
         return alignment_losses(
             features.alignment,
             self.settings.alignment,
             self.pipeline.space,
             features.source_latent,
             target_latent,
-            pixels,
             bones,
         )
 
