@@ -91,7 +91,7 @@ KNOWN_ELSEWHERE = {
         "training/features.py",
     },
     # Features of these names are computed once and kept, or counted; a batch may bring them.
-    "source_tokens": {"training/diffusion.py", "training/features.py", "training/cost.py"},
+    "source_tokens": {"training/diffusion.py", "training/features.py", "training/cost.py", "config.py"},
     "source_latent": {"training/diffusion.py", "models/pipeline.py", "models/aligned_tokens.py"},
     "pose_latent": {"models/features.py", "models/aligned_tokens.py", "training/cost.py"},
 }
