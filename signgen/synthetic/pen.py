@@ -53,7 +53,9 @@ class Pen:
         self.raster.lathe(self._place(origin), roll, baked)
 
     def finish(self) -> None:
-        """Draw the cones."""
+        """Draw the cones, if there are any."""
+        if not self._surfaces:
+            return
         samples, unit = len(self.offsets), self.camera.unit
         ends, radii = [], []
         for points, lengths in zip(self._ends, self._radii, strict=True):

@@ -1,0 +1,211 @@
+r"""How well recurrent pose alignment finds where things were: end-point error on drawn signers, by recurrence.
+
+    python benchmarks/alignment.py --out runs/alignment                          two CPU cores, 8 minutes a run
+    python benchmarks/alignment.py --out runs/alignment --variants N5,N1 --seeds 0,1,2 --picture docs/alignment.png
+
+The alignment of nano-repose is trained alone, by the recipe's losses of flow, on drawn signers; it is scored on signers
+and movements that it has not seen, from a clip's first frame to its others, against true correspondences (signgen.
+synthetic.correspondence) at 128x128 pixels, on pixels of torso, arms and hands that the source shows. A run that is
+whole in OUT is not repeated. `still`: the error of no motion at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from signgen.config import AlignmentLosses, Recipe, load_recipe
+from signgen.models.aligned_tokens import AlignedTokens
+from signgen.models.build import build_pipeline
+from signgen.models.card import palette_of
+from signgen.models.features import Features
+from signgen.models.flow import flow_sample
+from signgen.models.pipeline import SignerPipeline
+from signgen.poses.draw import draw_pose
+from signgen.synthetic.clip import render_frames
+from signgen.synthetic.correspondence import correspondence
+from signgen.synthetic.identity import Identity
+from signgen.synthetic.motion import Motion
+from signgen.training.alignment_losses import alignment_losses, bone_places, bones_of, weighted_losses
+
+SIDE = 128
+TRAINED, HELD_OUT = range(40), range(1000, 1012)  # seeds of people and movements
+FRAMES, EVERY = 100, 5
+BATCH, RATE = 8, 5e-4
+# Options of the condition, by variant; N5 is the recipe's.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "N5": {},
+    "N1": {"recurrences": 1, "regions": [0]},
+    "N5 paper": {"source_pose": False},
+    "N5 fine": {"stride": 1, "radius": 8},
+    "N5 image": {"recurrence": "image"},
+}
+
+
+@dataclass(frozen=True)
+class Signer:
+    """frames: uint8 (T, 128, 128, 3), of every fifth moment. points: float32 (T, 133, 3). poses: drawn, as frames."""
+
+    identity: Identity
+    motion: Motion
+    frames: np.ndarray
+    points: np.ndarray
+    poses: np.ndarray
+
+    @classmethod
+    def drawn(cls, seed: int, recipe: Recipe) -> Signer:
+        identity, motion = Identity.random(seed, f"Signer{seed}"), Motion.random(seed, FRAMES)
+        frames, points = render_frames(identity, motion, range(0, FRAMES, EVERY), (SIDE, SIDE))
+        palette = palette_of(recipe)
+        poses = np.stack([draw_pose(each, SIDE, SIDE, palette=palette) for each in points])
+        return cls(identity, motion, frames, points, poses)
+
+
+def tensor(images: np.ndarray) -> torch.Tensor:
+    """uint8 (B, H, W, C) -> float32 (B, C, H, W) in [0, 1]."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+
+
+def features(pipeline: SignerPipeline, source: np.ndarray, source_pose: np.ndarray, pose: np.ndarray) -> Features:
+    """Of pictures, uint8 (B, H, W, 3)."""
+    return Features(
+        encoders=pipeline, source=tensor(source) * 2 - 1, source_pose=tensor(source_pose), target_pose=tensor(pose)
+    )
+
+
+def batches(signers: list[Signer], seed: int) -> Iterator[list[tuple[Signer, int, int]]]:
+    rng = np.random.default_rng(seed)
+    while True:
+        drawn = rng.integers(len(signers), size=BATCH), rng.integers(FRAMES // EVERY, size=(BATCH, 2))
+        yield [(signers[i], *map(int, pair)) for i, pair in zip(*drawn, strict=True)]
+
+
+def trained(
+    recipe: Recipe, options: dict[str, Any], losses: AlignmentLosses, signers: list[Signer], seed: int, minutes: float
+) -> tuple[SignerPipeline, int]:
+    """The recipe's pipeline with its alignment trained for so many minutes, and the steps that it made."""
+    values = recipe.model_dump(mode="json")
+    values["conditions"][0]["options"] |= options
+    values["seed"] = seed
+    pipeline = build_pipeline(Recipe.model_validate(values))
+    provider = provider_of(pipeline).train()
+    optimizer = torch.optim.AdamW(provider.align.parameters(), RATE)
+    bones = bones_of(palette_of(recipe))
+    weights = weighted_losses(losses)
+    start, steps = time.monotonic(), 0
+    for batch in batches(signers, seed):
+        spent = (time.monotonic() - start) / (60 * minutes)
+        if spent >= 1:
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * min(1, (steps + 1) / 50) * min(1, 4 * (1 - spent))
+        source, source_pose, target, pose = (
+            np.stack([getattr(signer, name)[n] for signer, *numbers in batch for n in [numbers[which]]])
+            for name, which in (("frames", 0), ("poses", 0), ("frames", 1), ("poses", 1))
+        )
+        points = (torch.from_numpy(np.stack([s.points[pair[which]] for s, *pair in batch])) for which in (0, 1))
+        given = features(pipeline, source, source_pose, pose)
+        assert provider.read(given) is not None
+        assert given.alignment is not None
+        assert given.source_latent is not None
+        target_latent = pipeline.space.encode(tensor(target) * 2 - 1)
+        found = alignment_losses(
+            given.alignment, losses, pipeline.space, given.source_latent, target_latent, bone_places(*points, bones)
+        )
+        loss = sum(weight * found[name] for name, weight in weights.items())
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[union-attr]
+        torch.nn.utils.clip_grad_norm_(provider.align.parameters(), 1.0)
+        optimizer.step()
+        steps += 1
+        if steps % 100 == 0:
+            print(f"  {steps} steps", {name: round(value.item(), 4) for name, value in found.items()}, flush=True)
+    provider.eval()
+    return pipeline, steps
+
+
+def provider_of(pipeline: SignerPipeline) -> AlignedTokens:
+    return next(each for each in pipeline.conditions.providers.values() if isinstance(each, AlignedTokens))
+
+
+@torch.no_grad()
+def flows_of(pipeline: SignerPipeline, signer: Signer, source: int, targets: list[int]) -> list[np.ndarray]:
+    """After 0 ... N recurrences, float32 (B, H, W, 2) in pixels."""
+    count = [source] * len(targets)
+    given = features(pipeline, signer.frames[count], signer.poses[count], signer.poses[targets])
+    provider_of(pipeline).read(given)
+    found = given.alignment
+    assert found is not None
+    flows = [torch.zeros_like(found.flow), *found.flows]
+    large = [F.interpolate(flow * found.pixels, (SIDE, SIDE), mode="bilinear") for flow in flows]
+    return [flow.permute(0, 2, 3, 1).numpy() for flow in large]
+
+
+def errors_of(pipeline: SignerPipeline, signers: list[Signer]) -> dict[str, list[float]]:
+    """Mean end-point error in pixels after 0 ... N recurrences, on the body (hands among it) and on hands."""
+    sums: dict[str, list[list[float]]] = {"body": [], "hands": []}
+    targets = list(range(2, FRAMES // EVERY, 3))
+    for signer in signers:
+        flows = flows_of(pipeline, signer, 0, targets)
+        for place, number in enumerate(targets):
+            truth = correspondence(signer.identity, signer.motion, 0, number * EVERY, (SIDE, SIDE))
+            for part, rows in sums.items():
+                mask = getattr(truth, part)
+                if mask.any():
+                    apart = [np.linalg.norm((flow[place] - truth.flow)[mask], axis=1) for flow in flows]
+                    rows.append([float(each.mean()) for each in apart])
+    return {part: np.mean(rows, 0).round(3).tolist() for part, rows in sums.items()}
+
+
+def picture(pipeline: SignerPipeline, signers: list[Signer], path: Path) -> None:
+    """Source, the source warped after 0 ... N recurrences, pose, truth; a row for each signer."""
+    rows = []
+    for signer in signers:
+        number = 11
+        flows = flows_of(pipeline, signer, 0, [number])
+        source = tensor(signer.frames[:1])
+        warps = [flow_sample(source, torch.from_numpy(flow).permute(0, 3, 1, 2))[0] for flow in flows]
+        shown = [(each.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8) for each in warps]
+        rows.append(np.hstack([*shown, signer.poses[number], signer.frames[number]]))
+    cv2.imwrite(str(path), np.vstack(rows)[..., ::-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--variants", default="N5,N1")
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--minutes", type=float, default=8)
+    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--losses", type=json.loads, default={}, help="in place of the recipe's diffusion.alignment")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    recipe = load_recipe("nano-repose")
+    losses = AlignmentLosses(**(recipe.diffusion.alignment.model_dump() | args.losses))
+    people = {"train": [], "test": []} | {
+        name: [Signer.drawn(seed, recipe) for seed in seeds] for name, seeds in (("train", TRAINED), ("test", HELD_OUT))
+    }
+    for variant in args.variants.split(","):
+        for seed in map(int, args.seeds.split(",")):
+            file = args.out / f"{variant.replace(' ', '-')}-{seed}.json"
+            if not file.exists() or args.picture:
+                pipeline, steps = trained(recipe, VARIANTS[variant], losses, people["train"], seed, args.minutes)
+                found = {"steps": steps, "minutes": args.minutes, **errors_of(pipeline, people["test"])}
+                file.write_text(json.dumps(found))
+                if args.picture:
+                    picture(pipeline, people["test"][:4], args.picture)
+            print(f"{variant:10} seed {seed}", file.read_text(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
