@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+from signgen.models.canvas import Canvas
+
 _LEAST = 1e-12  # below it a map's logarithm says nothing
 
 
@@ -22,9 +24,9 @@ class HeatMaps(NamedTuple):
 class PoseNetwork(Protocol):
     """An image in, heat maps of joints out; of signgen's own network and of those that a user brings.
 
-    joints: for every heat map its point of COCO-WholeBody-133. stride: input px to a heat-map px. canvas: width and
-    height that it was trained for. differentiable: whether gradients reach the image. digest: which network it is, as
-    model cards name it.
+    joints: for every heat map its point of COCO-WholeBody-133. stride: input px to a heat-map px. canvas: the size
+    that it was made for, and how frames are brought to it. differentiable: whether gradients reach the image. digest:
+    which network it is, as model cards name it.
     """
 
     @property
@@ -34,7 +36,7 @@ class PoseNetwork(Protocol):
     def stride(self) -> int: ...
 
     @property
-    def canvas(self) -> tuple[int, int]: ...
+    def canvas(self) -> Canvas: ...
 
     @property
     def differentiable(self) -> bool: ...

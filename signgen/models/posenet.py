@@ -6,16 +6,20 @@ with a gradient everywhere, so that it can guide sampling; a clamp would have no
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn import functional as F
 
+from signgen.models.canvas import Canvas
 from signgen.models.heat_maps import HeatMaps
 from signgen.models.weights import weights_digest
 from signgen.poses.joints import POSENET_JOINTS
 
+NANO_CANVAS = {"width": 128, "height": 128, "fit": "squash", "resample": "lanczos"}
 _START = -2.0  # bias of the maps: most of a map is background
 
 
@@ -47,8 +51,7 @@ class PoseNet(ModelMixin, ConfigMixin):
     def __init__(
         self,
         joints: tuple[int, ...] = POSENET_JOINTS,
-        width: int = 128,
-        height: int = 128,
+        canvas: dict[str, Any] = NANO_CANVAS,
         channels: tuple[int, ...] = (32, 64, 96, 128),
         blocks: int = 1,
         stride: int = 4,
@@ -80,9 +83,9 @@ class PoseNet(ModelMixin, ConfigMixin):
         return int(self.config["stride"])
 
     @property
-    def canvas(self) -> tuple[int, int]:
-        """Width and height, px, of the frames that it was made for."""
-        return int(self.config["width"]), int(self.config["height"])
+    def canvas(self) -> Canvas:
+        """The size that it was made for, and how frames are brought to it."""
+        return Canvas(**self.config["canvas"])
 
     @property
     def digest(self) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from signgen.models.canvas import Canvas
 from signgen.models.heat_maps import gaussian_targets, peaks
 from signgen.models.posenet import PoseNet
 
@@ -80,7 +81,7 @@ def test_the_digest_follows_the_weights_and_is_kept_on_disk(tmp_path):
     network.save_pretrained(tmp_path)
     again = PoseNet.from_pretrained(tmp_path)
     assert again.digest == network.digest
-    assert (again.joints, again.canvas, again.stride) == ((0, 9, 10), (128, 128), 4)
+    assert (again.joints, again.canvas, again.stride) == ((0, 9, 10), Canvas(128, 128, "squash", "lanczos"), 4)
     with torch.no_grad():
         again.head.bias += 1e-3
     assert again.digest != network.digest
