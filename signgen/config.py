@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -83,6 +83,9 @@ class Section(BaseModel):
     """Base of all recipe sections: frozen; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+_Kind = TypeVar("_Kind", bound=Section)
 
 
 class CanvasSettings(Section):
@@ -248,12 +251,23 @@ class DiffusionSettings(Section):
         return self.variance_weight > 0
 
 
-class Augmentation(Section):
-    """Augmentation of a training triple.
+class Moves(Section):
+    """How images and their keypoints are moved together.
 
-    shift (canvas pixels), scale (relative), rotate (degrees): largest random move, the same for all images of a triple.
-    mirror: probability that all images of a triple are mirrored, poses with them. The person then signs with the other
-    hand, which is wrong as language but right as a picture of these poses.
+    shift (canvas pixels), scale (relative), rotate (degrees): largest random move, the same for all images of a sample.
+    mirror: probability that all of them are mirrored, poses with them. The person then signs with the other hand, which
+    is wrong as language but right as a picture of these poses.
+    """
+
+    shift: float = Field(0.0, ge=0)
+    scale: float = Field(0.0, ge=0, lt=1)
+    rotate: float = Field(0.0, ge=0)
+    mirror: float = Field(0.0, ge=0, le=1)
+
+
+class Augmentation(Moves):
+    """Augmentation of a training triple, beside its moves.
+
     pose_jitter: standard deviation, in canvas pixels, of noise added to the target keypoints.
     pose_variants: how many different jitters a frame's pose has, so that stage 1's embedding of them can be computed
     once (training.feature_cache); 0: another one each time.
@@ -267,10 +281,6 @@ class Augmentation(Section):
     both.
     """
 
-    shift: float = Field(0.0, ge=0)
-    scale: float = Field(0.0, ge=0, lt=1)
-    rotate: float = Field(0.0, ge=0)
-    mirror: float = Field(0.0, ge=0, le=1)
     pose_jitter: float = Field(0.0, ge=0)
     pose_variants: int = Field(0, ge=0, le=64)
     first_source: float = Field(0.0, ge=0, le=1)
@@ -452,10 +462,15 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
     A recipe that `extends` another, by name or by path from its own folder, is that one with its own values over it:
     mappings are merged, lists and everything else replaced.
     """
-    values = _recipe_values(_recipe_path(name_or_path, Path()))
+    return load_section(Recipe, recipes_folder(), name_or_path, overrides)
+
+
+def load_section(kind: type[_Kind], shipped: Path, name_or_path: str, overrides: tuple[str, ...] = ()) -> _Kind:
+    """A recipe of another kind, which is checked as `load_recipe` does. shipped: the folder of those with names."""
+    values = _recipe_values(_recipe_path(name_or_path, Path(), shipped), shipped)
     for override in overrides:
         _apply_override(values, override)
-    return parse_recipe(values, f"{name_or_path} with --set" if overrides else name_or_path)
+    return parse_section(kind, values, f"{name_or_path} with --set" if overrides else name_or_path)
 
 
 def changed_recipe(recipe: Recipe, overrides: tuple[str, ...], where: str) -> Recipe:
@@ -466,22 +481,22 @@ def changed_recipe(recipe: Recipe, overrides: tuple[str, ...], where: str) -> Re
     return parse_recipe(values, f"{where} with --set" if overrides else where)
 
 
-def _recipe_path(name_or_path: str, folder: Path) -> Path:
+def _recipe_path(name_or_path: str, folder: Path, shipped: Path) -> Path:
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"}:
         return folder / path
-    shipped = sorted(p.stem for p in recipes_folder().glob("*.yaml"))
-    if name_or_path not in shipped:
-        close = nearest(name_or_path, shipped)
+    names = sorted(p.stem for p in shipped.glob("*.yaml"))
+    if name_or_path not in names:
+        close = nearest(name_or_path, names)
         raise RecipeError(
             f"no recipe named {name_or_path!r}",
-            expected=f"a .yaml file or one of {', '.join(shipped)}",
+            expected=f"a .yaml file or one of {', '.join(names)}",
             fix=f"did you mean {close}?" if close else None,
         )
-    return recipes_folder() / f"{name_or_path}.yaml"
+    return shipped / f"{name_or_path}.yaml"
 
 
-def _recipe_values(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
+def _recipe_values(path: Path, shipped: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
     if path.resolve() in extended_by:
         raise RecipeError(f"{path}: extends itself")
     try:
@@ -495,7 +510,9 @@ def _recipe_values(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, 
         return values
     if not isinstance(base, str):
         raise RecipeError(f"{path}: extends: {base!r}", expected="the name or the path of a recipe")
-    return _merged(_recipe_values(_recipe_path(base, path.parent), (*extended_by, path.resolve())), values)
+    return _merged(
+        _recipe_values(_recipe_path(base, path.parent, shipped), shipped, (*extended_by, path.resolve())), values
+    )
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -509,13 +526,18 @@ def _mappings(*values: Any) -> bool:
 
 def parse_recipe(values: dict[str, Any], where: str) -> Recipe:
     """Validate `values`; the first problem is named with its full key and, for a misspelt key, the nearest one."""
+    return parse_section(Recipe, values, where)
+
+
+def parse_section(kind: type[_Kind], values: dict[str, Any], where: str) -> _Kind:
+    """As `parse_recipe`, for a recipe of another kind."""
     try:
-        return Recipe.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            close = nearest(str(first["loc"][-1]), _keys_at(first["loc"][:-1]))
+            close = nearest(str(first["loc"][-1]), _keys_at(kind, first["loc"][:-1]))
             hint = f"did you mean {close}?" if close else None
             raise RecipeError(f"{where}: unknown key {key}", fix=hint) from None
         table = first.get("ctx", {}) if first["type"] == "not_in_table" else {}
@@ -547,9 +569,9 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         raise RecipeError(f"--set {override!r}: cannot be applied ({error})") from None
 
 
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    """The keys a recipe may have at `location`."""
-    model: Any = Recipe
+def _keys_at(kind: type[Section], location: tuple[int | str, ...]) -> list[str]:
+    """The keys a recipe of this kind may have at `location`."""
+    model: Any = kind
     for part in location:
         if isinstance(part, int):
             continue

@@ -150,7 +150,7 @@ def test_a_defect_of_a_reader_is_seen(broken: Exception, tmp_path: Path, monkeyp
     assert {o.what for o in outcomes(tmp_path, fuzz.kinds._recipe)} <= {"read", "refused"}
     monkeypatch.setattr("signgen.config.read_yaml", lambda path: raise_(broken))
     (tmp_path / "more").mkdir()
-    monkeypatch.setattr("signgen.config._recipe_path", lambda name, folder: Path(name))
+    monkeypatch.setattr("signgen.config._recipe_path", lambda name, *_: Path(name))
     found = outcomes(tmp_path / "more", fuzz.kinds._recipe)
     assert [o.what for o in found] == ["violation"] * 2
     assert f"{type(broken).__name__} at signgen/config.py" in found[0].detail

@@ -45,6 +45,13 @@ class Canvas:
         half = np.array([0.5, 0.5, 0], np.float32)  # pixel centres move as in cv2.resize
         return (keypoints + half) * scale - half + np.array([x, y, 0], np.float32)
 
+    def restore_keypoints(self, keypoints: np.ndarray, width: int, height: int) -> np.ndarray:
+        """(..., 3) pixels of the canvas -> pixels of a `width` x `height` frame: the inverse of `fit_keypoints`."""
+        x, y, inner_width, inner_height = self._inner(width, height)
+        scale = np.array([width / inner_width, height / inner_height, 1], np.float32)
+        half = np.array([0.5, 0.5, 0], np.float32)
+        return (keypoints - np.array([x, y, 0], np.float32) + half) * scale - half
+
     def _inner(self, width: int, height: int) -> tuple[int, int, int, int]:
         """x, y, width, height of the frame's place on the canvas."""
         if self.fit == "squash":

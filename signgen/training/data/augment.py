@@ -5,21 +5,21 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from signgen.config import Augmentation
+from signgen.config import Moves
 from signgen.models.canvas import Canvas
 from signgen.poses.skeletons import Skeleton
 
 
-def random_affine(augmentation: Augmentation, canvas: Canvas, rng: np.random.Generator) -> np.ndarray | None:
+def random_affine(moves: Moves, canvas: Canvas, rng: np.random.Generator) -> np.ndarray | None:
     """A random affine map, float32 (2, 3): scale and rotation about the canvas centre, then a shift by whole pixels.
 
-    None where the augmentation moves nothing.
+    None where nothing is moved.
     """
-    if not (augmentation.shift or augmentation.scale or augmentation.rotate):
+    if not (moves.shift or moves.scale or moves.rotate):
         return None
-    angle = rng.uniform(-1, 1) * augmentation.rotate
-    scale = float(np.exp(rng.uniform(-1, 1) * np.log1p(augmentation.scale)))
-    shift = np.round(rng.uniform(-augmentation.shift, augmentation.shift, 2))  # whole pixels: no resampling blur
+    angle = rng.uniform(-1, 1) * moves.rotate
+    scale = float(np.exp(rng.uniform(-1, 1) * np.log1p(moves.scale)))
+    shift = np.round(rng.uniform(-moves.shift, moves.shift, 2))  # whole pixels: no resampling blur
     centre = ((canvas.width - 1) / 2, (canvas.height - 1) / 2)
     matrix = cv2.getRotationMatrix2D(centre, angle, scale)
     matrix[:, 2] += shift
