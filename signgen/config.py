@@ -363,6 +363,10 @@ class SamplingSettings(Section):
     their last bits from one machine to another. compile: torch.compile of the denoiser.
     steady: cures of flicker (rendering/steady.py).
     backend: what runs the denoiser on a CPU (models/backends): torch, or an export of the model.
+    pose_guidance: scale of the pose interaction field's guidance (models/pose_field.py), 0 none, by the pose network in
+    the folder or file pose_network. pose_mode: through the clean estimate, the denoiser too, or the paper's own factor.
+    pose_interval: the time steps in which it is computed, as guidance_interval; pose_every: only in every so many of
+    them; pose_clip: the largest root mean square of what it takes from a sample's clean estimate, 0 any.
     guidance_interval: the time steps in which guidance is computed, as shares of all of them: 0 is the picture, 1 pure
     noise. Outside, the guided branch is taken alone (Kynkaanniemi et al. 2024).
     """
@@ -381,6 +385,12 @@ class SamplingSettings(Section):
     steady: Annotated[tuple[str, ...], AfterValidator(_known_cures)] = ()
     backend: Literal["torch", "openvino", "onnx"] = "torch"
     guidance_interval: Annotated[tuple[float, float], AfterValidator(_ascending)] = (0.0, 1.0)
+    pose_guidance: float = Field(0.0, ge=0)
+    pose_network: str | None = None
+    pose_mode: Literal["cheap", "full", "literal"] = "cheap"
+    pose_interval: Annotated[tuple[float, float], AfterValidator(_ascending)] = (0.0, 0.5)
+    pose_every: int = Field(1, gt=0)
+    pose_clip: float = Field(0.1, ge=0)
 
 
 class Recipe(Section):

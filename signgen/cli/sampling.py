@@ -35,6 +35,18 @@ _TABLE: dict[str, Any] = {
         "--guide-in",
         metavar="FROM TO",
     ),
+    "pose_guidance": _option(
+        float, "Guide by a pose network towards the keypoints, with this scale.", "--pose-guidance", min=0
+    ),
+    "pose_network": _option(str, "What guides: a folder of train-posenet.", "--pose-network", metavar="POSENET"),
+    "pose_mode": _option(
+        Literal["cheap", "full", "literal"],
+        "Through the estimate, the denoiser too, or as printed.",
+        "--pose-mode",
+    ),
+    "pose_interval": _option(
+        tuple[float, float], "Guide poses only there, as --guide-in.", "--pose-guide-in", metavar="FROM TO"
+    ),
     "noise_scale": _option(float, "Noise to start from: 1 full, 0 none.", "--noise-scale", min=0, max=1),
     "shared_noise": _option(float, "How much of it all frames share: 1 all, 0 none.", "--shared-noise", min=0, max=1),
     "strength": _option(float, "Below 1: from the source with so much noise on it.", "--strength", min=0.01, max=1),

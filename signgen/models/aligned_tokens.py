@@ -57,7 +57,7 @@ class AlignedTokens(Condition):
         channels = _PICTURE if reencode else sizes.latent_channels
         tokens = stride * (sizes.factor if reencode else 1)
         self.align = RecurrentAlignment(
-            (channels * (1 + source_pose), channels),
+            (channels, channels),
             width,
             heads,
             radius,
@@ -88,7 +88,7 @@ class AlignedTokens(Condition):
         if self.reencode:
             pose = 2 * pose[:, :_PICTURE] - 1
             source_pose = [2 * each - 1 for each in source_pose]
-        return self.align(torch.cat([source, *source_pose], 1), pose)
+        return self.align(source, pose, *source_pose)
 
     def forward(self, aligned: torch.Tensor, visibility: torch.Tensor, source: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """Maps (B, D, h, w) and visibility (B, 1, h, w) -> (B, 2 (h / pool) (w / pool), context width)."""

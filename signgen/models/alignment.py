@@ -149,7 +149,7 @@ class RecurrentAlignment(nn.Module):
         reencode: bool = False,
         pixels: int = 1,
     ) -> None:
-        """channels, strides: of the source's stem and of the pose's. pixels: of the canvas, a token."""
+        """channels, strides: of the source's stem and of the poses'. pixels: of the canvas, a token."""
         super().__init__()
         self.source_stem, self.pose_stem = (Stem(*each) for each in zip(channels, (width, width), strides, strict=True))
         self.mapformer = MapFormer(width, heads)
@@ -157,9 +157,16 @@ class RecurrentAlignment(nn.Module):
         self.recurrences, self.regions, self.reencode = recurrences, tuple(regions), reencode
         self.stride, self.pixels = strides[0], pixels
 
-    def forward(self, source: torch.Tensor, pose: torch.Tensor, recurrences: int | None = None) -> Alignment:
-        """source, pose: (B, C, H, W) as the stems take them. recurrences: other than trained with."""
-        source_map, target_map = self.source_stem(source), self.pose_stem(pose)
+    def forward(
+        self,
+        source: torch.Tensor,
+        pose: torch.Tensor,
+        source_pose: torch.Tensor | None = None,
+        recurrences: int | None = None,
+    ) -> Alignment:
+        """source, pose, source_pose: (B, C, H, W) as the stems take them; both poses go through one stem, so that equal
+        limbs look alike before anything is learned. recurrences: other than trained with."""
+        source_map, target_map = self._encoded(source, source_pose), self.pose_stem(pose)
         positions = sinusoidal_positions(*source_map.shape[1:]).to(source_map)
         source_map = source_map.expand(len(target_map), -1, -1, -1)
         flow = torch.zeros_like(target_map[:, :2], dtype=torch.float32)
@@ -170,7 +177,10 @@ class RecurrentAlignment(nn.Module):
             step, logits = self._step(target_map + positions, warped + positions, region)
             flow = compose_flows(step.float(), flow)  # bfloat16 rounds places to eighths of a pixel
             flows.append(flow)
-            warped = self._warped(source, source_map, flow)
+            warped = flow_sample(source_map.float(), flow)
+            if self.reencode:
+                pictures = [None if each is None else self._moved(each, flow) for each in (source, source_pose)]
+                warped = self._encoded(*pictures)  # type: ignore[arg-type]
         return Alignment(tuple(flows) or (flow,), logits.sigmoid(), source_map, warped, self.pixels)
 
     def _step(self, target: torch.Tensor, source: torch.Tensor, region: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -181,11 +191,13 @@ class RecurrentAlignment(nn.Module):
         maps = (each.transpose(1, 2).unflatten(2, size) for each in self.mapformer(*tokens, seen))
         return self.aggregator(*maps)
 
-    def _warped(self, source: torch.Tensor, source_map: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-        """Eq. 9: F_S^n = Encoder(W(I_S; F^n))."""
-        if self.reencode:
-            return self.source_stem(flow_sample(source.expand(len(flow), -1, -1, -1).float(), flow * self.stride))
-        return flow_sample(source_map.float(), flow)
+    def _encoded(self, source: torch.Tensor, source_pose: torch.Tensor | None) -> torch.Tensor:
+        found = self.source_stem(source)
+        return found if source_pose is None else found + self.pose_stem(source_pose)
+
+    def _moved(self, picture: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        """W(I_S; F^n) of eq. 9."""
+        return flow_sample(picture.expand(len(flow), -1, -1, -1).float(), flow * self.stride)
 
 
 def local_correlation(target: torch.Tensor, source: torch.Tensor, radius: int) -> torch.Tensor:

@@ -79,8 +79,9 @@ class AttentionContext:
     def _keep(self, layer: Attention, tokens: torch.Tensor, batch: int) -> Kept:
         """Each row of tokens is projected once, however many samples it serves."""
         equal = self.equal * len(tokens) // batch
-        keys, values = (_rows(part, batch - self.equal) for part in _project(layer, tokens[equal:]))
-        return Kept(keys, values, layer.to_v(tokens[:1, :1]) if equal else None)
+        with torch.no_grad():  # guidance may differentiate a call: what is kept is no part of its graph
+            keys, values = (_rows(part, batch - self.equal) for part in _project(layer, tokens[equal:]))
+            return Kept(keys, values, layer.to_v(tokens[:1, :1]) if equal else None)
 
     def project_image(self, layer: Attention, image: torch.Tensor) -> Projected:
         """Self-attention's keys and values of image (B, N, D): (B, heads, frames * N, d)."""

@@ -35,7 +35,11 @@ _PARTS = {
 }
 
 
-OPTIONS = {"guidance_interval": "guide-in", "precision": "dtype"}  # settings that the command line calls otherwise
+OPTIONS = {
+    "guidance_interval": "guide-in",
+    "pose_interval": "pose-guide-in",
+    "precision": "dtype",
+}  # settings that the command line calls otherwise
 
 
 @dataclass(frozen=True)

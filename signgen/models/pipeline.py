@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -20,8 +21,11 @@ from signgen.models.denoiser import denoise
 from signgen.models.features import Features
 from signgen.models.fusion import FusionModel
 from signgen.models.guidance import KEPT, branch_weights, combine, is_guided, keep_masks
+from signgen.models.heat_maps import PoseNetwork
 from signgen.models.image_space import ImageSpace, as_image_space
 from signgen.models.noise import ClipNoise
+from signgen.models.pose_field import PoseField
+from signgen.models.pose_guidance import guided_steps, pose_guided
 from signgen.solvers import ADDS_NOISE, KNOW_VARIANCE, solver_class
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -48,10 +52,12 @@ class FrameState:
     """What depends on the frames, not on the sampling step; batch B.
 
     values: of the conditions that look at the frame. part_warp: (B, C + 3, h, w), see `encode_warp`; None without it.
+    field: of the frames' keypoints, where their poses guide sampling.
     """
 
     values: Values
     part_warp: torch.Tensor | None
+    field: PoseField | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,7 @@ class SignerPipeline(DiffusionPipeline):
         )
         install_attention(unet)
         self.denoise: Callable[..., torch.Tensor] = denoise  # or an export of the UNet: models/backends
+        self.pose_network: PoseNetwork | None = None  # whose opinion guides sampling: models/pose_field.py
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> SignerPipeline:
@@ -251,12 +258,20 @@ class SignerPipeline(DiffusionPipeline):
 
     @torch.no_grad()
     def encode_frames(
-        self, clip: ClipState, target_pose: torch.Tensor, part_warp: torch.Tensor | None = None
+        self,
+        clip: ClipState,
+        target_pose: torch.Tensor,
+        part_warp: torch.Tensor | None = None,
+        points: torch.Tensor | None = None,
     ) -> FrameState:
         """target_pose (B, 3 (1 + 2 window), H, W) in [0, 1], the frame's own pose image first; part_warp (B, 6, H, W)
-        in [0, 1], where the model has it -> the per-frame constants, computed once for all steps."""
+        in [0, 1], where the model has it; points (B, 133, 3), keypoints in pixels of the pose image, where they guide
+        sampling -> the per-frame constants, computed once for all steps."""
         features = clip.features.with_frames(target_pose, part_warp)
-        return FrameState(self.conditions.encode(features, per_frame=True), features.part_warp)
+        values = self.conditions.encode(features, per_frame=True)
+        network, size = self.pose_network, (target_pose.shape[-2], target_pose.shape[-1])
+        field = PoseField.of(network, points, size) if network is not None and points is not None else None
+        return FrameState(values, features.part_warp, field)
 
     @torch.no_grad()
     def sample(
@@ -281,25 +296,43 @@ class SignerPipeline(DiffusionPipeline):
         else:
             latent = drawn * scheduler.init_noise_sigma
 
+        def decode(value: torch.Tensor) -> torch.Tensor:
+            return self.space.decode(self.from_diffused(value, base))
+
         # steps
         of_branches: dict[tuple[str, ...], Guided] = {}
         times = timesteps.tolist()  # one wait for the device, not one a step
+        posed = guided_steps(sampling, times, scheduler.config.num_train_timesteps) if frames.field else frozenset()
         for number, timestep in enumerate(timesteps):
             weights = self.weights_at(sampling, times[number])
             names = tuple(weights)
             if names not in of_branches:
                 of_branches[names] = self.guided(clip, frames, names, latent)
             given = of_branches[names]
-            scaled = _repeated(scheduler.scale_model_input(latent, timestep), len(names))
-            output, variance = self.predict_both(
-                scaled, timestep, given.conditioning, clip.latent, given.part_warp, given.attention
-            )
+            scaled = scheduler.scale_model_input(latent, timestep)
+            predict = partial(self._guided_prediction, clip, given, list(weights.values()), timestep)
+            if number in posed:
+                assert frames.field is not None
+                alpha = float(self.scheduler.alphas_cumprod[int(times[number])])
+                kind = self.scheduler.config.prediction_type
+                combined, variance = pose_guided(predict, decode, frames.field, scaled, alpha, kind, sampling)
+            else:
+                combined, variance = predict(scaled)
             drawing = {"generator": noise.of_step(number, numbers)} if sampling.solver in ADDS_NOISE else {}
-            combined = combine(output, list(weights.values()))
             if variance is not None and sampling.solver in KNOW_VARIANCE:
                 combined = torch.cat([combined, variance[-batch:]], 1)  # the guided branch's own
             latent = scheduler.step(combined, timestep, latent, return_dict=False, **drawing)[0]
-        return self.space.decode(self.from_diffused(latent, base))
+        return decode(latent)
+
+    def _guided_prediction(
+        self, clip: ClipState, given: Guided, weights: list[float], timestep: torch.Tensor, noisy: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """noisy (B, C, h, w) -> the branches' predictions combined, and all their variances, None without."""
+        repeated = _repeated(noisy, len(weights))
+        output, variance = self.predict_both(
+            repeated, timestep, given.conditioning, clip.latent, given.part_warp, given.attention
+        )
+        return combine(output, weights), variance
 
     def solver_of(self, sampling: SamplingSettings, device: torch.device | None = None) -> tuple[Any, torch.Tensor]:
         """The scheduler of diffusers that samples by these settings, and its time steps, at least one."""
@@ -342,9 +375,11 @@ class SignerPipeline(DiffusionPipeline):
         seed: int = 0,
         clip: str = "",
         sampling: SamplingSettings | None = None,
+        points: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """One source (1, 3, H, W), poses (T, 3 (1 + 2 window), H, W), where the model has it the part warp
-        (T, 6, H, W) in [0, 1] -> images (T, 3, H, W) in [-1, 1]. Noise is keyed by (seed, clip).
+        (T, 6, H, W) in [0, 1], where they guide sampling keypoints (T, 133, 3) in pixels of the poses -> images
+        (T, 3, H, W) in [-1, 1]. Noise is keyed by (seed, clip).
 
         Frames go through in padded micro-batches of one fixed size, so a frame does not depend on its neighbours.
         """
@@ -352,7 +387,7 @@ class SignerPipeline(DiffusionPipeline):
         state = self.encode_clip(source, source_pose)
         noise = ClipNoise(seed, clip, sampling.noise_scale, sampling.shared_noise)
         numbers = range(len(target_pose))
-        return torch.cat([*self.render_batches(state, target_pose, part_warp, noise, numbers, sampling)])
+        return torch.cat([*self.render_batches(state, target_pose, part_warp, noise, numbers, sampling, points)])
 
     def render_batches(
         self,
@@ -362,13 +397,15 @@ class SignerPipeline(DiffusionPipeline):
         noise: ClipNoise,
         numbers: Sequence[int],
         sampling: SamplingSettings,
+        points: torch.Tensor | None = None,
     ) -> Iterator[torch.Tensor]:
         """As `__call__`, batch by batch. numbers: of the frames in their clip, as many as there are poses."""
         size = sampling.micro_batch
         for start in range(0, len(target_pose), size):
             part = slice(start, min(start + size, len(target_pose)))
             warped = None if part_warp is None else _padded(part_warp[part], size)
-            frames = self.encode_frames(clip, _padded(target_pose[part], size), warped)
+            placed = None if points is None else _padded(points[part], size)
+            frames = self.encode_frames(clip, _padded(target_pose[part], size), warped, placed)
             of_frames = [*numbers[part], *[numbers[part.stop - 1]] * (size - (part.stop - part.start))]
             yield self.sample(clip, frames, noise, of_frames, sampling)[: part.stop - part.start]
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from signgen.config import SamplingSettings
-from signgen.errors import ModelError, PoseError
+from signgen.errors import ModelError, OptionError, PoseError
 from signgen.models.backends.denoisers import denoiser_of
 from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard
@@ -19,6 +19,8 @@ from signgen.models.device import frames_that_fit, usable_precision
 from signgen.models.image_space import VaeSpace
 from signgen.models.noise import ClipNoise
 from signgen.models.pipeline import ClipState, SignerPipeline
+from signgen.models.pose_guidance import guided_steps
+from signgen.models.posenet import PoseNet
 from signgen.models.trial import running
 from signgen.pairs.crops import within
 from signgen.poses.draw import draw_pose
@@ -67,6 +69,31 @@ class Renderer:
             pipeline.unet.compile()
         self._fills_memory = self.sampling.fill and self.device.type == "cuda"
         self.notes: list[str] = []  # what was decided while rendering
+        self.pose_networks = card.pose_networks
+        self._guides = self.sampling.pose_guidance > 0
+        if self._guides:
+            self._open_pose_network()
+
+    def _open_pose_network(self) -> None:
+        """The network that guides; from here on the settings name it by what it is, not by where it lies.
+
+        Raises OptionError where none is named, or no sampling step would be guided.
+        """
+        sampling = self.sampling
+        if sampling.pose_network is None:
+            raise OptionError("--pose-guidance without --pose-network", expected="what `signgen train-posenet` wrote")
+        network = PoseNet.from_pretrained(sampling.pose_network).eval().requires_grad_(False).to(self.device)
+        steps = self.pipeline.solver_of(sampling)[1].tolist()
+        if not guided_steps(sampling, steps, self.pipeline.scheduler.config.num_train_timesteps):
+            low, high = sampling.pose_interval
+            raise OptionError(
+                f"--pose-guidance: none of {len(steps)} sampling step(s) lies in --pose-guide-in {low} {high}",
+                expected="one that does",
+                fix="take more --steps, or a wider --pose-guide-in",
+            )
+        self.pipeline.pose_network = network
+        self.pose_networks = (*self.pose_networks, network.digest)
+        self.sampling = sampling.model_copy(update={"pose_network": network.digest})
 
     def draw(self, poses: PoseSequence) -> np.ndarray:
         """Pose images uint8 (T, H, W, 3) on the canvas. Raises PoseError for another skeleton than the model's."""
@@ -160,14 +187,17 @@ class Renderer:
         def pictures(batch: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
             return self.draw_windows(poses, batch), None if warped is None else warped(batch)
 
+        points = torch.from_numpy(self._points(poses)).to(self.device) if self._guides else None
         if self._fills_memory and len(part):
             first, moved = pictures(part[: sampling.micro_batch])
-            self._fill_memory(clip, self._tensor(first), None if moved is None else self._tensor(moved))
+            placed = None if points is None else points[list(part[: sampling.micro_batch])]
+            self._fill_memory(clip, self._tensor(first), None if moved is None else self._tensor(moved), placed)
         size = self.sampling.micro_batch
         batches = [part[start : start + size] for start in range(0, len(part), size)]
         for batch, (drawn, moved) in made_ahead(pictures, batches):
             warps = None if moved is None else self._tensor(moved)
-            for canvas_frame in to_uint8(self._rendered(clip, self._tensor(drawn), warps, noise, batch)):
+            placed = None if points is None else points[list(batch)]
+            for canvas_frame in to_uint8(self._rendered(clip, self._tensor(drawn), warps, noise, batch, placed)):
                 yield self.canvas.restore_frame(canvas_frame, width, height)
 
     def _rendered(
@@ -177,6 +207,7 @@ class Renderer:
         warps: torch.Tensor | None,
         noise: ClipNoise,
         numbers: Sequence[int],
+        points: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Images (B, 3, H, W) of these frames. Where memory runs out, micro-batches are halved from here on.
 
@@ -185,7 +216,7 @@ class Renderer:
         while True:
             try:
                 with self._running():
-                    made = self.pipeline.render_batches(clip, poses, warps, noise, numbers, self.sampling)
+                    made = self.pipeline.render_batches(clip, poses, warps, noise, numbers, self.sampling, points)
                     return torch.cat(list(made))
             except torch.OutOfMemoryError:
                 size = self.sampling.micro_batch
@@ -201,13 +232,15 @@ class Renderer:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _fill_memory(self, clip: ClipState, poses: torch.Tensor, warps: torch.Tensor | None) -> None:
+    def _fill_memory(
+        self, clip: ClipState, poses: torch.Tensor, warps: torch.Tensor | None, points: torch.Tensor | None
+    ) -> None:
         """On a GPU, choose micro-batches by its free memory, from what one of the recipe's size takes at most."""
         self._fills_memory = False
         before = torch.cuda.memory_allocated(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
         size = self.sampling.micro_batch
-        self._rendered(clip, poses, warps, ClipNoise(self.seed, ""), range(len(poses)))
+        self._rendered(clip, poses, warps, ClipNoise(self.seed, ""), range(len(poses)), points)
         if self.sampling.micro_batch < size:  # not even that fitted
             return
         taken = (torch.cuda.max_memory_allocated(self.device) - before) / size
@@ -221,7 +254,7 @@ class Renderer:
         """What files of its frames say of their making. weights, adapter: digests, of which the beginning is kept;
         source: the name of what shows the person."""
         return Origin(
-            self.card.pose_networks,
+            self.pose_networks,
             model=self._recipe.name,
             weights=weights[:_SHOWN],
             adapter=adapter[:_SHOWN],
