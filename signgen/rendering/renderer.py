@@ -73,6 +73,8 @@ class Renderer:
         self._guides = self.sampling.pose_guidance > 0
         if self._guides:
             self._open_pose_network()
+        else:  # where it would lie is nobody's business
+            self.sampling = self.sampling.model_copy(update={"pose_network": None})
 
     def _open_pose_network(self) -> None:
         """The network that guides; from here on the settings name it by what it is, not by where it lies.

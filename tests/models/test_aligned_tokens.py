@@ -139,7 +139,7 @@ def test_options_that_cannot_be_are_one_line():
 @pytest.mark.parametrize(
     ("name", "parameters", "gflops"),
     [
-        ("nano-repose", 609_419, 1.3),
+        ("nano-repose", 609_419, 1.5),
         ("repose-deepfashion-256", 1_711_747, 15.2),
         ("repose-deepfashion-512", 1_739_395, 15.3),
         ("repose-market-128", 1_472_131, 1.6),
