@@ -215,7 +215,7 @@ def heavy_modules_after(*arguments: str) -> list[str]:
 
 COMMANDS = (
     *("verify", "build-pairs", "train", "render", "render-set", "synthesize", "demo", "compare", "robustness"),
-    *("info", "export"),
+    *("info", "export", "train-posenet"),
     *("evaluate", "evaluate-images", "evaluate-model", "evaluate-fusion", "evaluate-reading", "evaluate-text"),
 )
 POSES_COMMANDS = ("extract", "convert", "clean", "retarget", "draw", "info")

@@ -23,6 +23,7 @@ from signgen.cli import (
     study,
     synthesize,
     train,
+    train_posenet,
     verify,
     weights,
 )
@@ -58,6 +59,7 @@ COMMANDS = (
     ("synthesize", synthesize.synthesize),
     # model
     ("train", train.train),
+    ("train-posenet", train_posenet.train_posenet),
     ("render", render.render),
     ("render-set", render_set.render_set),
     ("info", info.info),

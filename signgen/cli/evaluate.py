@@ -13,8 +13,10 @@ from signgen.cli.options import (
     BackgroundColour,
     Distribution,
     Estimator,
+    Joints,
     LpipsWeights,
     Onnx,
+    PoseNet,
     Preset,
     Published,
     ReportFolder,
@@ -64,6 +66,8 @@ def evaluate(
     ] = None,
     estimator: Estimator = None,
     onnx: Onnx = None,
+    posenet: PoseNet = None,
+    joints: Joints = None,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -106,7 +110,7 @@ def evaluate(
             frames=frames,
             poses=poses,
             clip=clip,
-            seen=PoseRequest(generated_poses, estimator, onnx),
+            seen=PoseRequest(generated_poses, estimator, onnx, posenet=posenet, joints=joints),
             source=source,
             pairs=pairs,
             distribution=distribution,

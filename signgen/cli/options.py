@@ -101,7 +101,7 @@ Estimator = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Estimate keypoints of what is generated and of the truth, as signgen poses extract does (mediapipe).",
+        help="Estimate keypoints of what is generated and of the truth, as poses extract does: mediapipe, or own.",
         rich_help_panel=POSE_PANEL,
     ),
 ]
@@ -109,6 +109,24 @@ Onnx = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE", help="Instead: with a whole-body ONNX model of the RTMPose family.", rich_help_panel=POSE_PANEL
+    ),
+]
+PoseNet = Annotated[
+    Path | None,
+    typer.Option(
+        "--posenet",
+        metavar="PATH",
+        help="Instead: with a pose network: a folder of train-posenet; with --joints HRNet weights, TorchScript, ONNX.",
+        rich_help_panel=POSE_PANEL,
+    ),
+]
+Joints = Annotated[
+    str | None,
+    typer.Option(
+        "--joints",
+        metavar="MAP",
+        help="Of a --posenet FILE: its heat maps' joints: coco17, openpose18, wholebody133 or a .json list.",
+        rich_help_panel=POSE_PANEL,
     ),
 ]
 Distribution = Annotated[

@@ -5,35 +5,122 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from signgen.errors import OptionError
+from signgen.models.heat_maps import PoseNetwork, seen_points
 from signgen.poses import estimators
-from signgen.poses.estimators import onlookers
+from signgen.poses.estimators import Estimator, onlookers
 from signgen.poses.sequence import PoseSequence
+from signgen.poses.skeletons import COCO_WHOLEBODY_133
 from signgen.progress import SILENT, Progress
 from signgen.video.reader import FrameSource
 
 _RUN = 16  # frames read at once
 _SMALLEST = 16  # px, of a box
 Box = tuple[int, int, int, int]
+OWN = "own"  # the name of an estimator that is a pose network of signgen's own kind
+
+
+@dataclass(frozen=True)
+class EstimatorChoice:
+    """Which estimator is asked for: by its name, or by a network's file or folder.
+
+    onnx: a whole-body model of the RTMPose family. posenet: a pose network of heat maps (`open_pose_network`), with the
+    name `own` or none; joints: its joint map, where it does not say itself.
+    """
+
+    name: str | None = None
+    onnx: Path | None = None
+    posenet: Path | None = None
+    joints: str | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether any is asked for."""
+        return self.name is not None or self.onnx is not None or self.posenet is not None
+
+    @property
+    def label(self) -> str:
+        """As it was given; empty where none was."""
+        return str(self.posenet or self.onnx or self.name or "")
+
+    def open(self) -> Estimator:
+        """The estimator, for one clip. Raises OptionError or PoseError for two of them, and for what cannot be had."""
+        network = self._network()
+        return estimators.open_estimator(self.name, self.onnx) if network is None else PoseNetEstimator(network)
+
+    def fingerprint(self) -> str:
+        """Which network it is, as model cards name it. Raises as `open` does."""
+        network = self._network()
+        return estimators.fingerprint(self.name, self.onnx) if network is None else network.digest
+
+    def check(self) -> None:
+        """Raises OptionError for options that do not go together."""
+        if self.posenet is not None:
+            if self.onnx is not None or self.name not in (None, OWN):
+                other = "--onnx" if self.onnx is not None else f"--estimator {self.name}"
+                raise OptionError(f"--posenet with {other}", expected="one of the two")
+        elif self.name == OWN:
+            raise OptionError("--estimator own without --posenet", expected="what signgen train-posenet wrote")
+        elif self.joints is not None:
+            raise OptionError("--joints without --posenet", expected="the network whose heat maps they are")
+
+    def _network(self) -> PoseNetwork | None:
+        self.check()
+        return None if self.posenet is None else _opened(self.posenet, self.joints, _written(self.posenet))
+
+
+def _written(path: Path) -> int:
+    """When the network at `path` was written; 0 where there is none."""
+    file = path / "posenet.json" if path.is_dir() else path
+    return file.stat().st_mtime_ns if file.is_file() else 0
+
+
+@lru_cache(maxsize=2)
+def _opened(path: Path, joints: str | None, written: int) -> PoseNetwork:
+    """A clip is looked at by several estimators, which share the network: it keeps nothing of a frame."""
+    from signgen.models.pose_adapters import open_pose_network
+
+    return open_pose_network(path, joints)
+
+
+class PoseNetEstimator:
+    """An Estimator: frames are brought to the network's canvas, and points back to the frame's pixels. Every frame is
+    looked at by itself; joints that the network does not know are missing."""
+
+    short_side = 0  # frames are resized anyway
+
+    def __init__(self, network: PoseNetwork) -> None:
+        self._network = network
+        known, all_points = len(network.joints), COCO_WHOLEBODY_133.points
+        self.note = f"the pose network knows {known} of {all_points} points; the others stay missing"
+
+    def estimate(self, frame: np.ndarray) -> np.ndarray:
+        """uint8 (H, W, 3) RGB to float32 (133, 3); the score is the height of the peak."""
+        canvas = self._network.canvas
+        points = seen_points(self._network, canvas.fit_frame(frame)[None])[0]
+        return canvas.restore_keypoints(points, frame.shape[1], frame.shape[0])
+
+    def close(self) -> None:
+        """The network stays for the next clip."""
 
 
 def estimated(
     source: FrameSource,
     part: slice,
-    estimator: str | None,
-    onnx: Path | None,
+    choice: EstimatorChoice,
     enlarge: int | None = None,
     progress: Progress = SILENT,
     *,
     box: Box | None = None,
     count_people: bool = False,
 ) -> PoseSequence:
-    """Keypoints of these frames, by the estimator of that name or the model in that file.
+    """Keypoints of these frames, by the estimator that was chosen.
 
     enlarge: frames whose shorter side is smaller are enlarged to about so many pixels; None: as suits the estimator.
     box: x0, y0, x1, y1, the part of the picture that is looked at; points are in pixels of the whole. count_people:
@@ -41,7 +128,7 @@ def estimated(
     """
     count = part.stop - part.start
     with ExitStack() as stack:
-        opened = stack.enter_context(closing(estimators.open_estimator(estimator, onnx)))
+        opened = stack.enter_context(closing(choice.open()))
         watch = None
         if count_people:
             finder = onlookers.open_faces()

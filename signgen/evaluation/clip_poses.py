@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from signgen.corpora.estimate import estimated
+from signgen.corpora.estimate import EstimatorChoice, estimated
 from signgen.errors import OptionError, PoseError
 from signgen.evaluation.clip_pair import ClipPair
 from signgen.metrics.clip.frame_pair import MODEL, ClipMetric, FrameMetric
@@ -18,7 +18,7 @@ from signgen.metrics.pose.accuracy import PoseAccuracy, SequenceAccuracy, placed
 from signgen.metrics.pose.hands import HandReading, reference_of
 from signgen.metrics.pose.non_manual import NonManual
 from signgen.poses import estimators, read_beside
-from signgen.poses.estimators import Estimator, fingerprint, open_estimator
+from signgen.poses.estimators import Estimator
 from signgen.poses.sequence import PoseSequence
 from signgen.poses.skeletons import COCO_WHOLEBODY_133
 from signgen.progress import SILENT, Progress
@@ -31,7 +31,8 @@ NEEDS_HANDS = "it needs an estimator that looks at both clips (--estimator, --on
 
 @dataclass(frozen=True)
 class PoseRequest(Request):
-    """Where the generated clip's keypoints come from: a file, or an estimator by its name or its model's file.
+    """Where the generated clip's keypoints come from: a file, or an estimator by its name or its model's file (see
+    EstimatorChoice).
 
     refused: why they are not taken all the same; see `judging`.
     """
@@ -40,16 +41,23 @@ class PoseRequest(Request):
     estimator: str | None = None
     onnx: Path | None = None
     refused: str = ""
+    posenet: Path | None = None
+    joints: str | None = None
+
+    @property
+    def choice(self) -> EstimatorChoice:
+        """The estimator that is asked for."""
+        return EstimatorChoice(self.estimator, self.onnx, self.posenet, self.joints)
 
     @property
     def estimates(self) -> bool:
         """Whether an estimator is asked for, and may judge."""
-        return not self.refused and (self.estimator is not None or self.onnx is not None)
+        return not self.refused and self.choice.given
 
     @property
     def estimator_name(self) -> str:
         """As it was given; empty where none was."""
-        return str(self.onnx or self.estimator or "")
+        return self.choice.label
 
     @property
     def wanted(self) -> bool:
@@ -68,20 +76,20 @@ class PoseRequest(Request):
         if self.poses is not None:
             named = ", ".join(networks)
             reason = f"{what} {taught} {named}, and {self.poses} does not say which network its keypoints are from"
-        elif (own := fingerprint(self.estimator, self.onnx)) in networks:
+        elif (own := self.choice.fingerprint()) in networks:
             reason = f"{what} was trained or guided by this very network ({own}), which therefore cannot judge it"
         else:
             return self
-        return replace(self, refused=f"{reason}; take another with --estimator or --onnx FILE")
+        return replace(self, refused=f"{reason}; take another with --estimator, --onnx or --posenet")
 
     def open(self) -> Estimator:
-        """The estimator, for one clip. Raises PoseError for two of them, and for one that cannot be had."""
-        return open_estimator(self.estimator, self.onnx)
+        """The estimator, for one clip. Raises as EstimatorChoice.open."""
+        return self.choice.open()
 
     def check(self, truth_known: bool) -> None:
         """Raises OptionError for two origins, and for a file without the truth's keypoints."""
         if self.poses is not None and self.estimates:
-            raise OptionError("--generated-poses does not go with --estimator or --onnx")
+            raise OptionError("--generated-poses does not go with --estimator, --onnx or --posenet")
         if self.poses is not None and not truth_known:
             raise OptionError("--generated-poses needs --poses, the truth's keypoints")
 
@@ -130,8 +138,8 @@ def _estimated(
 ) -> tuple[np.ndarray, dict[str, np.ndarray], list[str]]:
     selection = pair.selection
     ours = slice(selection.start + pair.shift, selection.stop + pair.shift)
-    truth = estimated(pair.truth, selection, request.estimator, request.onnx, progress=progress)
-    generated = estimated(pair.generated, ours, request.estimator, request.onnx, progress=progress)
+    truth = estimated(pair.truth, selection, request.choice, progress=progress)
+    generated = estimated(pair.generated, ours, request.choice, progress=progress)
     with closing(request.open()) as opened:
         source = estimators.extract([pair.source], opened)
     _check_person(truth, pair.truth.path)

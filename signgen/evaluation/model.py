@@ -86,6 +86,7 @@ def _check_options(request: ModelRequest) -> None:
     clip_options = {
         "--estimator": request.poses.estimator,
         "--onnx": request.poses.onnx,
+        "--posenet": request.poses.posenet,
         "--distribution": request.distribution or None,
         "--preset": request.preset,
     }

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 
 from signgen.models.canvas import Canvas
+from signgen.poses.skeletons import COCO_WHOLEBODY_133
 
 _LEAST = 1e-12  # below it a map's logarithm says nothing
 
@@ -26,7 +28,7 @@ class PoseNetwork(Protocol):
 
     joints: for every heat map its point of COCO-WholeBody-133. stride: input px to a heat-map px. canvas: the size
     that it was made for, and how frames are brought to it. differentiable: whether gradients reach the image. digest:
-    which network it is, as model cards name it.
+    which network it is, as model cards name it. device: where images have to be.
     """
 
     @property
@@ -43,6 +45,9 @@ class PoseNetwork(Protocol):
 
     @property
     def digest(self) -> str: ...
+
+    @property
+    def device(self) -> torch.device: ...
 
     def heat_maps(self, images: torch.Tensor) -> HeatMaps:
         """(B, 3, H, W) RGB in [-1, 1], sides multiples of the stride -> maps (B, K, H/stride, W/stride), features."""
@@ -82,6 +87,17 @@ def peaks(maps: torch.Tensor, stride: int) -> torch.Tensor:
     x = (_top(along_row, column) + 0.5) * stride - 0.5
     y = (_top(along_column, row) + 0.5) * stride - 0.5
     return torch.stack([x, y, tops], -1)
+
+
+@torch.no_grad()
+def seen_points(network: PoseNetwork, images: np.ndarray) -> np.ndarray:
+    """uint8 (N, H, W, 3) RGB on the network's canvas -> float32 (N, 133, 3) in its pixels, score the peak's height; a
+    joint that the network does not know is missing (NaN, NaN, 0)."""
+    pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(network.device)
+    maps = network.heat_maps(pixels.float() / 127.5 - 1).maps.float()
+    points = np.full((len(images), COCO_WHOLEBODY_133.points, 3), (np.nan, np.nan, 0), np.float32)
+    points[:, list(network.joints)] = peaks(maps, network.stride).cpu().numpy()
+    return points
 
 
 def _top(line: torch.Tensor, highest: torch.Tensor) -> torch.Tensor:

@@ -42,7 +42,8 @@ def _layer(channels: int, groups: int) -> list[nn.Module]:
 class PoseNet(ModelMixin, ConfigMixin):
     """A PoseNetwork. channels: of the levels, each at half the resolution of the one before; the first at stride 2.
 
-    blocks: residual blocks of a level, on the way down and up. stride: that of the heat maps, 2 or 4 or more.
+    blocks: residual blocks of a level, on the way down and up. stride: that of the heat maps, 2 or 4 or more; finer
+    levels have no blocks, which would cost as much as all others together.
     """
 
     differentiable = True
@@ -63,7 +64,12 @@ class PoseNet(ModelMixin, ConfigMixin):
             nn.Conv2d(before, after, 3, stride=2, padding=1)
             for before, after in zip((3, *channels[:-1]), channels, strict=True)
         )
-        self.encode = nn.ModuleList(_blocks(each, blocks, groups) for each in channels)
+        self.encode = nn.ModuleList(
+            _blocks(each, blocks, groups)
+            if level >= self._top
+            else nn.Sequential(nn.GroupNorm(groups, each), nn.SiLU())
+            for level, each in enumerate(channels)
+        )
         across = list(zip(channels[self._top + 1 :], channels[self._top : -1], strict=True))
         self.up = nn.ModuleList(nn.Conv2d(below, above, 1) for below, above in across)
         self.decode = nn.ModuleList(_blocks(above, blocks, groups) for _, above in across)

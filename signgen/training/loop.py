@@ -33,8 +33,7 @@ from signgen.interrupts import deferred_interrupt, deferred_termination
 from signgen.progress import Bar
 from signgen.seeds import key_digest
 from signgen.training.checkpoints import Checkpoints, Progressed
-from signgen.training.data.batches import StepBatches
-from signgen.training.data.dataset import TripleDataset
+from signgen.training.data.batches import SampleDataset, StepBatches
 from signgen.training.logs import RunLog
 from signgen.training.sharding import (
     load_optimizer,
@@ -105,7 +104,7 @@ class Trainer:
     """Runs one stage. Its states are in `<run>/state/<stage>` (weights, optimisers, EMA, step), see Checkpoints."""
 
     def __init__(
-        self, stage: Stage, dataset: TripleDataset, plan: Plan, run: Path, accelerator: Accelerator, seed: int
+        self, stage: Stage, dataset: SampleDataset, plan: Plan, run: Path, accelerator: Accelerator, seed: int
     ) -> None:
         self.stage, self.settings, self.dataset = stage, stage.settings, dataset
         self.plan, self.run, self.accelerator, self.seed = plan, run, accelerator, seed

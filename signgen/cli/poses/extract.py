@@ -28,7 +28,7 @@ def extract(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="mediapipe: MediaPipe Holistic; needs the extra pose.",
+            help="mediapipe: MediaPipe Holistic; needs the extra pose. own: the network of --posenet.",
             show_default="mediapipe",
             rich_help_panel=ESTIMATOR,
         ),
@@ -42,13 +42,31 @@ def extract(
             rich_help_panel=ESTIMATOR,
         ),
     ] = None,
+    posenet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Instead: a pose network: a folder of train-posenet; with --joints HRNet weights, TorchScript, ONNX.",
+            show_default=False,
+            rich_help_panel=ESTIMATOR,
+        ),
+    ] = None,
+    joints: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MAP",
+            help="Of a --posenet FILE: its heat maps' joints: coco17, openpose18, wholebody133 or a .json list.",
+            show_default=False,
+            rich_help_panel=ESTIMATOR,
+        ),
+    ] = None,
     enlarge: Annotated[
         int | None,
         typer.Option(
             min=0,
             metavar="PX",
             help="Frames whose shorter side is smaller are enlarged, by a whole factor, to about this; 0: never.",
-            show_default="mediapipe 600, --onnx 0",
+            show_default="mediapipe 600, others 0",
             rich_help_panel=ESTIMATOR,
         ),
     ] = None,
@@ -67,12 +85,14 @@ def extract(
     Hands or faces that the estimator does not find stay missing. Without a detector: --onnx looks for one person in the
     whole first frame, and then around where it was.
     """
-    from signgen.corpora.estimate import estimated, parse_box
+    from signgen.corpora.estimate import EstimatorChoice, estimated, parse_box
     from signgen.video.background import parse_background
     from signgen.video.damage import damage_text, damage_within
     from signgen.video.reader import frame_range, open_frames
 
     check_out(out, [video])
+    choice = EstimatorChoice(estimator, onnx, posenet, joints)
+    choice.check()
     source = open_frames(video, background=parse_background(background))
     part = frame_range(frames, source.num_frames)
     for note in source.notes:
@@ -80,7 +100,7 @@ def extract(
     if damage := damage_within(source.damaged, part.start, part.stop):
         console.print(f"note: {video}: damaged, keypoints may be wrong in {damage_text(damage)}", markup=False)
     box = None if person is None else parse_box(person, source.width, source.height)
-    poses = estimated(source, part, estimator, onnx, enlarge, Bars(), box=box, count_people=True)
+    poses = estimated(source, part, choice, enlarge, Bars(), box=box, count_people=True)
     if not poses.has_person.any():
         found = f"{video}: nobody seen in {len(poses)} frames"
         way = "a small person is found with --person x0,y0,x1,y1 around it" if box is None else "try a wider --person"

@@ -44,6 +44,6 @@ def open_estimator(name: str | None = None, model: Path | None = None) -> Estima
     name = name or next(iter(ESTIMATORS))
     if name not in ESTIMATORS:
         meant = nearest(name, list(ESTIMATORS))
-        fix = f"did you mean {meant}?" if meant else "for a model of your own give --onnx FILE"
+        fix = f"did you mean {meant}?" if meant else "for a model of your own give --onnx FILE or --posenet FOLDER"
         raise PoseError(f"unknown estimator {name!r}", expected=" or ".join(ESTIMATORS), fix=fix)
     return ESTIMATORS[name]()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
 
 LANES = 8  # with a number of loader processes that divides it or is a multiple, no clip is decoded by two of them
 OPEN = 32  # clips of a lane whose triples are mixed at a time: at least this many, and a quarter more than a batch
@@ -19,6 +19,18 @@ class Sample(NamedTuple):
 
     epoch: int
     row: int
+
+
+class SampleDataset(Dataset):
+    """What a Trainer reads: a dataset whose items are asked for by Sample; they have `epoch` and `index`."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    @property
+    def order_by(self) -> np.ndarray | int:
+        """What StepBatches orders by: each item's clip, where frames are decoded in runs; else how many there are."""
+        raise NotImplementedError
 
 
 class StepBatches(Sampler[list[Sample]]):

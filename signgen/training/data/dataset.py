@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from signgen.config import Augmentation
 from signgen.models.canvas import Canvas, resized
@@ -16,7 +15,7 @@ from signgen.poses.parts import part_boxes
 from signgen.poses.sequence import window_frames
 from signgen.poses.skeletons import SKELETONS
 from signgen.training.data.augment import mirror_points, move_frame, move_points, random_affine
-from signgen.training.data.batches import Sample
+from signgen.training.data.batches import Sample, SampleDataset
 from signgen.training.data.feature_cache import FeatureCache, form_of
 from signgen.training.data.frames import CanvasFrames
 from signgen.training.data.part_warps import PartWarps
@@ -44,7 +43,7 @@ class Kept:
         return found
 
 
-class TripleDataset(Dataset):
+class TripleDataset(SampleDataset):
     """Triples of one split.
 
     window: frames before and after the target whose poses are drawn too. part_warp: whether items have the part warp.
