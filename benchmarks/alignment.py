@@ -41,7 +41,7 @@ from signgen.training.alignment_losses import alignment_losses, bone_places, bon
 SIDE = 128
 TRAINED, HELD_OUT = range(40), range(1000, 1012)  # seeds of people and movements
 FRAMES, EVERY = 100, 5
-BATCH, RATE = 8, 5e-4
+BATCH, RATE = 8, 1e-3
 # Options of the condition, by variant; N5 is the recipe's.
 VARIANTS: dict[str, dict[str, Any]] = {
     "N5": {},

@@ -202,19 +202,48 @@ class AlignmentLosses(Section):
 
     photometric: the source, warped, is to look like the target where it is visible. hidden: what a place costs that is
     said not to be visible, a mean absolute difference of images in [-1, 1]: places whose difference is larger are best
-    hidden. keypoints: the flow at the target's keypoints and bones is to point to the source's. smoothness: total
-    variation of the flow.
+    hidden. matching: the first correlation at the target's keypoints and bones is to be highest where the source's are;
+    without it the flow takes many times as long to begin. keypoints: the flow there is to point to the source's.
+    smoothness: total variation of the flow.
     """
 
     photometric: float = Field(0.0, ge=0)
     hidden: float = Field(0.15, gt=0)
+    matching: float = Field(0.0, ge=0)
     keypoints: float = Field(0.0, ge=0)
     smoothness: float = Field(0.0, ge=0)
 
     @property
+    def reads_keypoints(self) -> bool:
+        """Whether one of them is of keypoints."""
+        return bool(self.matching or self.keypoints)
+
+    @property
     def active(self) -> bool:
         """Whether any of them is computed."""
-        return bool(self.photometric or self.keypoints or self.smoothness)
+        return bool(self.photometric or self.matching or self.keypoints or self.smoothness)
+
+
+class PosePenalty(Section):
+    """RePoseDM's pose interaction field in training: weight alpha_bar_t G(Dec(x_0)) is added to the loss, with G of
+    models/pose_field.py by the pose network at `network` (whose joints `joints` says where the file does not), at time
+    steps below a share `below` of all.
+
+    literal: for study, what the paper writes (eq. 3, 18): G's gradient, detached, is added to the prediction inside of
+    the loss; the network then learns to take it away again.
+    """
+
+    weight: float = Field(0.0, ge=0)
+    network: str | None = None
+    joints: str | None = None
+    below: float = Field(0.3, gt=0, le=1)
+    literal: bool = False
+
+    @model_validator(mode="after")
+    def _has_a_network(self) -> PosePenalty:
+        if self.weight and self.network is None:
+            raise ValueError("pose_penalty needs a network: what `signgen train-posenet` wrote")
+        return self
 
 
 class DiffusionSettings(Section):
@@ -229,7 +258,7 @@ class DiffusionSettings(Section):
     copies: see CopySettings; it needs a scheduler that predicts the sample itself.
     variance_weight: of L_vlb beside the simple loss (Nichol & Dhariwal 2021, L_hybrid: .001); the network then has
     twice the outputs and learns the variance of its steps (models/variance.py). 0: the variance is the scheduler's.
-    alignment: see AlignmentLosses.
+    alignment: see AlignmentLosses. pose_penalty: see PosePenalty.
     """
 
     scheduler: Component = Component()
@@ -242,6 +271,7 @@ class DiffusionSettings(Section):
     copies: CopySettings = CopySettings()
     variance_weight: float = Field(0.0, ge=0)
     alignment: AlignmentLosses = AlignmentLosses()
+    pose_penalty: PosePenalty = PosePenalty()
     condition_dropout: BranchDropout = BranchDropout()
     region_weights: RegionWeights = RegionWeights()
 
@@ -364,9 +394,10 @@ class SamplingSettings(Section):
     steady: cures of flicker (rendering/steady.py).
     backend: what runs the denoiser on a CPU (models/backends): torch, or an export of the model.
     pose_guidance: scale of the pose interaction field's guidance (models/pose_field.py), 0 none, by the pose network in
-    the folder or file pose_network. pose_mode: through the clean estimate, the denoiser too, or the paper's own factor.
-    pose_interval: the time steps in which it is computed, as guidance_interval; pose_every: only in every so many of
-    them; pose_clip: the largest root mean square of what it takes from a sample's clean estimate, 0 any.
+    the folder or file pose_network, whose joints pose_joints says where the file does not. pose_mode: through the clean
+    estimate, the denoiser too, or the paper's own factor. pose_interval: the time steps in which it is computed, as
+    guidance_interval; pose_every: only in every so many of them; pose_clip: the largest root mean square of what it
+    takes from a sample's clean estimate, 0 any.
     guidance_interval: the time steps in which guidance is computed, as shares of all of them: 0 is the picture, 1 pure
     noise. Outside, the guided branch is taken alone (Kynkaanniemi et al. 2024).
     """
@@ -387,6 +418,7 @@ class SamplingSettings(Section):
     guidance_interval: Annotated[tuple[float, float], AfterValidator(_ascending)] = (0.0, 1.0)
     pose_guidance: float = Field(0.0, ge=0)
     pose_network: str | None = None
+    pose_joints: str | None = None
     pose_mode: Literal["cheap", "full", "literal"] = "cheap"
     pose_interval: Annotated[tuple[float, float], AfterValidator(_ascending)] = (0.0, 0.5)
     pose_every: int = Field(1, gt=0)
@@ -448,7 +480,7 @@ class Recipe(Section):
     @property
     def keypoints(self) -> bool:
         """Whether a loss reads the keypoints themselves."""
-        return bool(self.diffusion.alignment.keypoints)
+        return bool(self.diffusion.alignment.reads_keypoints or self.diffusion.pose_penalty.weight)
 
     @property
     def alignment(self) -> bool:

@@ -72,6 +72,11 @@ def tiny(words: list[str]) -> list[str]:
             timed = words[place : place + 2] == README_TIME  # timing takes twenty steps: once is enough
             words = [*words[:place], *(("--max-minutes", "0.01") if timed else ()), *words[place + 2 :]]
         words = [*words, *set_options(*FEW_STEPS), "--device", "cpu"]
+    if words[0] == "train-posenet":
+        if "--max-minutes" in words:
+            place = words.index("--max-minutes")
+            words = [*words[:place], *words[place + 2 :]]
+        words = [*words, "--set", "training.steps=2", "--device", "cpu"]
     if words[0] == "robustness":
         words = [*words, "--noise", "0,2", "--shares", "0", "--sources", "0"]
     if words[0] == "synthesize":

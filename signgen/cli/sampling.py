@@ -39,6 +39,7 @@ _TABLE: dict[str, Any] = {
         float, "Guide by a pose network towards the keypoints, with this scale.", "--pose-guidance", min=0
     ),
     "pose_network": _option(str, "What guides: a folder of train-posenet.", "--pose-network", metavar="POSENET"),
+    "pose_joints": _option(str, "Of a file: the joints of its heat maps.", "--pose-joints", metavar="NAME|FILE"),
     "pose_mode": _option(
         Literal["cheap", "full", "literal"],
         "Through the estimate, the denoiser too, or as printed.",

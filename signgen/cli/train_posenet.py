@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from signgen.cli.options import Device, PairsFolder, Threads
+from signgen.cli.options import MACHINE, PairsFolder, Threads
 from signgen.console import Bars, console
 
 RECIPE = "Recipe"
@@ -35,13 +35,15 @@ def train_posenet(
         float | None, typer.Option(min=0.01, help="Train for this time; kept by --resume.", show_default=False)
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
-    device: Device = "auto",
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.", rich_help_panel=MACHINE)
+    ] = "auto",
     threads: Threads = None,
 ) -> None:
     """Train a pose network: heat maps of the points that matter, from the pair set's training frames and keypoints.
 
-    POSENET/posenet.json says how often it finds body, hands and face on held-out frames. It estimates keypoints with
-    `--estimator own --posenet POSENET`.
+    POSENET/posenet.json says how often it finds body, hands and face on held-out frames. It estimates keypoints:
+    `signgen poses extract VIDEO OUT --estimator own --posenet POSENET`.
     """
     from signgen.training.posenet.run import PoseNetRequest, train_posenet
 

@@ -6,17 +6,14 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from signgen.errors import OptionError
-from signgen.models.heat_maps import PoseNetwork, seen_points
 from signgen.poses import estimators
 from signgen.poses.estimators import Estimator, onlookers
 from signgen.poses.sequence import PoseSequence
-from signgen.poses.skeletons import COCO_WHOLEBODY_133
 from signgen.progress import SILENT, Progress
 from signgen.video.reader import FrameSource
 
@@ -51,13 +48,21 @@ class EstimatorChoice:
 
     def open(self) -> Estimator:
         """The estimator, for one clip. Raises OptionError or PoseError for two of them, and for what cannot be had."""
-        network = self._network()
-        return estimators.open_estimator(self.name, self.onnx) if network is None else PoseNetEstimator(network)
+        self.check()
+        if self.posenet is None:
+            return estimators.open_estimator(self.name, self.onnx)
+        from signgen.corpora.pose_network import PoseNetEstimator, opened  # torch
+
+        return PoseNetEstimator(opened(self.posenet, self.joints))
 
     def fingerprint(self) -> str:
         """Which network it is, as model cards name it. Raises as `open` does."""
-        network = self._network()
-        return estimators.fingerprint(self.name, self.onnx) if network is None else network.digest
+        self.check()
+        if self.posenet is None:
+            return estimators.fingerprint(self.name, self.onnx)
+        from signgen.corpora.pose_network import opened  # torch
+
+        return opened(self.posenet, self.joints).digest
 
     def check(self) -> None:
         """Raises OptionError for options that do not go together."""
@@ -69,45 +74,6 @@ class EstimatorChoice:
             raise OptionError("--estimator own without --posenet", expected="what signgen train-posenet wrote")
         elif self.joints is not None:
             raise OptionError("--joints without --posenet", expected="the network whose heat maps they are")
-
-    def _network(self) -> PoseNetwork | None:
-        self.check()
-        return None if self.posenet is None else _opened(self.posenet, self.joints, _written(self.posenet))
-
-
-def _written(path: Path) -> int:
-    """When the network at `path` was written; 0 where there is none."""
-    file = path / "posenet.json" if path.is_dir() else path
-    return file.stat().st_mtime_ns if file.is_file() else 0
-
-
-@lru_cache(maxsize=2)
-def _opened(path: Path, joints: str | None, written: int) -> PoseNetwork:
-    """A clip is looked at by several estimators, which share the network: it keeps nothing of a frame."""
-    from signgen.models.pose_adapters import open_pose_network
-
-    return open_pose_network(path, joints)
-
-
-class PoseNetEstimator:
-    """An Estimator: frames are brought to the network's canvas, and points back to the frame's pixels. Every frame is
-    looked at by itself; joints that the network does not know are missing."""
-
-    short_side = 0  # frames are resized anyway
-
-    def __init__(self, network: PoseNetwork) -> None:
-        self._network = network
-        known, all_points = len(network.joints), COCO_WHOLEBODY_133.points
-        self.note = f"the pose network knows {known} of {all_points} points; the others stay missing"
-
-    def estimate(self, frame: np.ndarray) -> np.ndarray:
-        """uint8 (H, W, 3) RGB to float32 (133, 3); the score is the height of the peak."""
-        canvas = self._network.canvas
-        points = seen_points(self._network, canvas.fit_frame(frame)[None])[0]
-        return canvas.restore_keypoints(points, frame.shape[1], frame.shape[0])
-
-    def close(self) -> None:
-        """The network stays for the next clip."""
 
 
 def estimated(

@@ -88,6 +88,7 @@ class PoseRequest(Request):
 
     def check(self, truth_known: bool) -> None:
         """Raises OptionError for two origins, and for a file without the truth's keypoints."""
+        self.choice.check()
         if self.poses is not None and self.estimates:
             raise OptionError("--generated-poses does not go with --estimator, --onnx or --posenet")
         if self.poses is not None and not truth_known:

@@ -102,8 +102,9 @@ def _check_options(request: ModelRequest) -> None:
 
 
 def _check_estimator(wanted: PoseRequest, pair_set: PairSet) -> None:
-    """Raise, before anything is rendered, PoseError for an estimator that cannot be had, PairSetError where it is of no
-    use."""
+    """Raise, before anything is rendered, PoseError for an estimator that cannot be had, OptionError for options that
+    do not go together, PairSetError where it is of no use."""
+    wanted.choice.check()
     if not wanted.estimates:
         return
     if pair_set.listed:

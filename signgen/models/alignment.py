@@ -29,12 +29,14 @@ REGIONS = (0, 9, 5, 3, 3)  # of the recurrences, global (0) to local, in tokens
 class Alignment:
     """flows: after n = 1 ... N recurrences, each (B, 2, h, w) from target to source, in tokens. visibility (B, 1, h, w)
     in [0, 1]: whether the source shows what is there. source, aligned (B, width, h, w): its map as it is, and F_S^N.
-    pixels: of the canvas, a token."""
+    scores (B, (2 R + 1)^2, h, w): of the first recurrence, the logits of where in the source a target's place is, steps
+    by rows. pixels: of the canvas, a token."""
 
     flows: tuple[torch.Tensor, ...]
     visibility: torch.Tensor
     source: torch.Tensor
     aligned: torch.Tensor
+    scores: torch.Tensor
     pixels: int = 1
 
     @property
@@ -56,6 +58,7 @@ class Stem(nn.Module):
             nn.Conv2d(width, width, 3, padding=1),
             nn.SiLU(),
             nn.Conv2d(width, width, 3, padding=1),
+            nn.GroupNorm(8, width),
         )
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
@@ -106,27 +109,37 @@ class MapFormer(nn.Module):
 
 class PoseMappingAggregator(nn.Module):
     """Local correlation and both maps in; a step of the flow and logits of visibility out: two convolutions with a
-    max-pooling between them, as the paper has it, and a head of zero weights: the first step moves nothing."""
+    max-pooling between them, as the paper has it.
+
+    The step is g(x) E[r] + d(x): the displacement that the correlation expects, as far as it is believed, and what is
+    added to it. The head of g and d has zero weights, so that the first step moves nothing.
+    """
 
     def __init__(self, width: int, radius: int) -> None:
         super().__init__()
         self.radius = radius
         self.layers = nn.Sequential(
             nn.Conv2d((2 * radius + 1) ** 2 + 2 * width, width, 3, padding=1),
-            nn.ReLU(),
+            nn.GroupNorm(8, width),
+            nn.SiLU(),  # of ReLUs all are dead after some hundred steps
             nn.MaxPool2d(3, stride=1, padding=1),
             nn.Conv2d(width, width, 3, padding=1),
-            nn.ReLU(),
+            nn.GroupNorm(8, width),
+            nn.SiLU(),
         )
-        self.head = nn.Conv2d(width, 3, 3, padding=1)
+        self.head = nn.Conv2d(width, 4, 3, padding=1)
+        self.sharpness = nn.Parameter(torch.ones(()))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def forward(self, target: torch.Tensor, source: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """target, source (B, width, h, w) -> flow (B, 2, h, w) in tokens, logits (B, 1, h, w)."""
+    def forward(self, target: torch.Tensor, source: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """target, source (B, width, h, w) -> flow (B, 2, h, w) in tokens, logits of visibility (B, 1, h, w), and of the
+        flow (B, (2 R + 1)^2, h, w)."""
         correlation = local_correlation(target, source, self.radius)
-        flow, logits = self.head(self.layers(torch.cat([correlation, target, source], 1))).split([2, 1], 1)
-        return flow, logits
+        found = self.head(self.layers(torch.cat([correlation, target, source], 1)))
+        added, gate, logits = found.float().split([2, 1, 1], 1)
+        scores = self.sharpness * correlation.float()
+        return gate.tanh() * expected_step(scores) + added, logits, scores
 
 
 class RecurrentAlignment(nn.Module):
@@ -156,6 +169,8 @@ class RecurrentAlignment(nn.Module):
         self.aggregator = PoseMappingAggregator(width, radius)
         self.recurrences, self.regions, self.reencode = recurrences, tuple(regions), reencode
         self.stride, self.pixels = strides[0], pixels
+        # Small at first: two places look alike for what they show, not for where they are.
+        self.position_scale = nn.Parameter(torch.tensor(0.1))
 
     def forward(
         self,
@@ -167,23 +182,26 @@ class RecurrentAlignment(nn.Module):
         """source, pose, source_pose: (B, C, H, W) as the stems take them; both poses go through one stem, so that equal
         limbs look alike before anything is learned. recurrences: other than trained with."""
         source_map, target_map = self._encoded(source, source_pose), self.pose_stem(pose)
-        positions = sinusoidal_positions(*source_map.shape[1:]).to(source_map)
+        positions = self.position_scale * sinusoidal_positions(*source_map.shape[1:]).to(source_map)
         source_map = source_map.expand(len(target_map), -1, -1, -1)
         flow = torch.zeros_like(target_map[:, :2], dtype=torch.float32)
         logits = torch.zeros_like(target_map[:, :1])
-        warped, flows = source_map, []
+        warped, flows, scores = source_map, [], target_map[:, :0]
         for number in range(self.recurrences if recurrences is None else recurrences):
             region = self.regions[min(number, len(self.regions) - 1)]
-            step, logits = self._step(target_map + positions, warped + positions, region)
-            flow = compose_flows(step.float(), flow)  # bfloat16 rounds places to eighths of a pixel
+            step, logits, found = self._step(target_map + positions, warped + positions, region)
+            scores = scores if number else found
+            flow = compose_flows(step, flow)  # in float32: bfloat16 rounds places to eighths of a pixel
             flows.append(flow)
             warped = flow_sample(source_map.float(), flow)
             if self.reencode:
                 pictures = [None if each is None else self._moved(each, flow) for each in (source, source_pose)]
                 warped = self._encoded(*pictures)  # type: ignore[arg-type]
-        return Alignment(tuple(flows) or (flow,), logits.sigmoid(), source_map, warped, self.pixels)
+        return Alignment(tuple(flows) or (flow,), logits.sigmoid(), source_map, warped, scores, self.pixels)
 
-    def _step(self, target: torch.Tensor, source: torch.Tensor, region: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _step(
+        self, target: torch.Tensor, source: torch.Tensor, region: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Eq. 8, M: MapFormer, then the aggregator."""
         size = target.shape[-2:]
         tokens = (each.flatten(2).transpose(1, 2) for each in (target, source))
@@ -211,6 +229,15 @@ def local_correlation(target: torch.Tensor, source: torch.Tensor, radius: int) -
     places, inside = neighbours(height, width, radius)
     found = volume.gather(2, places.to(volume.device).expand(len(volume), -1, -1))
     return (found * inside.to(found)).transpose(1, 2).unflatten(2, (height, width))
+
+
+def expected_step(correlation: torch.Tensor) -> torch.Tensor:
+    """correlation (B, (2 R + 1)^2, h, w), r by rows -> the mean of r (B, 2, h, w), x before y, by its softmax."""
+    radius = (math.isqrt(correlation.shape[1]) - 1) // 2
+    shares = correlation.softmax(1).unflatten(1, (2 * radius + 1, -1))
+    steps = torch.arange(-radius, radius + 1, device=correlation.device, dtype=correlation.dtype)
+    x, y = (torch.einsum("bkhw,k->bhw", shares.sum(axis), steps) for axis in (1, 2))
+    return torch.stack([x, y], 1)
 
 
 def neighbours(height: int, width: int, radius: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -140,7 +140,8 @@ class OnnxNetwork(nn.Module):
         batch: np.ndarray = np.ascontiguousarray(images.detach().cpu().numpy(), np.float32)
         parts = [batch[i : i + 1] for i in range(len(batch))] if self._one else [batch]
         found = [self._session.run(None, {self._name: part}) for part in parts]
-        return [torch.from_numpy(np.concatenate(outputs)) for outputs in zip(*found, strict=True)]
+        joined = [np.concatenate(outputs) for outputs in zip(*found, strict=True)]
+        return [torch.from_numpy(each).to(images.device) for each in joined]
 
 
 def open_pose_network(

@@ -14,6 +14,8 @@ import torch
 from torch.nn import functional as F
 
 from signgen.models.heat_maps import PoseNetwork, gaussian_targets
+from signgen.poses.joints import JOINT_MAPS, NONE
+from signgen.poses.skeletons import COCO_WHOLEBODY_133
 
 THRESHOLD = 0.1  # of what a heat map holds [paper]
 SIGMA = 1.5  # of the Gaussians, in pixels of a heat map
@@ -33,8 +35,9 @@ class PoseField:
 
     @classmethod
     def of(cls, network: PoseNetwork, points: torch.Tensor, size: tuple[int, int]) -> PoseField:
-        """points: (B, 133, 3), x and y in pixels of images of `size` (h, w), and score. Joints that are not known, or
-        lie outside of the image, do not count."""
+        """points: (B, 133, 3), or (B, 18, 3) as OpenPose has them, x and y in pixels of images of `size` (h, w), and
+        score. Joints that are not known, or lie outside of the image, do not count."""
+        points = _whole_body(points)
         canvas, stride = network.canvas, network.stride
         joints = [joint for joint in network.joints if joint >= 0]
         scale = points.new_tensor([canvas.width / size[1], canvas.height / size[0]])
@@ -63,3 +66,13 @@ class PoseField:
     def rows(self, part: slice | torch.Tensor) -> PoseField:
         """The field of some samples of the batch."""
         return PoseField(self.network, self.targets[part], self.known[part], self.size)
+
+
+def _whole_body(points: torch.Tensor) -> torch.Tensor:
+    """(B, 133, 3) or (B, 18, 3) -> (B, 133, 3), missing where OpenPose has no such point."""
+    if points.shape[1] == COCO_WHOLEBODY_133.points:
+        return points
+    whole = points.new_full((len(points), COCO_WHOLEBODY_133.points, 3), torch.nan)
+    known = {joint: number for number, joint in enumerate(JOINT_MAPS["openpose18"]) if joint != NONE}
+    whole[:, list(known)] = points[:, list(known.values())]
+    return whole

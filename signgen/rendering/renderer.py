@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,8 +20,8 @@ from signgen.models.device import frames_that_fit, usable_precision
 from signgen.models.image_space import VaeSpace
 from signgen.models.noise import ClipNoise
 from signgen.models.pipeline import ClipState, SignerPipeline
+from signgen.models.pose_adapters import open_pose_network
 from signgen.models.pose_guidance import guided_steps
-from signgen.models.posenet import PoseNet
 from signgen.models.trial import running
 from signgen.pairs.crops import within
 from signgen.poses.draw import draw_pose
@@ -74,7 +75,7 @@ class Renderer:
         if self._guides:
             self._open_pose_network()
         else:  # where it would lie is nobody's business
-            self.sampling = self.sampling.model_copy(update={"pose_network": None})
+            self.sampling = self.sampling.model_copy(update={"pose_network": None, "pose_joints": None})
 
     def _open_pose_network(self) -> None:
         """The network that guides; from here on the settings name it by what it is, not by where it lies.
@@ -84,7 +85,13 @@ class Renderer:
         sampling = self.sampling
         if sampling.pose_network is None:
             raise OptionError("--pose-guidance without --pose-network", expected="what `signgen train-posenet` wrote")
-        network = PoseNet.from_pretrained(sampling.pose_network).eval().requires_grad_(False).to(self.device)
+        network = open_pose_network(Path(sampling.pose_network), sampling.pose_joints)
+        if not network.differentiable:
+            raise OptionError(
+                f"--pose-network {sampling.pose_network}: no gradient passes through it",
+                expected="a folder of train-posenet, a TorchScript archive, or HRNet weights",
+            )
+        network.to(self.device)  # type: ignore[attr-defined]
         steps = self.pipeline.solver_of(sampling)[1].tolist()
         if not guided_steps(sampling, steps, self.pipeline.scheduler.config.num_train_timesteps):
             low, high = sampling.pose_interval

@@ -6,6 +6,7 @@ are those of learned optical flow (photometric, smooth), and what keypoints know
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -26,7 +27,7 @@ _SEEN = 0.3  # score of a keypoint that is believed
 
 def weighted_losses(settings: AlignmentLosses) -> dict[str, float]:
     """The weights of the losses below, by name."""
-    names = ("photometric", "keypoints", "smoothness")
+    names = ("photometric", "matching", "keypoints", "smoothness")
     return {f"alignment_{name}": weight for name in names if (weight := getattr(settings, name))}
 
 
@@ -40,20 +41,22 @@ def alignment_losses(
 ) -> dict[str, torch.Tensor]:
     """Every active loss, (), over all recurrences. latents: (B, C, h, w). bones: of
     `bone_places`."""
-    losses = dict.fromkeys(weighted_losses(settings), torch.zeros((), device=source_latent.device))
-    pixels = found.pixels
+    names = weighted_losses(settings)
+    losses = {name: torch.zeros((), device=source_latent.device) for name in names}
+    if "alignment_matching" in losses:
+        losses["alignment_matching"] = matching_error(found.scores, bones, found.pixels)
     share = sum(EARLIER**back for back in range(len(found.flows)))
     for number, flow in enumerate(found.flows):
         weight = EARLIER ** (len(found.flows) - 1 - number) / share
-        each = {
-            "alignment_photometric": lambda flow=flow: photometric(
-                space.move(source_latent, flow * pixels), target_latent, found.visibility, settings.hidden
-            ),
-            "alignment_keypoints": lambda flow=flow: keypoint_error(flow * pixels, bones, pixels),
-            "alignment_smoothness": lambda flow=flow: total_variation(flow * pixels),
-        }
-        for name in losses:
-            losses[name] = losses[name] + weight * each[name]()
+        moved = flow * found.pixels
+        if settings.photometric:
+            seen = photometric(space.move(source_latent, moved), target_latent, found.visibility, settings.hidden)
+            losses["alignment_photometric"] = losses["alignment_photometric"] + weight * seen
+        if settings.keypoints:
+            led = keypoint_error(moved, bones, found.pixels)
+            losses["alignment_keypoints"] = losses["alignment_keypoints"] + weight * led
+        if settings.smoothness:
+            losses["alignment_smoothness"] = losses["alignment_smoothness"] + weight * total_variation(moved)
     return losses
 
 
@@ -77,6 +80,30 @@ def keypoint_error(
     led = target + flow_at(flow, (target + 0.5) / pixels)
     distance = (led - source).norm(dim=2) / pixels
     return (distance * known).sum() / known.sum().clamp(min=1)
+
+
+def matching_error(
+    scores: torch.Tensor, bones: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None, pixels: int
+) -> torch.Tensor:
+    """(): cross-entropy of the correlation (B, (2 R + 1)^2, h, w) at a target's bones against where the source's are,
+    in nats. Places outside, not known, or further away than R do not count."""
+    assert bones is not None  # the batch has keypoints where this loss has a weight
+    target, source, known = bones
+    height, width = scores.shape[-2:]
+    side = math.isqrt(scores.shape[1])
+    radius = side // 2
+    # which token a place is in, and how many tokens away its source is
+    x, y = ((target + 0.5) / pixels).floor().long().unbind(2)
+    right, down = ((source - target) / pixels).round().long().unbind(2)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    near = (right.abs() <= radius) & (down.abs() <= radius)
+    counts = known * inside * near
+    # the logarithm of its share there
+    token = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
+    step = (down.clamp(-radius, radius) + radius) * side + right.clamp(-radius, radius) + radius
+    logs = scores.flatten(2).log_softmax(1)
+    here = logs.gather(2, token[:, None].expand(-1, logs.shape[1], -1))
+    return -(here.gather(1, step[:, None])[:, 0] * counts).sum() / counts.sum().clamp(min=1)
 
 
 def bones_of(palette: Palette) -> list[tuple[int, int]]:

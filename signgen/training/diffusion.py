@@ -20,6 +20,7 @@ from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard, palette_of
 from signgen.models.conditions import BRANCHES
 from signgen.models.features import Features
+from signgen.models.heat_maps import PoseNetwork
 from signgen.models.lora import adapter_parameters
 from signgen.models.pipeline import SignerPipeline
 from signgen.models.variance import variational_bound
@@ -29,6 +30,7 @@ from signgen.rendering.strips import save_strips
 from signgen.training.alignment_losses import alignment_losses, bone_places, bones_of, weighted_losses
 from signgen.training.data.batches import Sample
 from signgen.training.data.dataset import TripleDataset, region_masks, spread
+from signgen.training.pose_penalty import PenaltyOf
 from signgen.training.stages import Batch, Stage, evaluating, sample_generators, signed_range, unit_range
 
 VALIDATION_FRAMES = 32
@@ -44,14 +46,16 @@ class DiffusionModule(nn.Module):
         settings: DiffusionSettings,
         train_source_encoder: bool,
         bones: Sequence[tuple[int, int]] = (),
+        judge: PoseNetwork | None = None,
     ) -> None:
-        """bones: pairs of keypoints, for the alignment's losses."""
+        """bones: pairs of keypoints, for the alignment's losses. judge: the pose network of the pose penalty."""
         super().__init__()
         self.unet, self.conditions = pipeline.unet, pipeline.conditions
         self.source_encoder = pipeline.source_encoder if train_source_encoder else None
         self.settings = settings
         self.bones = bones
         self._frozen = [pipeline]  # in a list, so that frozen networks are no submodules
+        self._judge = [judge]
 
     @property
     def pipeline(self) -> SignerPipeline:
@@ -71,7 +75,8 @@ class DiffusionModule(nn.Module):
         else:
             with torch.no_grad():
                 target_latent = pipeline.space.encode(signed_range(batch["target"]))
-        clean = pipeline.to_diffused(target_latent, pipeline.base_of(source_latent, part_warp))
+        base = pipeline.base_of(source_latent, part_warp)
+        clean = pipeline.to_diffused(target_latent, base)
 
         # noise
         noisy = pipeline.scheduler.add_noise(clean, noise, timestep)
@@ -86,10 +91,17 @@ class DiffusionModule(nn.Module):
         output, variance = pipeline.predict_both(channels_last, timestep, conditioning, source_latent, part_warp)
 
         # loss
+        penalty = None
+        if (judge := self._judge[0]) is not None and self.settings.pose_penalty.weight:
+            penalty = PenaltyOf(pipeline, judge, self.settings.pose_penalty, output, noisy, timestep, base)
+            if self.settings.pose_penalty.literal:
+                output = output + penalty.literal(batch["target_points"])
         error = (output - self._target(clean, noise, timestep)) ** 2
         weight = self._region_weight(batch["regions"], error.shape[-2:])
         per_sample = (error * weight).mean((1, 2, 3)) * self._snr_weight(timestep)
         found = {"loss": per_sample.mean()}
+        if penalty is not None and not self.settings.pose_penalty.literal:
+            found["pose"] = penalty.loss(batch["target_points"])
         if variance is not None:
             found["vlb"] = variational_bound(pipeline.scheduler, output, variance, clean, noisy, timestep).mean()
         if self.settings.alignment.active and features.alignment is not None:
@@ -155,10 +167,10 @@ class DiffusionModule(nn.Module):
         return clipped / divisor[scheduler.config.prediction_type].clamp(min=1e-8)
 
 
-def diffusion_module(recipe: Recipe, pipeline: SignerPipeline) -> DiffusionModule:
-    """What a recipe trains in stage 2."""
+def diffusion_module(recipe: Recipe, pipeline: SignerPipeline, judge: PoseNetwork | None = None) -> DiffusionModule:
+    """What a recipe trains in stage 2. judge: of its pose penalty; without one there is none."""
     bones = bones_of(palette_of(recipe)) if recipe.keypoints else ()
-    return DiffusionModule(pipeline, recipe.diffusion, recipe.source_encoder.trainable, bones)
+    return DiffusionModule(pipeline, recipe.diffusion, recipe.source_encoder.trainable, bones, judge)
 
 
 class DiffusionStage(Stage):
@@ -173,14 +185,15 @@ class DiffusionStage(Stage):
         validation: TripleDataset | None,
         device: torch.device,
         adapter: bool = False,
+        judge: PoseNetwork | None = None,
     ) -> None:
-        """adapter: the UNet has one, which alone is trained."""
+        """adapter: the UNet has one, which alone is trained. judge: the pose network of the recipe's penalty."""
         self.adapter = adapter
         self.recipe, self.settings = recipe, recipe.training.diffusion
         self.pipeline, self.validation, self.device = pipeline, validation, device
         self._parked: list[nn.Module] = []
         self._freeze()
-        self.module: nn.Module = diffusion_module(recipe, pipeline)
+        self.module: nn.Module = diffusion_module(recipe, pipeline, judge)
         pipeline.unet.to(memory_format=torch.channels_last)
         if self.settings.gradient_checkpointing:
             pipeline.unet.enable_gradient_checkpointing()
@@ -194,10 +207,12 @@ class DiffusionStage(Stage):
 
     @property
     def extra_losses(self) -> Mapping[str, float]:
-        """Of the learned variance and of the aligned source, where the recipe has them."""
+        """Of the learned variance, the pose penalty and the aligned source, where the recipe has them."""
         settings = self.recipe.diffusion
         variance = {"vlb": settings.variance_weight} if settings.learned_variance else {}
-        return variance | weighted_losses(settings.alignment)
+        penalty = settings.pose_penalty
+        posed = {"pose": penalty.weight} if penalty.weight and not penalty.literal else {}
+        return variance | posed | weighted_losses(settings.alignment)
 
     def _freeze(self) -> None:
         """Everything but UNet, conditions and a trainable source encoder: no gradients, eval mode."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import replace
@@ -13,7 +14,7 @@ import torch
 from accelerate import Accelerator, DataLoaderConfiguration, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 
-from signgen.config import Augmentation, Recipe, StageSettings, load_recipe
+from signgen.config import Augmentation, Recipe, StageSettings, changed_recipe, load_recipe
 from signgen.errors import ModelError, PairSetError, RecipeError
 from signgen.files import disk_full_is_oserror, make_folder, write_json, write_text
 from signgen.interrupts import termination_ends
@@ -22,8 +23,10 @@ from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard, check_weights, damaged_file, palette_of, save_model
 from signgen.models.device import precision_note, prepare_device, usable_precision
 from signgen.models.fusion import FusionModel
+from signgen.models.heat_maps import PoseNetwork
 from signgen.models.lora import add_lora, save_lora
 from signgen.models.pipeline import SignerPipeline
+from signgen.models.pose_adapters import open_pose_network
 from signgen.models.quiet import quiet_libraries
 from signgen.models.trial import check_fusion
 from signgen.models.weights import weights_digest
@@ -99,6 +102,7 @@ class TrainingRun:
         if self.accelerator.is_fsdp2:
             check_shardable(self.divided, request.lora is not None)
         self._check_data()
+        self.judge = self._judge()
         begin_from = request.adapt or request.init
         self.start = Start(begin_from, recipe) if begin_from else None
 
@@ -206,7 +210,7 @@ class TrainingRun:
         """Stage 2: the pipeline that holds its weights in the first process, and the number of its steps."""
         seen = {"window": self.recipe.pose_window, "part_warp": self.recipe.part_warp, "points": self.recipe.keypoints}
         validation, adapter = self._validation(**seen), self.request.lora is not None
-        stage = DiffusionStage(self.divided, pipeline, validation, self.accelerator.device, adapter)
+        stage = DiffusionStage(self.divided, pipeline, validation, self.accelerator.device, adapter, self.judge)
         dataset = self._triples("train", stage.settings.augmentation, **seen)
         self._tell_of_cache(dataset)
         began = time.monotonic()
@@ -219,6 +223,16 @@ class TrainingRun:
         trainer = self._train_stage(stage, dataset, time.monotonic() - began)
         assert isinstance(trainer.plain, DiffusionStage)
         return trainer.plain.pipeline, trainer.at.step
+
+    def _judge(self) -> PoseNetwork | None:
+        """The pose network of the recipe's penalty, which may not judge the model afterwards."""
+        penalty = self.recipe.diffusion.pose_penalty
+        if not penalty.weight or penalty.network is None:
+            return None
+        network = open_pose_network(Path(penalty.network), penalty.joints)
+        if not network.differentiable:
+            raise ModelError(f"{penalty.network}: no gradient passes through it", expected="a network that torch runs")
+        return network.to(self.accelerator.device)  # type: ignore[attr-defined]
 
     def _save_adapter(self, pipeline: SignerPipeline, base: str, steps: int) -> Path:
         """Write RUN/lora. base: digest of the UNet that it is of."""
@@ -337,7 +351,14 @@ class TrainingRun:
         if self.start:
             data["started_from"] = self.start.data
         inherited = self.start.pose_networks if self.start else ()
-        return ModelCard.describe(self.recipe, data, counts, torch.get_num_threads(), inherited)
+        networks = tuple(dict.fromkeys((*inherited, *((self.judge.digest,) if self.judge else ()))))
+        return ModelCard.describe(self._named(), data, counts, torch.get_num_threads(), networks)
+
+    def _named(self) -> Recipe:
+        """The recipe, the pose network in it by what it is and not by where it lies: a model may be published."""
+        if self.judge is None:
+            return self.recipe
+        return changed_recipe(self.recipe, (f"diffusion.pose_penalty.network={json.dumps(self.judge.digest)}",), "run")
 
 
 def _trained_fusion(folder: Path) -> FusionModel:

@@ -31,6 +31,7 @@ REACHED_BY = {
     "cli/train": ["train"],
     "cli/verify": ["verify"],
     "corpora/": ["build-pairs", "verify", "render", "poses retarget"],
+    "corpora/estimate": ["poses extract", "evaluate", "evaluate-model"],
     "corpora/person/": ["build-pairs", "verify"],
     "corpora/phoenix/": ["build-pairs", "verify"],
     "evaluation/": ["evaluate", "evaluate-images", "evaluate-model", "evaluate-fusion", "evaluate-text", "robustness"],
@@ -51,6 +52,8 @@ REACHED_BY = {
     "evaluation/sign_reader": ["evaluate-reading"],
     "evaluation/texts": ["evaluate-text"],
     "models/": ["train", *_MODEL],
+    "models/pose_adapters": ["poses extract", "evaluate", "evaluate-model"],
+    "models/hrnet": ["poses extract", "evaluate", "evaluate-model"],
     "pairs/": ["build-pairs", "train", *_MODEL, "evaluate"],
     "pairs/build": ["build-pairs"],
     "pairs/plan_": ["build-pairs"],
@@ -64,6 +67,7 @@ REACHED_BY = {
     "synthetic/": ["synthesize", "demo"],
     "synthetic/signs": ["evaluate-reading"],
     "training/": ["train"],
+    "training/posenet/": ["train-posenet", "build-pairs"],
 }
 # "signgen WORD" that is prose.
 _PROSE = {"knows"}

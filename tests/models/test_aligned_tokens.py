@@ -102,7 +102,7 @@ def batch_of(count: int, pixels: int = 32) -> dict[str, torch.Tensor]:
     }
 
 
-@pytest.mark.parametrize("loss", ["loss", "alignment_photometric", "alignment_keypoints"])
+@pytest.mark.parametrize("loss", ["loss", "alignment_photometric", "alignment_matching", "alignment_keypoints"])
 def test_every_loss_reaches_both_stems(loss):
     recipe = aligned_recipe()
     pipeline = moving(build_pipeline(recipe))
@@ -139,10 +139,10 @@ def test_options_that_cannot_be_are_one_line():
 @pytest.mark.parametrize(
     ("name", "parameters", "gflops"),
     [
-        ("nano-repose", 609_419, 1.5),
-        ("repose-deepfashion-256", 1_711_747, 15.2),
-        ("repose-deepfashion-512", 1_739_395, 15.3),
-        ("repose-market-128", 1_472_131, 1.6),
+        ("nano-repose", 730_318, 1.5),
+        ("repose-deepfashion-256", 1_713_926, 15.2),
+        ("repose-deepfashion-512", 1_741_574, 15.3),
+        ("repose-market-128", 1_474_310, 1.6),
     ],
 )
 def test_parameters_and_flops_of_the_recipes(name, parameters, gflops):

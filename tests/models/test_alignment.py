@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from signgen.models.alignment import (
     RecurrentAlignment,
     RegionAttention,
+    expected_step,
     local_correlation,
     region_mask,
     sinusoidal_positions,
@@ -199,8 +200,15 @@ def test_a_picture_encoded_anew_equals_a_warped_map_for_whole_tokens():
     options = {"strides": (2, 2), "recurrences": 1}
     one, other = alignment(**options), alignment(**options, reencode=True)
     for network in (one, other):
-        network.source_stem.layers[2] = torch.nn.Identity()
+        network.source_stem.layers[2] = network.source_stem.layers[-1] = torch.nn.Identity()
         network.aggregator.head.bias.data[:2] = torch.tensor([2.0, -1.0])
     source, pose = seeded(1, 3, 32, 32), seeded(1, 3, 32, 32, seed=1)
     warped, anew = one(source, pose).aligned, other(source, pose).aligned
     assert torch.allclose(warped[..., 5:-5, 5:-5], anew[..., 5:-5, 5:-5], atol=1e-5)
+
+
+def test_the_expected_step_is_the_mean_of_the_window_and_moves_where_the_peak_is():
+    scores = torch.zeros(1, 25, 3, 3)
+    assert torch.allclose(expected_step(scores), torch.zeros(1, 2, 3, 3), atol=1e-6)
+    scores[:, 5 * 4 + 1] = 50  # two down, one to the left
+    assert torch.allclose(expected_step(scores)[0, :, 1, 1], torch.tensor([-1.0, 2.0]), atol=1e-5)

@@ -27,6 +27,8 @@ def test_a_bright_spot_and_its_keypoint_stay_together(fit, size, resample):
     centre = (image * xx).sum() / image.sum(), (image * yy).sum() / image.sum()
     assert np.allclose(centre, point[:2], atol=0.6)
     assert point[2] == 0.5
+    back = canvas.restore_keypoints(point[None], width, height)[0]
+    assert np.allclose(back, [x, y, 0.5], atol=1e-3)
 
 
 @pytest.mark.parametrize("fit", ["squash", "pad"])

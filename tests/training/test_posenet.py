@@ -281,6 +281,10 @@ class TestCommands:
         )
         mean = json.loads((tmp_path / "r" / "metrics.json").read_text())["mean"]
         assert (mean["body_joint_error"], mean["pck_10"]) == (0, 1)
+        call = ("evaluate", video, video, "--frames", "0:4", "--out", tmp_path / "other")
+        assert "--joints without --posenet" in command.refuses(*call, "--joints", "coco17")
+        assert "no such file or folder" in command.refuses(*call, "--posenet", tmp_path / "nothing")
+        assert not (tmp_path / "other").exists()
 
     def test_a_tiny_training_and_its_refusals(self, pairs: Path, command: Command, tmp_path: Path) -> None:
         settings = [word for override in (*TINY, "training.steps=2") for word in ("--set", override)]

@@ -41,7 +41,8 @@ class PoseFrames(SampleDataset):
         self.images = CanvasFrames(pairs, canvas)
         rows = _rows(pairs, split)
         if not len(rows):
-            raise PairSetError(f"{pairs.folder}: no {split} frames", expected=_WANTED[split], fix=_FIXES[split])
+            fix = f"build one with a list of the split {split}" if pairs.listed else _FIXES[split]
+            raise PairSetError(f"{pairs.folder}: no {split} frames", expected=_WANTED[split], fix=fix)
         seen = np.array([visible(self.points_of(clip, frame)) for clip, frame in rows])
         self.joints = known_joints(seen, mirrored=augmentation.mirror > 0) if joints is None else joints
         self.rows = rows[seen[:, list(self.joints)].any(1)]

@@ -12,7 +12,7 @@ from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.state import AcceleratorState
 
 from signgen.errors import ModelError, PairSetError
-from signgen.files import read_json, write_json, write_text
+from signgen.files import make_folder, read_json, write_json, write_text
 from signgen.interrupts import termination_ends
 from signgen.models.canvas import Canvas
 from signgen.models.device import prepare_device
@@ -30,6 +30,7 @@ from signgen.training.posenet.recipe import PoseAugmentation, PoseNetRecipe, loa
 from signgen.training.posenet.score import DEFINITION, PartAccuracy, part_accuracy
 from signgen.training.posenet.stage import PoseStage
 
+RECIPE, SETTINGS = "recipe.yaml", "settings.json"  # in the folder: what a training was begun with
 CARD_FRAMES = 2000  # held-out frames that the card's numbers are of, at most
 _BUDGET_FOR_STEPS = 0.97  # of max_minutes; the rest is validation and saving
 
@@ -71,11 +72,12 @@ def train_posenet(request: PoseNetRequest, progress: Progress = SILENT) -> PoseN
     notes = Notes(progress)
     with quiet_libraries(), termination_ends("SIGTERM between two steps; every state that was saved is whole"):
         pairs = PairSet.load(request.pairs)
-        recipe, minutes = _begun(request, pairs)
+        recipe, minutes = _asked(request, pairs)
         frames, held_out = _frames(pairs, recipe)
         device = prepare_device(request.device, request.threads)
         _say(recipe, frames, held_out, device, notes)
         network = build_posenet(recipe, frames.joints)
+        _begin(request.out, pairs, recipe, minutes)
         trainer = _train(request.out, recipe, network, frames, held_out, minutes, device, notes)
         network.eval()
         accuracy = part_accuracy(network, held_out, CARD_FRAMES)
@@ -92,20 +94,15 @@ def build_posenet(recipe: PoseNetRecipe, joints: JointMap) -> PoseNet:
         return PoseNet(joints=joints, canvas=recipe.canvas.model_dump(), **sizes)
 
 
-def _begun(request: PoseNetRequest, pairs: PairSet) -> tuple[PoseNetRecipe, float | None]:
-    """The recipe and time of a new training, or those that the resumed one was begun with."""
-    stored, settings = request.out / "recipe.yaml", request.out / "settings.json"
+def _asked(request: PoseNetRequest, pairs: PairSet) -> tuple[PoseNetRecipe, float | None]:
+    """The recipe and time of a new training, or those that the resumed one was begun with; nothing is written."""
+    stored = request.out / RECIPE
     if not stored.exists():
-        recipe = load_posenet_recipe(request.config or "posenet-nano", request.overrides)
-        # what can be refused is refused before anything is written
-        _frames(pairs, recipe)
-        write_json(settings, {"fingerprint": pairs.fingerprint, "max_minutes": request.max_minutes})
-        write_text(stored, recipe.to_yaml())
-        return recipe, request.max_minutes
+        return load_posenet_recipe(request.config or "posenet-nano", request.overrides), request.max_minutes
     if not request.resume:
         fix = "add --resume to go on with it, or choose another --out"
         raise ModelError(f"{request.out}: holds a training already", fix=fix)
-    recipe, kept = load_posenet_recipe(str(stored)), _read_settings(settings)
+    recipe, kept = load_posenet_recipe(str(stored)), _read_settings(request.out / SETTINGS)
     asked = load_posenet_recipe(request.config or str(stored), request.overrides)
     if asked != recipe:
         fix = "leave --config, --set and --seed out, or choose another --out"
@@ -113,6 +110,13 @@ def _begun(request: PoseNetRequest, pairs: PairSet) -> tuple[PoseNetRecipe, floa
     if kept["fingerprint"] != pairs.fingerprint:
         raise PairSetError(f"{request.pairs} is not the pair set that {request.out} was begun with")
     return recipe, kept["max_minutes"]
+
+
+def _begin(out: Path, pairs: PairSet, recipe: PoseNetRecipe, minutes: float | None) -> None:
+    """Write what a later --resume is held to."""
+    if not (out / RECIPE).exists():
+        write_json(make_folder(out) / SETTINGS, {"fingerprint": pairs.fingerprint, "max_minutes": minutes})
+        write_text(out / RECIPE, recipe.to_yaml())
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
@@ -137,10 +141,9 @@ def _frames(pairs: PairSet, recipe: PoseNetRecipe) -> tuple[PoseFrames, PoseFram
 def _say(recipe: PoseNetRecipe, frames: PoseFrames, held_out: PoseFrames, device: torch.device, notes: Notes) -> None:
     counts = f"{len(frames)} training frames, {len(held_out)} held-out ones"
     notes.add(f"{recipe.name}, {len(frames.joints)} joints, {counts}, device {device}", "recipe")
-    if not (both := _unseen(frames.pairs, held_out)):
-        notes.add("every signer of the held-out frames is in the training frames too", "note")
-    elif len(both) < len(_signers(held_out)):
-        notes.add(f"{len(both)} of the signers of the held-out frames are in no training frame", "note")
+    people, unseen = len(_signers(held_out)), len(_unseen(frames.pairs, held_out))
+    if unseen < people:
+        notes.add(f"{people - unseen} of {people} signers of the held-out frames are in training frames too", "note")
 
 
 def _train(
