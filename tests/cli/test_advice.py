@@ -34,6 +34,7 @@ REACHED_BY = {
     "corpora/person/": ["build-pairs", "verify"],
     "corpora/phoenix/": ["build-pairs", "verify"],
     "evaluation/": ["evaluate", "evaluate-images", "evaluate-model", "evaluate-fusion", "evaluate-text", "robustness"],
+    "evaluation/reid": ["study reid"],
     "evaluation/clip": ["evaluate"],
     "evaluation/clip_poses": ["evaluate", "evaluate-model"],
     "evaluation/demo": list(ALL),
@@ -64,6 +65,7 @@ REACHED_BY = {
     "synthetic/": ["synthesize", "demo"],
     "synthetic/signs": ["evaluate-reading"],
     "training/": ["train"],
+    "training/reid": ["study reid"],
 }
 # "signgen WORD" that is prose.
 _PROSE = {"knows"}
