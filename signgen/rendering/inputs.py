@@ -15,7 +15,7 @@ import numpy as np
 
 from signgen.config import SamplingSettings
 from signgen.corpora.beside import poses_beside
-from signgen.errors import PairSetError, PoseError, VideoError
+from signgen.errors import OptionError, PairSetError, PoseError, VideoError
 from signgen.files import read_json
 from signgen.models.card import ModelCard, read_card
 from signgen.pairs.pairset import PairSet
@@ -29,6 +29,7 @@ from signgen.poses.sizes import on_frame, share_inside
 from signgen.progress import Notes
 from signgen.rates import rounded_rate, same_rate
 from signgen.rendering.cropping import tell_moving, with_crop
+from signgen.rendering.garment import with_garment
 from signgen.rendering.outputs import Outputs
 from signgen.rendering.references import TRAINING, ReferenceRequest, Rendered, with_references
 from signgen.rendering.sound import sound_of
@@ -54,6 +55,8 @@ class RenderRequest(Request):
     split pickle. out: a video, or a PNG or WebP for a single pose. frames: A:B of the poses, all where None. clean:
     fill short gaps and smooth, as build-pairs does. source_poses: keypoints of the source. references: another clip of
     the person, or "training"; reference_poses, reference_frames: its keypoints, and which of its frames.
+    garment: an image of another person (of a video its first frame), whose clothes are worn; garment_poses: its
+    keypoints.
     retarget: "auto" fits poses of another clip to the source's person, as `poses retarget` does; "none" takes them as
     they are.
     truth: "auto" (the source's own frames if count, fps and size agree), "none", or a path. needs_truth: it is an error
@@ -81,6 +84,8 @@ class RenderRequest(Request):
     references: str | None = None
     reference_poses: Path | None = None
     reference_frames: str | None = None
+    garment: Path | None = None
+    garment_poses: Path | None = None
     retarget: str = "none"
     truth: str = "auto"
     needs_truth: bool = False
@@ -159,11 +164,12 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     if differences:
         sequence = _fitted(request, sequence, source, notes)
     held = _held(sequence, request.poses, notes)
+    source, about_garment = _dressed(request, source, card, notes)
     source = with_crop(source, held, part, request.crop, card, not differences, notes)
     # outputs
     outputs = _outputs(request, video, sequence, part, notes)
     # truth
-    truth = _truth_frames(request.truth, video, sequence, differences, part, background, notes)
+    truth = _truth_frames(request, video, sequence, differences, part, background, notes)
     own = video if not differences else truth
     if own is not None:
         tell_moving(source, own, part.stop - 1, notes)
@@ -195,9 +201,23 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
         clip=request.clip or (truth.path.stem if truth is not None else request.source.stem),
         sampling=_sampling(request, card),
         outputs=outputs,
-        notes=tuple(about_references),
+        notes=(*about_garment, *about_references),
         own_source=truth is not None and truth.path.resolve() == request.source.resolve(),
     )
+
+
+def _dressed(request: RenderRequest, source: Source, card: ModelCard, notes: Notes) -> tuple[Source, list[str]]:
+    """The source in the clothes that the request names, and notes on them. Raises OptionError for what does not go
+    together, PoseError where keypoints are not known."""
+    if request.garment is None:
+        if request.garment_poses is not None:
+            raise OptionError("--garment-poses without --garment", expected="an image of another person")
+        return source, []
+    if request.references is not None:
+        raise OptionError(
+            "--garment with --references, which shows the person in their own clothes", fix="choose one of the two"
+        )
+    return with_garment(source, read_source(request.garment, request.garment_poses, card.skeleton, notes), card, notes)
 
 
 def _outputs(request: RenderRequest, video: FrameSource, poses: PoseSequence, part: slice, notes: Notes) -> Outputs:
@@ -359,7 +379,7 @@ def _differences(video: FrameSource, poses: PoseSequence) -> str:
 
 
 def _truth_frames(
-    truth: str,
+    request: RenderRequest,
     video: FrameSource,
     poses: PoseSequence,
     differences: str,
@@ -368,7 +388,11 @@ def _truth_frames(
     notes: Notes,
 ) -> FrameSource | None:
     """The frames to score against, or None; notes which and why."""
+    truth = request.truth
     if truth == "none":
+        return None
+    if truth == "auto" and request.garment is not None:
+        notes.add(f"none; {video.path} does not show the garment; --truth names frames that do", "truth")
         return None
     if truth == "auto" and differences:
         notes.add(f"none; {video.path} is not the poses' own clip ({differences})", "truth")

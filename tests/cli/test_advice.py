@@ -60,6 +60,7 @@ REACHED_BY = {
     "rendering/inputs": ["render"],
     "rendering/pairs": ["render-set", "evaluate-model", "evaluate-fusion", "evaluate-reading", "robustness"],
     "rendering/pose_pictures": ["poses draw"],
+    "rendering/garment": ["render"],
     "rendering/references": ["render"],
     "study/": _STUDY,
     "synthetic/": ["synthesize", "demo"],
