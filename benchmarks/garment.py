@@ -22,9 +22,9 @@ from signgen.models.card import load_model
 from signgen.poses.draw import SIGNGEN_133, draw_pose
 from signgen.poses.parts import part_boxes
 from signgen.poses.sequence import PoseSequence
-from signgen.rendering.garment import banks_of, compose, fitted
+from signgen.rendering.garment import banks_of, compose
 from signgen.rendering.renderer import Renderer
-from signgen.rendering.source import Garment, Source
+from signgen.rendering.source import Garment, Source, fitted
 from signgen.synthetic.clip import PHOENIX_SIZE, render_frames
 from signgen.synthetic.identity import Identity
 from signgen.synthetic.motion import FPS, Motion

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
 from signgen.errors import PoseError
 from signgen.models.card import ModelCard
-from signgen.pairs.crops import crop_for, within
 from signgen.poses.sequence import PoseSequence
 from signgen.progress import Notes
-from signgen.rendering.source import Garment, Source
+from signgen.rendering.source import Garment, Source, fitted
 from signgen.warp.anatomy import anatomy
 from signgen.warp.bank import SourceBank, source_bank
 from signgen.warp.compose import dressed
@@ -63,23 +61,6 @@ def banks_of(
     if own is None or theirs is None:
         raise PoseError("--garment: a pose without both shoulders", expected="both of source and garment image")
     return own, dress(frame, own, garment, theirs)
-
-
-def fitted(frame: np.ndarray, pose: PoseSequence, size: tuple[int, int]) -> tuple[np.ndarray, PoseSequence]:
-    """The garment's picture at the source's size: the part that its person reaches, its edges repeated to the source's
-    aspect ratio, so that no canvas squashes one otherwise than the other."""
-    pose = pose.resized(frame.shape[1], frame.shape[0])
-    if (crop := crop_for([pose], "auto")) is not None:
-        frame, pose = np.ascontiguousarray(crop.of(frame)), within(pose, crop)
-    height, width = frame.shape[:2]
-    wide = max(width, round(height * size[0] / size[1]))
-    high = max(height, round(width * size[1] / size[0]))
-    left, top = (wide - width) // 2, (high - height) // 2
-    frame = cv2.copyMakeBorder(frame, top, high - height - top, left, wide - width - left, cv2.BORDER_REPLICATE)
-    points = pose.all_points + np.array([left, top, 0], np.float32)
-    rule = cv2.INTER_AREA if wide > size[0] else cv2.INTER_CUBIC
-    padded = replace(pose.with_points(points), width=wide, height=high)
-    return cv2.resize(frame, size, interpolation=rule), padded.resized(*size)
 
 
 def _pose(source: Source, what: str, option: str) -> PoseSequence:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from signgen.pairs.crops import within
+from signgen.pairs.crops import crop_for, within
 from signgen.poses.sequence import PoseSequence
 from signgen.video.crop import Crop, CropPath
 from signgen.video.reader import FrameSource
@@ -34,10 +34,9 @@ class Garment:
     plain: np.ndarray
 
     def cropped(self, crop: Crop) -> Garment:
-        """With what the model sees of the source; the garment's picture stays whole, at the size of the crop's."""
+        """With what the model sees of the source, to whose size the garment's picture is fitted anew."""
         plain = np.ascontiguousarray(crop.of(self.plain))
-        height, width = plain.shape[:2]
-        return Garment(cv2.resize(self.frame, (width, height)), self.pose.resized(width, height), plain)
+        return Garment(*fitted(self.frame, self.pose, (plain.shape[1], plain.shape[0])), plain)
 
 
 @dataclass(frozen=True)
@@ -71,3 +70,20 @@ class Source:
         garment = None if self.garment is None else self.garment.cropped(self.crop)
         frame = np.ascontiguousarray(self.crop.of(self.frame))
         return Source(frame, pose, self.name, self.references, garment=garment)
+
+
+def fitted(frame: np.ndarray, pose: PoseSequence, size: tuple[int, int]) -> tuple[np.ndarray, PoseSequence]:
+    """The garment's picture at the source's size: the part that its person reaches, its edges repeated to the source's
+    aspect ratio, so that no canvas squashes one otherwise than the other."""
+    pose = pose.resized(frame.shape[1], frame.shape[0])
+    if (crop := crop_for([pose], "auto")) is not None:
+        frame, pose = np.ascontiguousarray(crop.of(frame)), within(pose, crop)
+    height, width = frame.shape[:2]
+    wide = max(width, round(height * size[0] / size[1]))
+    high = max(height, round(width * size[1] / size[0]))
+    left, top = (wide - width) // 2, (high - height) // 2
+    frame = cv2.copyMakeBorder(frame, top, high - height - top, left, wide - width - left, cv2.BORDER_REPLICATE)
+    points = pose.all_points + np.array([left, top, 0], np.float32)
+    rule = cv2.INTER_AREA if wide > size[0] else cv2.INTER_CUBIC
+    padded = replace(pose.with_points(points), width=wide, height=high)
+    return cv2.resize(frame, size, interpolation=rule), padded.resized(*size)

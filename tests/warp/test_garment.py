@@ -11,10 +11,11 @@ import pytest
 
 from signgen.errors import PoseError
 from signgen.models.canvas import Canvas
+from signgen.pairs.crops import crop_for
 from signgen.poses.parts import part_boxes
 from signgen.poses.sequence import PoseSequence
-from signgen.rendering.garment import banks_of, compose, fitted
-from signgen.rendering.source import Garment, Source
+from signgen.rendering.garment import banks_of, compose
+from signgen.rendering.source import Garment, Source, fitted
 from signgen.synthetic.clip import render_frames
 from signgen.synthetic.identity import Identity
 from signgen.synthetic.motion import Motion
@@ -123,6 +124,22 @@ def test_a_garment_of_another_size_and_shape_is_fitted_without_squashing() -> No
     middle = np.rint(found.all_points[0, [5, 6, 11, 12], :2].mean(0)).astype(int)
     there = np.rint(pose.all_points[0, [5, 6, 11, 12], :2].mean(0)).astype(int)
     assert np.abs(frame[middle[1], middle[0]].astype(int) - picture[there[1], there[0]]).max() < 12
+
+
+def test_a_cropped_source_squashes_no_clothes() -> None:
+    """A studio's wide frame, of which the model sees a narrow part: the garment keeps its proportions."""
+    (frame, pose), (garment, theirs) = drawn("person", 8), drawn("other", 12)
+    wide = cv2.copyMakeBorder(frame, 0, 0, 200, 300, cv2.BORDER_REPLICATE)
+    points = pose.all_points + np.array([200, 0, 0], np.float32)
+    pose = PoseSequence(points, wide.shape[1], wide.shape[0])
+    found = Garment(*fitted(garment, theirs, (wide.shape[1], wide.shape[0])), wide)
+    crop = crop_for([pose], "signer")
+    assert crop is not None
+    cropped = Source(wide, pose, "me", crop=crop, garment=found).cropped().garment
+    assert cropped is not None
+    assert cropped.frame.shape == cropped.plain.shape == (crop.height, crop.width, 3)
+    before, after = (np.ptp(each.all_points[0, [5, 6, 11], :2], axis=0) for each in (theirs, cropped.pose))
+    assert after[0] / before[0] == pytest.approx(after[1] / before[1], rel=0.02)
 
 
 def test_both_have_to_show_their_shoulders() -> None:
