@@ -217,7 +217,8 @@ def _dressed(request: RenderRequest, source: Source, card: ModelCard, notes: Not
         raise OptionError(
             "--garment with --references, which shows the person in their own clothes", fix="choose one of the two"
         )
-    return with_garment(source, read_source(request.garment, request.garment_poses, card.skeleton, notes), card, notes)
+    garment = read_source(request.garment, request.garment_poses, card.skeleton, notes, "garment")
+    return with_garment(source, garment, card, notes)
 
 
 def _outputs(request: RenderRequest, video: FrameSource, poses: PoseSequence, part: slice, notes: Notes) -> Outputs:
@@ -436,14 +437,17 @@ def _source(request: RenderRequest, video: FrameSource, poses: PoseSequence, own
     return _with_pose(frame, found, name, notes)
 
 
-def read_source(path: Path, poses: Path | None, skeleton: str, notes: Notes) -> Source:
+def read_source(path: Path, poses: Path | None, skeleton: str, notes: Notes, what: str = "source") -> Source:
     """The first frame of a video or frame folder, or an image, and its pose: from `poses`, from keypoints beside it, or
-    estimated, where an estimator is installed. Raises VideoError or PoseError for what cannot be read."""
+    estimated, where an estimator is installed. what: it is called, `source` or `garment`. Raises VideoError or
+    PoseError for what cannot be read."""
     video = open_frames(path)
-    _tell(video, "source", notes)
+    _tell(video, what, notes)
     video.check(0, 1)
     frame, name = video.read(0, 1)[0], video.path.stem
-    found = _named_poses(poses, name, video) if poses is not None else _poses_of_source(path, frame, notes)
+    found = _named_poses(poses, name, video) if poses is not None else _poses_of_source(path, frame, notes, what)
+    if found is None and what != "source":
+        return Source(frame, None, name)
     return _with_pose(frame, None if found is None else to_skeleton(found, skeleton), name, notes)
 
 
@@ -464,12 +468,12 @@ def _named_poses(path: Path, name: str, video: FrameSource) -> PoseSequence:
     return read_poses(path, clip=clip, size=(video.width, video.height), fps=video.fps)
 
 
-def _poses_of_source(path: Path, frame: np.ndarray, notes: Notes) -> PoseSequence | None:
+def _poses_of_source(path: Path, frame: np.ndarray, notes: Notes, what: str = "source") -> PoseSequence | None:
     """Keypoints beside the source, or what an installed estimator sees in its first frame; None without either."""
-    beside = poses_beside(path, "--source-poses")
+    beside = poses_beside(path, f"--{what}-poses")
     if beside is not None:
         poses, file = beside
-        notes.add(f"its pose is that of {file}", "source")
+        notes.add(f"its pose is that of {file}", what)
         return poses
     try:
         estimator = open_estimator(None, None)
@@ -477,7 +481,7 @@ def _poses_of_source(path: Path, frame: np.ndarray, notes: Notes) -> PoseSequenc
         return None
     with closing(estimator):
         poses = extract([frame], estimator)
-    notes.add("its pose was estimated by MediaPipe, since no keypoints are beside it", "source")
+    notes.add("its pose was estimated by MediaPipe, since no keypoints are beside it", what)
     return poses
 
 

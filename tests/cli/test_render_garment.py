@@ -13,6 +13,7 @@ from signgen.errors import PoseError
 from signgen.rendering import inputs
 from signgen.video.reader import open_frames, write_png
 from tests.line import Command, Line
+from tests.worlds import figure_poses, write_mmpose
 
 
 @pytest.fixture
@@ -41,6 +42,15 @@ def test_clothes_change_the_picture_and_are_told_of(
     assert not (tmp_path / "a.metrics.json").exists()
     assert not np.array_equal(open_frames(plain).read(), open_frames(out).read())
     assert "clip0.mp4, clothes of garment.png" in " ".join(command.works("info", tmp_path / "a.mp4").split())
+
+
+def test_keypoints_beside_the_image_are_found_and_called_the_garments(
+    line: Line, garment: tuple[Path, Path], tmp_path: Path, command: Command
+) -> None:
+    write_mmpose(figure_poses(1), tmp_path / "garment.json")
+    said = command.works(*words(line, tmp_path / "x.mp4", "--garment", garment[0], "--dry-run"))
+    assert "garment: its pose is that of" in said
+    assert not (tmp_path / "x.mp4").exists()
 
 
 def test_with_a_named_truth_the_scores_say_so_and_copy_source_is_the_plain_one(
