@@ -88,11 +88,11 @@ def print_protocols(pairs: list[Pair], alexnet: Lpips | None) -> None:
     print("| protocol | size | ssim | ssim_uniform51 | psnr | l1 | lpips |\n|---|---|---|---|---|---|---|")
     rows: list[tuple[str, Size | None]] = [("strict", None), ("strict", SMALL), ("strict", LARGE)]
     rows += [(name, None) for name in ("gfla", "dptn", "pidm")]
-    rows += [(name, size) for name in ("pcdms", "cfld", "fpdm") for size in (SMALL, LARGE)]
+    rows += [(name, size) for name in ("pcdms", "cfld", "fpdm", "reposedm") for size in (SMALL, LARGE)]
     for name, size in rows:
         mean = under(name, pairs, alexnet, size)
         values = [
-            (mean.get("ssim", mean.get("ssim_256")), 3),
+            (mean.get("ssim_256", mean.get("ssim")), 3),
             (mean.get("ssim_uniform51"), 3),
             (mean["psnr"], 2),
             (mean["l1"], 4),

@@ -219,7 +219,7 @@ COMMANDS = (
     *("evaluate", "evaluate-images", "evaluate-model", "evaluate-fusion", "evaluate-reading", "evaluate-text"),
 )
 POSES_COMMANDS = ("extract", "convert", "clean", "retarget", "draw", "info")
-GROUPS = {"poses": POSES_COMMANDS, "study": ("build", "score"), "weights": ("list", "fetch", "check")}
+GROUPS = {"poses": POSES_COMMANDS, "study": ("build", "reid", "score"), "weights": ("list", "fetch", "check")}
 CALLS = [(), *((name,) for name in (*COMMANDS, *GROUPS)), *((g, name) for g, names in GROUPS.items() for name in names)]
 
 

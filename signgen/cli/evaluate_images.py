@@ -25,7 +25,7 @@ def evaluate_images(
         str,
         typer.Option(
             metavar="NAME",
-            help="strict, gfla, dptn, dptn-market, pidm, pcdms, cfld or fpdm: whose rules.",
+            help="strict, gfla, dptn, dptn-market, pidm, pcdms, cfld, fpdm or reposedm: whose rules.",
             show_default=False,
             rich_help_panel=PROTOCOL_PANEL,
         ),

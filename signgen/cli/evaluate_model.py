@@ -47,7 +47,7 @@ def evaluate_model(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="By a published tool's rules: strict, gfla, dptn, dptn-market, pidm, pcdms, cfld or fpdm.",
+            help="By a published tool's rules: strict, gfla, dptn, dptn-market, pidm, pcdms, cfld, fpdm or reposedm.",
             show_default="signgen's own scores of clips",
             rich_help_panel=PROTOCOL_PANEL,
         ),

@@ -158,7 +158,7 @@ ProtocolSize = Annotated[
         "--size",
         metavar="WxH",
         help="Compare at this size.",
-        show_default="strict: the truth's own; pcdms, cfld, fpdm: 176x256",
+        show_default="strict: the truth's own; pcdms, cfld, fpdm, reposedm: 176x256",
         rich_help_panel=PROTOCOL_PANEL,
     ),
 ]

@@ -74,6 +74,22 @@ ReferenceFrames = Annotated[
         rich_help_panel=INPUT,
     ),
 ]
+Garment = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="IMAGE",
+        help="Clothes of another person: trunk and arms come from this image, the rest from SOURCE.",
+        rich_help_panel=INPUT,
+    ),
+]
+GarmentPoses = Annotated[
+    Path | None,
+    typer.Option(
+        help="Keypoints of the image that --garment names.",
+        show_default="those beside it, or estimated where an estimator is installed",
+        rich_help_panel=INPUT,
+    ),
+]
 Retarget = Annotated[
     Literal["auto", "none"],
     typer.Option(

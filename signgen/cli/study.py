@@ -1,4 +1,7 @@
-"""`signgen study build` and `study score`: runs in, a page for raters out; their answers in, R2G, G2R and Jab out."""
+"""`signgen study build` and `study score`: runs in, a page for raters out; their answers in, R2G, G2R and Jab out.
+
+`study reid`, which asks a network, is in study_reid.py.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from signgen.cli.common import help_of
+from signgen.cli.study_reid import reid
 from signgen.console import Bars, console
 
 _AMOUNTS = "How much each rater is asked"
@@ -15,7 +19,7 @@ _LOOK = "How it is shown"
 
 app = typer.Typer(
     name="study",
-    help="Ask people: which pictures are real, which method is best (docs/study.md).",
+    help="Ask people which pictures are real and which method is best (docs/study.md), or a network who is who.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -193,5 +197,5 @@ def _range(interval: list[float] | None) -> str:
     return "-" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
 
 
-for _command in (build, score):
+for _command in (build, score, reid):
     app.command(_command.__name__, help=help_of(_command), no_args_is_help=True)(_command)

@@ -93,7 +93,7 @@ def render(request: RenderRequest, progress: Progress = SILENT) -> RenderResult:
         progress.note(line, ABOUT)
     if request.dry_run:
         return RenderResult(job, (), None, (), notes.kept)
-    origin = renderer.origin(weights, request.source.name, adapter)
+    origin = renderer.origin(weights, _shown(request), adapter)
     job = replace(job, outputs=replace(job.outputs, description=origin.text()))
     written = _write(frames, job, renderer, truth, parts, stored, progress)
     for note in renderer.notes:
@@ -104,6 +104,12 @@ def render(request: RenderRequest, progress: Progress = SILENT) -> RenderResult:
     stored.release()
     scores = _scores(request, job, truth, renderer.sampling)
     return RenderResult(job, tuple(written), scores, _write_scores(scores, written[0]), notes.kept)
+
+
+def _shown(request: RenderRequest) -> str:
+    """What shows the person, for what files say of their making."""
+    worn = "" if request.garment is None else f", clothes of {request.garment.name}"
+    return f"{request.source.name}{worn}"
 
 
 def _renderer(request: RenderRequest, job: RenderJob, notes: Notes) -> Renderer:
@@ -191,7 +197,7 @@ def scorer_of(job: RenderJob, stored: DiskArrays) -> FrameScorer:
     keypoints = stored.keep(job.keypoints.resized(job.truth.width, job.truth.height).keypoints)
     own = 0 if job.own_source else None
     return make_scorer(
-        job.truth, keypoints, job.source.frame, job.pairs, job.clip, notes=job.notes, quick=True, own=own
+        job.truth, keypoints, job.source.plain, job.pairs, job.clip, notes=job.notes, quick=True, own=own
     )
 
 
@@ -201,6 +207,7 @@ def _scores(request: RenderRequest, job: RenderJob, truth: Truth, sampling: Samp
     files = {
         "references": Path(references) if references not in (None, TRAINING) else None,
         "source": request.source,
+        "garment": request.garment,
         "keypoints": request.poses,
         "model": request.model,
         "pairs": request.pairs,

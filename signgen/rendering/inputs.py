@@ -15,7 +15,7 @@ import numpy as np
 
 from signgen.config import SamplingSettings
 from signgen.corpora.beside import poses_beside
-from signgen.errors import PairSetError, PoseError, VideoError
+from signgen.errors import OptionError, PairSetError, PoseError, VideoError
 from signgen.files import read_json
 from signgen.models.card import ModelCard, read_card
 from signgen.pairs.pairset import PairSet
@@ -29,6 +29,7 @@ from signgen.poses.sizes import on_frame, share_inside
 from signgen.progress import Notes
 from signgen.rates import rounded_rate, same_rate
 from signgen.rendering.cropping import tell_moving, with_crop
+from signgen.rendering.garment import with_garment
 from signgen.rendering.outputs import Outputs
 from signgen.rendering.references import TRAINING, ReferenceRequest, Rendered, with_references
 from signgen.rendering.sound import sound_of
@@ -54,6 +55,8 @@ class RenderRequest(Request):
     split pickle. out: a video, or a PNG or WebP for a single pose. frames: A:B of the poses, all where None. clean:
     fill short gaps and smooth, as build-pairs does. source_poses: keypoints of the source. references: another clip of
     the person, or "training"; reference_poses, reference_frames: its keypoints, and which of its frames.
+    garment: an image of another person (of a video its first frame), whose clothes are worn; garment_poses: its
+    keypoints.
     retarget: "auto" fits poses of another clip to the source's person, as `poses retarget` does; "none" takes them as
     they are.
     truth: "auto" (the source's own frames if count, fps and size agree), "none", or a path. needs_truth: it is an error
@@ -81,6 +84,8 @@ class RenderRequest(Request):
     references: str | None = None
     reference_poses: Path | None = None
     reference_frames: str | None = None
+    garment: Path | None = None
+    garment_poses: Path | None = None
     retarget: str = "none"
     truth: str = "auto"
     needs_truth: bool = False
@@ -159,11 +164,12 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
     if differences:
         sequence = _fitted(request, sequence, source, notes)
     held = _held(sequence, request.poses, notes)
+    source, about_garment = _dressed(request, source, card, notes)
     source = with_crop(source, held, part, request.crop, card, not differences, notes)
     # outputs
     outputs = _outputs(request, video, sequence, part, notes)
     # truth
-    truth = _truth_frames(request.truth, video, sequence, differences, part, background, notes)
+    truth = _truth_frames(request, video, sequence, differences, part, background, notes)
     own = video if not differences else truth
     if own is not None:
         tell_moving(source, own, part.stop - 1, notes)
@@ -195,9 +201,24 @@ def prepare(request: RenderRequest, notes: Notes) -> RenderJob:
         clip=request.clip or (truth.path.stem if truth is not None else request.source.stem),
         sampling=_sampling(request, card),
         outputs=outputs,
-        notes=tuple(about_references),
+        notes=(*about_garment, *about_references),
         own_source=truth is not None and truth.path.resolve() == request.source.resolve(),
     )
+
+
+def _dressed(request: RenderRequest, source: Source, card: ModelCard, notes: Notes) -> tuple[Source, list[str]]:
+    """The source in the clothes that the request names, and notes on them. Raises OptionError for what does not go
+    together, PoseError where keypoints are not known."""
+    if request.garment is None:
+        if request.garment_poses is not None:
+            raise OptionError("--garment-poses without --garment", expected="an image of another person")
+        return source, []
+    if request.references is not None:
+        raise OptionError(
+            "--garment with --references, which shows the person in their own clothes", fix="choose one of the two"
+        )
+    garment = read_source(request.garment, request.garment_poses, card.skeleton, notes, "garment")
+    return with_garment(source, garment, card, notes)
 
 
 def _outputs(request: RenderRequest, video: FrameSource, poses: PoseSequence, part: slice, notes: Notes) -> Outputs:
@@ -359,7 +380,7 @@ def _differences(video: FrameSource, poses: PoseSequence) -> str:
 
 
 def _truth_frames(
-    truth: str,
+    request: RenderRequest,
     video: FrameSource,
     poses: PoseSequence,
     differences: str,
@@ -368,7 +389,11 @@ def _truth_frames(
     notes: Notes,
 ) -> FrameSource | None:
     """The frames to score against, or None; notes which and why."""
+    truth = request.truth
     if truth == "none":
+        return None
+    if truth == "auto" and request.garment is not None:
+        notes.add(f"none; {video.path} does not show the garment; --truth names frames that do", "truth")
         return None
     if truth == "auto" and differences:
         notes.add(f"none; {video.path} is not the poses' own clip ({differences})", "truth")
@@ -412,14 +437,17 @@ def _source(request: RenderRequest, video: FrameSource, poses: PoseSequence, own
     return _with_pose(frame, found, name, notes)
 
 
-def read_source(path: Path, poses: Path | None, skeleton: str, notes: Notes) -> Source:
+def read_source(path: Path, poses: Path | None, skeleton: str, notes: Notes, what: str = "source") -> Source:
     """The first frame of a video or frame folder, or an image, and its pose: from `poses`, from keypoints beside it, or
-    estimated, where an estimator is installed. Raises VideoError or PoseError for what cannot be read."""
+    estimated, where an estimator is installed. what: it is called, `source` or `garment`. Raises VideoError or
+    PoseError for what cannot be read."""
     video = open_frames(path)
-    _tell(video, "source", notes)
+    _tell(video, what, notes)
     video.check(0, 1)
     frame, name = video.read(0, 1)[0], video.path.stem
-    found = _named_poses(poses, name, video) if poses is not None else _poses_of_source(path, frame, notes)
+    found = _named_poses(poses, name, video) if poses is not None else _poses_of_source(path, frame, notes, what)
+    if found is None and what != "source":
+        return Source(frame, None, name)
     return _with_pose(frame, None if found is None else to_skeleton(found, skeleton), name, notes)
 
 
@@ -440,12 +468,12 @@ def _named_poses(path: Path, name: str, video: FrameSource) -> PoseSequence:
     return read_poses(path, clip=clip, size=(video.width, video.height), fps=video.fps)
 
 
-def _poses_of_source(path: Path, frame: np.ndarray, notes: Notes) -> PoseSequence | None:
+def _poses_of_source(path: Path, frame: np.ndarray, notes: Notes, what: str = "source") -> PoseSequence | None:
     """Keypoints beside the source, or what an installed estimator sees in its first frame; None without either."""
-    beside = poses_beside(path, "--source-poses")
+    beside = poses_beside(path, f"--{what}-poses")
     if beside is not None:
         poses, file = beside
-        notes.add(f"its pose is that of {file}", "source")
+        notes.add(f"its pose is that of {file}", what)
         return poses
     try:
         estimator = open_estimator(None, None)
@@ -453,7 +481,7 @@ def _poses_of_source(path: Path, frame: np.ndarray, notes: Notes) -> PoseSequenc
         return None
     with closing(estimator):
         poses = extract([frame], estimator)
-    notes.add("its pose was estimated by MediaPipe, since no keypoints are beside it", "source")
+    notes.add("its pose was estimated by MediaPipe, since no keypoints are beside it", what)
     return poses
 
 

@@ -27,7 +27,8 @@ from signgen.pairs.crops import within
 from signgen.poses.draw import draw_pose
 from signgen.poses.sequence import PoseSequence, window_frames
 from signgen.rendering.background import made_ahead
-from signgen.rendering.source import ReferenceClip, Source
+from signgen.rendering.garment import banks_of
+from signgen.rendering.source import Garment, ReferenceClip, Source
 from signgen.rendering.steady import Steady
 from signgen.rendering.strips import to_uint8
 from signgen.video.origin import Origin
@@ -129,6 +130,8 @@ class Renderer:
         frame = self.canvas.fit_frame(source.frame)
         if source.references is not None:
             return self._referenced_warps(source, source.references, self._points(poses))
+        if source.garment is not None and source.pose is not None:
+            return self._dressed_warps(source.garment, source.pose, self._points(poses))
         bank = None if source.pose is None else source_bank(frame, self._points(source.pose)[0])
         if bank is None:
             return lambda frames: np.stack([unmoved(frame)] * len(frames))
@@ -152,6 +155,14 @@ class Renderer:
         references = References(known, bank)
         choices = references.choose(points)
         return lambda part: np.stack([references.warp(points[n], choices[n]).channels() for n in part])
+
+    def _dressed_warps(
+        self, garment: Garment, pose: PoseSequence, points: np.ndarray
+    ) -> Callable[[Sequence[int]], np.ndarray]:
+        """As `part_warps`, trunk and arms from the garment's picture."""
+        plain, theirs = self.canvas.fit_frame(garment.plain), self.canvas.fit_frame(garment.frame)
+        bank, worn = banks_of(plain, self._points(pose)[0], theirs, self._points(garment.pose)[0])
+        return lambda frames: np.stack([part_warp(bank, points[n], worn=worn).channels() for n in frames])
 
     def _points(self, poses: PoseSequence) -> np.ndarray:
         """(T, K, 3) in canvas pixels."""

@@ -22,11 +22,12 @@ def record_of(request: RenderRequest, job: RenderJob, weights: str, threads: int
     """Setting -> value, JSON. weights: a digest of model and adapter; threads: of the CPU."""
     named = [field.name for field in fields(request) if not str(field.type).startswith("Path")]
     settings = {name: getattr(request, name) for name in named if name not in _FREE}
-    references = job.source.references
+    references, garment = job.source.references, job.source.garment
     return {
         "model": weights,
         "source": f"{job.source.name} {_digest(job.source.frame)}",
         "source_poses": _digest(job.source.pose),
+        "garment": "none" if garment is None else f"{_digest(garment.frame)} {_digest(garment.pose)}",
         "poses": _digest(job.poses, job.keypoints),
         "references": "none" if references is None else f"{request.references} {_digest(references.poses)}",
         "truth": "none" if job.truth is None else f"{job.truth.path.name}, {job.truth.num_frames} frames",

@@ -17,6 +17,8 @@ _SLEEVE = 1.7  # times its thickness, what is not trunk or head belongs to the a
 _UNDER = 0.12  # shoulder widths that the trunk reaches under the arms
 _SURE = 0.6  # of a limb's thickness is the person beyond doubt
 _HEAD_WIDTH, _HEAD_ABOVE, _HEAD_BELOW = 0.62, 0.95, 0.75  # half axes of the head's ellipse, in face heights
+_NAPE = 0.14  # shoulder widths, half the neck's thickness
+_HIGH = 0.22  # shoulder widths that shoulders rise above their joints
 _FAR = 0.45  # shoulder widths beyond the sure person are background
 _CUT_SIDE = 128  # px of the longer side that GrabCut sees, or up to half as many more
 _CUTS = 3  # GrabCut's iterations
@@ -49,34 +51,37 @@ class SourceBank:
     person: np.ndarray
 
 
-def source_bank(frame: np.ndarray, keypoints: np.ndarray) -> SourceBank | None:
-    """uint8 (H, W, 3) and its (133, 3) keypoints in pixels -> its layers; None without both shoulders."""
+def source_bank(frame: np.ndarray, keypoints: np.ndarray, spare: float = 0) -> SourceBank | None:
+    """uint8 (H, W, 3) and its (133, 3) keypoints in pixels -> its layers; None without both shoulders.
+
+    spare: shoulder widths around arms and hands of which the trunk takes no colours."""
     body = anatomy(keypoints)
     if body is None:
         return None
     grid = pixel_grid(frame.shape[1], frame.shape[0])
     person = person_mask(frame, keypoints)
-    core = _torso(body, grid, 1.0) | _head(body, grid, 1.2)
+    core = _torso(body, grid, 1.0) | head_mask(body, grid, 1.2)
     # A wide sleeve goes with its arm where it cannot be the trunk's.
     arms = {
         side: person & (_arm_mask(body, side, grid) | (_arm_mask(body, side, grid, _SLEEVE) & ~core)) for side in SIDES
     }
-    hands = {side: _hand_mask(body, side, grid) for side in SIDES}
+    hands = {side: hand_mask(body, side, grid) for side in SIDES}
     over = np.any([*arms.values(), *hands.values()], axis=0)
     seen = person & ~over
     # Under the arms the trunk goes on, or an arm that moves away leaves a gap.
     trunk = seen | (over & (_torso(body, grid, 1.0) | _grown(seen, max(1, round(_UNDER * body.width)))))
     covered = trunk & ~seen
     # Painted from the trunk alone: the background would bleed in where an arm covers its outline.
-    filled = _painted(frame, ~person | over, trunk)
+    near = _grown(over, round(spare * body.width)) if spare else over
+    filled = _painted(frame, ~person | near, trunk)
     everyone = person | over
     hole = _grown(everyone, max(2, round(0.03 * body.width)))
     return SourceBank(
         body=body,
         background=_painted(frame, hole, hole),
-        trunk=_layer(filled, trunk),
-        arms={side: _layer(frame, mask) if mask.any() else None for side, mask in arms.items()},
-        hands={side: _layer(frame, mask) if mask.any() else None for side, mask in hands.items()},
+        trunk=layer_of(filled, trunk),
+        arms={side: layer_of(frame, mask) if mask.any() else None for side, mask in arms.items()},
+        hands={side: layer_of(frame, mask) if mask.any() else None for side, mask in hands.items()},
         filled=covered.astype(np.uint8) * 255,
         person=_soft(everyone),
     )
@@ -112,11 +117,11 @@ def person_mask(frame: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
 
 def _cut_out(frame: np.ndarray, body: Anatomy, grid: np.ndarray) -> np.ndarray:
     """bool (H, W): GrabCut (Rother et al. 2004), seeded by the keypoints."""
-    sure = _torso(body, grid, 0.75) | _head(body, grid, 0.95)
-    likely = _torso(body, grid, 1.25) | _head(body, grid, 1.3)
+    sure = _torso(body, grid, 0.75) | head_mask(body, grid, 0.95)
+    likely = _torso(body, grid, 1.25) | head_mask(body, grid, 1.3)
     for side in SIDES:
-        sure |= _arm_mask(body, side, grid, _SURE) | _hand_mask(body, side, grid, _SURE)
-        likely |= _arm_mask(body, side, grid, 1.5) | _hand_mask(body, side, grid, 1.2)
+        sure |= _arm_mask(body, side, grid, _SURE) | hand_mask(body, side, grid, _SURE)
+        likely |= _arm_mask(body, side, grid, 1.5) | hand_mask(body, side, grid, 1.2)
     if sure.all() or not sure.any():
         return sure
     away = cv2.distanceTransform((~(sure | likely)).astype(np.uint8), cv2.DIST_L2, 3)
@@ -149,7 +154,19 @@ def _torso(body: Anatomy, grid: np.ndarray, thickness: float) -> np.ndarray:
     return mask.astype(bool) | neck
 
 
-def _head(body: Anatomy, grid: np.ndarray, thickness: float) -> np.ndarray:
+def nape_mask(body: Anatomy, grid: np.ndarray) -> np.ndarray:
+    """bool (H, W): the neck, from the head half-way to the shoulders."""
+    head = body.head_centre()
+    return distance(grid, (head + body.neck) / 2, head) < _NAPE * body.width
+
+
+def above_mask(body: Anatomy, grid: np.ndarray) -> np.ndarray:
+    """bool (H, W): what is higher than shoulders ever are, on the side of the head."""
+    up = body.head_centre() - body.neck
+    return (grid - body.neck) @ (up / max(float(np.linalg.norm(up)), 1.0)) > _HIGH * body.width
+
+
+def head_mask(body: Anatomy, grid: np.ndarray, thickness: float) -> np.ndarray:
     """bool (H, W): an ellipse from the chin to above the hair."""
     centre = body.head_centre()
     up = centre - body.neck
@@ -175,7 +192,7 @@ def _arm_mask(body: Anatomy, side: str, grid: np.ndarray, thickness: float = 1.0
     return (distance(grid, arm[0], arm[1]) < upper) | (distance(grid, arm[1], arm[2]) < fore)
 
 
-def _hand_mask(body: Anatomy, side: str, grid: np.ndarray, thickness: float = 1.0) -> np.ndarray:
+def hand_mask(body: Anatomy, side: str, grid: np.ndarray, thickness: float = 1.0) -> np.ndarray:
     """bool (H, W), empty where the hand is not seen: the palm, and capsules around the phalanges."""
     mask = np.zeros(grid.shape[:2], np.uint8)
     hand = body.hands[side]
@@ -214,7 +231,8 @@ def _soft(mask: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(mask.astype(np.uint8) * 255, (0, 0), _SOFT)
 
 
-def _layer(frame: np.ndarray, mask: np.ndarray) -> Layer:
+def layer_of(frame: np.ndarray, mask: np.ndarray) -> Layer:
+    """The pixels of a mask, with soft edges."""
     alpha = _soft(mask)
     colours = np.rint(frame * (alpha[..., None] / np.float32(255))).astype(np.uint8)
     y, x = np.nonzero(alpha)

@@ -10,6 +10,7 @@ import numpy as np
 
 from signgen.warp.anatomy import FACE, FINGER, FOREARM, PALM, PHALANGES, SIDES, UPPER_ARM, Anatomy, anatomy
 from signgen.warp.bank import Layer, SourceBank
+from signgen.warp.garment import Dress, kept_pixels
 from signgen.warp.geometry import affine, blended, carry, follow_bones, scale_of, similarity, spread
 
 MASKS = ("moved", "hands", "painted")
@@ -42,10 +43,12 @@ def unmoved(frame: np.ndarray) -> np.ndarray:
     return np.concatenate([frame, np.zeros_like(frame)], -1)
 
 
-def part_warp(bank: SourceBank, keypoints: np.ndarray, hands: Mapping[str, SourceBank] | None = None) -> Warped:
+def part_warp(
+    bank: SourceBank, keypoints: np.ndarray, hands: Mapping[str, SourceBank] | None = None, worn: Dress | None = None
+) -> Warped:
     """The bank's person in the pose of (133, 3) keypoints, on the bank's background.
 
-    hands: by side, the banks that hands are taken from; the same bank where not said.
+    hands: by side, the banks that hands are taken from; the same bank where not said. worn: another one's clothes.
     What the target's keypoints lack stays out of the picture; without both shoulders the person is left out.
     """
     target = anatomy(keypoints)
@@ -53,13 +56,26 @@ def part_warp(bank: SourceBank, keypoints: np.ndarray, hands: Mapping[str, Sourc
     if target is not None:
         torso = _torso(target, bank.body)
         across = _thickness(torso)
-        canvas.trunk(bank, target, torso)
+        if worn is None:
+            canvas.trunk(bank, target, torso, bank.trunk)
+        else:
+            canvas.trunk(bank, target, torso, worn.nape)
+            canvas.clothes(worn.clothes, _torso(target, worn.clothes.body))
+            canvas.trunk(bank, target, torso, worn.head)
         for side in SIDES:
-            canvas.arm(bank, target, side, across)
+            arm = bank if worn is None else worn.arms[side]
+            canvas.arm(arm, target, side, across if arm is bank else _thickness(_torso(target, arm.body)))
         for side in SIDES:
             other = (hands or {}).get(side, bank)
             canvas.hand(other, target, side, across if other is bank else _thickness(_torso(target, other.body)))
     return canvas.result()
+
+
+def dressed(frame: np.ndarray, bank: SourceBank, keypoints: np.ndarray, worn: Dress) -> np.ndarray:
+    """uint8 (H, W, 3): the frame that a bank was cut from, its person in other clothes and in the same pose. What is
+    kept of head and hands, and all that is far from the person, are the frame's own bytes."""
+    moved = part_warp(bank, keypoints, worn=worn).image
+    return np.where(kept_pixels(frame, bank)[..., None], frame, moved)
 
 
 def _torso(target: Anatomy, source: Anatomy) -> np.ndarray:
@@ -91,8 +107,15 @@ class _Canvas:
             plane[:] = colour
         self._planes[_PAINTED] = bank.person
 
-    def trunk(self, bank: SourceBank, target: Anatomy, torso: np.ndarray) -> None:
-        """Torso and head by two similarities, blended over the neck."""
+    def clothes(self, bank: SourceBank, torso: np.ndarray) -> None:
+        """The torso of another one, which has no head to turn. Below its picture it goes on as at the edge."""
+        places = carry(torso, self._x, self._y)
+        np.minimum(places[1], len(bank.background) - 1, out=places[1])
+        filled = cv2.remap(bank.filled, places[0], places[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        self._lay(bank.trunk, places, (0, 0, *self._size), painted=filled)
+
+    def trunk(self, bank: SourceBank, target: Anatomy, torso: np.ndarray, layer: Layer) -> None:
+        """Torso and head by two similarities, blended over the neck. layer: the bank's trunk, or a part of it."""
         places = carry(torso, self._x, self._y)
         head = np.intersect1d(target.head, bank.body.head)
         if len(head) >= 3:
@@ -103,7 +126,7 @@ class _Canvas:
             places += _smoothstep(along, *_NECK) * carry(turned - torso, self._x, self._y)
             self._features(places, target.points, bank.body.points, np.intersect1d(head, FACE), turned)
         filled = cv2.remap(bank.filled, places[0], places[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        self._lay(bank.trunk, places, (0, 0, *self._size), painted=filled)
+        self._lay(layer, places, (0, 0, *self._size), painted=filled)
 
     def _features(
         self, places: np.ndarray, here: np.ndarray, there: np.ndarray, face: np.ndarray, turned: np.ndarray

@@ -35,6 +35,7 @@ REACHED_BY = {
     "corpora/person/": ["build-pairs", "verify"],
     "corpora/phoenix/": ["build-pairs", "verify"],
     "evaluation/": ["evaluate", "evaluate-images", "evaluate-model", "evaluate-fusion", "evaluate-text", "robustness"],
+    "evaluation/reid": ["study reid"],
     "evaluation/clip": ["evaluate"],
     "evaluation/clip_poses": ["evaluate", "evaluate-model"],
     "evaluation/demo": list(ALL),
@@ -62,12 +63,14 @@ REACHED_BY = {
     "rendering/inputs": ["render"],
     "rendering/pairs": ["render-set", "evaluate-model", "evaluate-fusion", "evaluate-reading", "robustness"],
     "rendering/pose_pictures": ["poses draw"],
+    "rendering/garment": ["render"],
     "rendering/references": ["render"],
     "study/": _STUDY,
     "synthetic/": ["synthesize", "demo"],
     "synthetic/signs": ["evaluate-reading"],
     "training/": ["train"],
     "training/posenet/": ["train-posenet", "build-pairs"],
+    "training/reid": ["study reid"],
 }
 # "signgen WORD" that is prose.
 _PROSE = {"knows"}

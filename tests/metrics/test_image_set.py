@@ -129,6 +129,16 @@ def _as_cfld(generated: Path, truth: Path, size: tuple[int, int]) -> tuple[dict,
     return _skimage(output / 255, real, 1.5), [2 * (output / 255) - 1, 2 * real - 1], output
 
 
+def _as_reposedm(generated: Path, truth: Path, size: tuple[int, int]) -> tuple[dict, list, np.ndarray]:
+    read = [
+        np.asarray(Image.open(path).resize(size, Image.Resampling.BICUBIC), np.float64) for path in (generated, truth)
+    ]
+    wide = {"channel_axis": 2, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    scores = _skimage(read[0] / 255, read[1] / 255, 1.2)
+    scores["ssim"] = structural_similarity(read[1], read[0], data_range=255, **wide)
+    return scores, [p / 127.5 - 1 for p in read], read[0]
+
+
 def _as_fpdm(generated: Path, truth: Path, size: tuple[int, int]) -> tuple[dict, list, np.ndarray]:
     read = [
         np.asarray(Image.open(path).convert("RGB").resize(size, Image.Resampling.BICUBIC))
@@ -145,6 +155,7 @@ CHAINS = {
     "pcdms": (_as_pcdms, (352, 512), (176, 256)),
     "cfld": (_as_cfld, (352, 512), (176, 256)),
     "fpdm": (_as_fpdm, (352, 512), (176, 256)),
+    "reposedm": (_as_reposedm, (352, 512), (176, 256)),
 }
 
 
@@ -286,6 +297,34 @@ def test_sizes_a_tool_does_not_take_are_refused(tmp_path: Path) -> None:
     assert PROTOCOLS["strict"].size((100, 90)) == (100, 90)
     with pytest.raises(VideoError, match="did you mean pcdms"):
         protocol_named("pcdm")
+
+
+@pytest.mark.parametrize("size", [(176, 256), (352, 512), (64, 128)])
+def test_what_the_reposedm_paper_leaves_open_is_noted_at_each_of_its_sizes(
+    size: tuple[int, int], tmp_path: Path, alexnet: Lpips
+) -> None:
+    width, height = size
+    protocol = PROTOCOLS["reposedm"]
+    scorer = ImageSetScorer(protocol, 2, Networks({"lpips": alexnet}, thumbnail), tmp_path, size=size)
+    for index in range(2):
+        scorer.update(index, image(index, 2 * height, 2 * width), image(index + 5, height, width))
+        for real in ("train", "test"):
+            scorer.add_real(real, index, image(index + (5 if real == "test" else 9), height, width))
+    result = scorer.result()
+    assert f"resized to {width}x{height} (Pillow's bicubic" in result["protocol"]
+    notes = "\n".join(result["notes"])
+    for left_open in ("SSIM's window and range", "resizing", "Inception of FID", "real images of FID", "of LPIPS"):
+        assert notes.count(left_open) == 1, left_open
+    assert "are claims" in notes
+    assert result["mean"]["fid"] != result["mean"]["fid_test"]
+    assert min(result["mean"][name] for name in ("lpips", "fid", "fid_test")) > 0
+    assert len({round(result["mean"][name], 3) for name in protocol.ssims}) == 3  # each reading another number
+
+
+def test_only_a_protocol_that_leaves_things_open_says_so() -> None:
+    assert [name for name, protocol in PROTOCOLS.items() if protocol.left_open] == ["reposedm"]
+    with pytest.raises(VideoError, match="expected 176x256 or 352x512 or 64x128"):
+        PROTOCOLS["reposedm"].size((128, 64))
 
 
 def test_baselines_are_scored_like_the_model_whole_or_in_parts(tmp_path: Path) -> None:

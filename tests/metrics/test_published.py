@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,11 @@ def test_without_the_option_nothing_is_shown(tmp_path: Path, command: Command) -
 def test_the_documentation_lists_every_table() -> None:
     page = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
     assert [name for name in published_tables() if f"`{name}`" not in page] == []
+
+
+def test_the_page_on_protocols_has_every_row_of_the_papers_tables() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    for name in ("deepfashion-256x176", "deepfashion-512x352", "market-128x64", "deepfashion-ablation"):
+        for method, values in published_table(name).rows.items():
+            numbers = " / ".join(f"{value:g}" for value in values if value is not None)
+            assert re.search(rf"^\| {method}\b.*\| {numbers} \|", page, re.MULTILINE), (name, method)

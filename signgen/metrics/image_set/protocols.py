@@ -106,6 +106,7 @@ class Protocol:
     sizes: the sizes that `--size` chooses from, the first unless chosen; empty: any, and the truth's own unless chosen.
     natural: the size that images must have, where the tool resizes nothing. lossless: generated JPEG is refused.
     lossy_video: what is generated is one, though lossless is asked for; reported only.
+    left_open: what the publication does not say, and how it is read here; each becomes a note of the result.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Protocol:
     natural: Size | None = None
     lossless: bool = False
     lossy_video: bool = False
+    left_open: tuple[str, ...] = ()
 
     def size(self, chosen: Size | None) -> Size | None:
         """What images are resized to; None for the truth's own. Raises VideoError for a size the tool has not."""
@@ -288,5 +290,28 @@ PROTOCOLS: dict[str, Protocol] = {
         lpips={"lpips": LpipsUse("alex", batch=10)},
         fid={"fid": FidUse("test", "torchvision", signed=False)},
         sizes=SIZES,
+    ),
+    "reposedm": Protocol(
+        "reposedm",
+        "signgen's reading of the RePoseDM paper, which has no program",
+        pixels=View("pil-bicubic"),
+        features=View("pil-bicubic"),
+        ssims={"ssim_256": _PREDICTION_12, "ssim": SsimVariant(11, 1.5), "ssim_uniform51": _UNIFORM},
+        lpips={"lpips": LpipsUse("alex"), "lpips_vgg": LpipsUse("vgg")},
+        fid={
+            "fid": FidUse("train", "torchvision", signed=False),
+            "fid_test": FidUse("test", "torchvision", signed=False),
+        },
+        sizes=(*SIZES, (64, 128)),
+        left_open=(
+            "SSIM's window and range are not in the RePoseDM paper: ssim_256 is PIDM's (sigma 1.2, range of the "
+            "prediction), ssim has range 255, ssim_uniform51 a window of 51",
+            "resizing is not in the RePoseDM paper: output and real images by Pillow's bicubic here",
+            "the Inception of FID is not in the RePoseDM paper: torchvision's, fed as PIDM's program feeds it",
+            "the real images of FID are not in the RePoseDM paper: fid has the train images, fid_test the test targets",
+            "the network of LPIPS is not in the RePoseDM paper: lpips is AlexNet's, lpips_vgg VGG-16's",
+            "published figures (--published deepfashion-256x176, deepfashion-512x352, market-128x64) are claims: rules "
+            "that are not stated cannot be reproduced, and B1 of the ablation, called PIDM, has not the FID of PIDM",
+        ),
     ),
 }

@@ -197,7 +197,7 @@ class ImageSetScorer:
             raise SigngenError(found, expected="all before the result")
         # numbers, and why there are none
         sets = _Distributions(self._protocol, gaussians, stored)
-        missing, notes = dict(self._not_computed), list(self._notes)
+        missing, notes = dict(self._not_computed), [*self._notes, *self._protocol.left_open]
         mean = self._means(GENERATED, tracks[GENERATED], sets, missing, notes)
         answered = [name for name, rows in tracks.items() if rows and name != GENERATED]
         for name in tracks.keys() - {GENERATED, *answered}:
