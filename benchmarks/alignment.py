@@ -6,7 +6,9 @@ r"""How well recurrent pose alignment finds where things were: end-point error o
 The alignment of nano-repose is trained alone, by the recipe's losses of flow, on drawn signers; it is scored on signers
 and movements that it has not seen, from a clip's first frame to its others, against true correspondences (signgen.
 synthetic.correspondence) at 128x128 pixels, on pixels of torso, arms and hands that the source shows. A run that is
-whole in OUT is not repeated. `still`: the error of no motion at all.
+whole in OUT is not repeated. The first number of each row is the error of no motion at all. With --posenet (what
+`signgen train-posenet` wrote of other drawn signers), the joints that it sees in the warped source are held against the
+target's pose and against the source's: the share within .1 shoulder widths of each, whose second is the leak.
 """
 
 from __future__ import annotations
@@ -30,7 +32,10 @@ from signgen.models.build import build_pipeline
 from signgen.models.card import palette_of
 from signgen.models.features import Features
 from signgen.models.flow import flow_sample
+from signgen.models.heat_maps import peaks
 from signgen.models.pipeline import SignerPipeline
+from signgen.models.posenet import PoseNet
+from signgen.models.posenet_card import load_posenet
 from signgen.poses.draw import draw_pose
 from signgen.synthetic.clip import render_frames
 from signgen.synthetic.correspondence import correspondence
@@ -167,6 +172,27 @@ def errors_of(pipeline: SignerPipeline, signers: list[Signer]) -> dict[str, list
     return {part: np.mean(rows, 0).round(3).tolist() for part, rows in sums.items()}
 
 
+@torch.no_grad()
+def leak_of(pipeline: SignerPipeline, signers: list[Signer], network: PoseNet) -> dict[str, list[float]]:
+    """Of the source warped after 0 ... N recurrences: the share of joints at the target's pose, and at the source's,
+    among those whose places in the two are more than twice the distance apart."""
+    targets = list(range(2, FRAMES // EVERY, 3))
+    joints, counts = list(network.joints), np.zeros((3, 0))
+    for signer in signers:
+        unit = 0.1 * np.linalg.norm(signer.points[0, 5, :2] - signer.points[0, 6, :2])
+        here, there = signer.points[targets][:, joints, :2], signer.points[:1, joints, :2]
+        moved = np.linalg.norm(here - there, axis=2) > 2 * unit
+        source = tensor(signer.frames[:1]).expand(len(targets), -1, -1, -1)
+        found = []
+        for flow in flows_of(pipeline, signer, 0, targets):
+            warped = flow_sample(source, torch.from_numpy(flow).permute(0, 3, 1, 2))
+            seen = peaks(network.heat_maps(warped * 2 - 1).maps, network.stride)[..., :2].numpy()
+            near = [np.linalg.norm(seen - place, axis=2) <= unit for place in (here, there)]
+            found.append([int(moved.sum()), *(int((each & moved).sum()) for each in near)])
+        counts = np.array(found).T + (counts if counts.size else 0)
+    return {name: (counts[row] / counts[0]).round(3).tolist() for row, name in ((1, "at target"), (2, "at source"))}
+
+
 def picture(pipeline: SignerPipeline, signers: list[Signer], path: Path) -> None:
     """Source, the source warped after 0 ... N recurrences, pose, truth; a row for each signer."""
     rows = []
@@ -187,6 +213,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--picture", type=Path)
+    parser.add_argument("--posenet", type=Path)
     parser.add_argument("--losses", type=json.loads, default={}, help="in place of the recipe's diffusion.alignment")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -201,6 +228,8 @@ def main() -> None:
             if not file.exists() or args.picture:
                 pipeline, steps = trained(recipe, VARIANTS[variant], losses, people["train"], seed, args.minutes)
                 found = {"steps": steps, "minutes": args.minutes, **errors_of(pipeline, people["test"])}
+                if args.posenet:
+                    found |= leak_of(pipeline, people["test"], load_posenet(args.posenet)[0])
                 file.write_text(json.dumps(found))
                 if args.picture:
                     picture(pipeline, people["test"][:4], args.picture)
