@@ -14,6 +14,7 @@ import torch
 from signgen.metrics.definitions import FINGER_METRICS, POSE_METRICS, SEQUENCE_METRICS
 from signgen.models.posenet import PoseNet
 from signgen.models.posenet_card import PoseNetCard, save_posenet
+from signgen.rendering.guide import chosen_settings
 from signgen.rendering.parts import Parts
 from signgen.video.origin import origin_of
 from signgen.video.reader import open_frames
@@ -209,3 +210,14 @@ def test_a_network_that_guides_does_not_judge(line: Line, command: Command, tmp_
         out, result = scored(*more)
         assert "no keypoints are estimated" not in out
         assert not any("very network" in reason for reason in result["not_computed"].values())
+
+
+def test_results_of_other_commands_name_it_too(line: Line, command: Command, tmp_path: Path, judge: Path) -> None:
+    call = ("robustness", line.model, line.pairs, "--split", "val", "--studies", "noise", "--noise", "0")
+    command.works(*call, *guided(judge), "--out", tmp_path / "r")
+    render = json.loads((tmp_path / "r" / "robustness.json").read_text())["render"]
+    assert (render["pose_network"], render["steps"]) == (network().digest, 4)
+    found = chosen_settings({"steps": None, "pose_network": str(judge), "pose_joints": "coco17", "w_c": 1.0}, None)
+    assert found == {"w_c": 1.0}
+    assert "without --pose-network" in command.refuses(*call, "--pose-guidance", 1, "--out", tmp_path / "x")
+    assert not (tmp_path / "x").exists()
