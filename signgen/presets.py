@@ -18,6 +18,14 @@ PRESETS: dict[str, Mapping[str, Any]] = {
     "balanced": {"share": 0.4, "guidance_interval": _MIDDLE, "fill": True},
     "fast": {"share": 0.2, "w_c": 1.0, "w_f": 1.0, "fill": True},
     "paper-fpdm": {"solver": "ddpm", "steps": 20, "w_c": 2.0, "w_f": 2.0, "noise_scale": 1.0, "shared_noise": 0.0},
+    "paper-reposedm": {  # the steps are not stated: the recipe's own
+        "solver": "ddpm",
+        "w_c": 2.0,
+        "w_f": 2.0,
+        "guidance_interval": (0.0, 1.0),
+        "noise_scale": 1.0,
+        "shared_noise": 0.0,
+    },
 }
 
 

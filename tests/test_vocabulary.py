@@ -93,7 +93,10 @@ KNOWN_ELSEWHERE = {
     # Features of these names are computed once and kept, or counted; a batch may bring them.
     "source_tokens": {"training/diffusion.py", "training/features.py", "training/cost.py", "config.py"},
     "source_latent": {"training/diffusion.py", "models/pipeline.py", "models/aligned_tokens.py"},
-    "pose_latent": {"models/features.py", "models/aligned_tokens.py", "training/cost.py"},
+    "pose_latent": {
+        *("models/features.py", "models/aligned_tokens.py", "training/cost.py"),
+        *("training/features.py", "training/diffusion.py", "training/data/dataset.py"),
+    },
 }
 
 

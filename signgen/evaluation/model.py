@@ -19,6 +19,7 @@ from signgen.models.card import read_card
 from signgen.pairs.pairset import PairSet
 from signgen.parallel import shared_folder
 from signgen.progress import SILENT, Progress
+from signgen.rendering.guide import chosen_settings, open_guide
 from signgen.rendering.pairs import check_pairs, check_steady, jobs_of
 
 __all__ = ["ModelRequest", "ModelResult", "evaluate_model"]
@@ -52,7 +53,9 @@ def evaluate_model(request: ModelRequest, progress: Progress = SILENT) -> ModelR
     card = read_card(request.model)
     check_pairs(pair_set, card, request.split)
     _check_estimator(request.poses, pair_set)
-    request = replace(request, poses=request.poses.judging(f"{request.model}", card.pose_networks))
+    guide = open_guide(card.sampling(request.sampling))
+    networks = (*card.pose_networks, *([] if guide is None else [guide.digest]))
+    request = replace(request, poses=request.poses.judging(f"{request.model}", networks))
     if request.poses.refused:
         progress.note(f"no keypoints are estimated: {request.poses.refused}")
     check_steady(pair_set, card.sampling(request.sampling))
@@ -67,7 +70,7 @@ def evaluate_model(request: ModelRequest, progress: Progress = SILENT) -> ModelR
     traits, of_names = traits_of_triples(pair_set, request.split)
     scores = add_splits(scores, traits, images=pair_set.listed, of_names=of_names)
     # how it was rendered, and from what
-    chosen = {name: value for name, value in request.sampling.items() if value is not None}
+    chosen = chosen_settings(request.sampling, guide)
     scores["render"] = {"split": request.split, "seed": request.seed, **chosen}
     scores["provenance"] = provenance(
         {

@@ -40,6 +40,7 @@ from signgen.poses.parts import visible
 from signgen.poses.skeletons import COCO_WHOLEBODY_133 as LAYOUT
 from signgen.progress import SILENT, Progress
 from signgen.rendering.background import FrameWorker
+from signgen.rendering.guide import chosen_settings, open_guide
 from signgen.rendering.pairs import PairJob, check_pairs, jobs_of
 from signgen.requests import Request
 from signgen.synthetic.motion import Signed
@@ -92,7 +93,9 @@ def evaluate_reading(request: ReadingRequest, progress: Progress = SILENT) -> di
     """
     # what is read
     pair_set = PairSet.load(request.pairs)
-    check_pairs(pair_set, read_card(request.model), request.split)
+    card = read_card(request.model)
+    check_pairs(pair_set, card, request.split)
+    guide = open_guide(card.sampling(request.sampling))
     jobs = sign_jobs(pair_set, request.split)
     progress.note(f"{sum(len(job.signs) for job in jobs):,} signs of {len(jobs):,} clips")
     # the reader
@@ -105,7 +108,7 @@ def evaluate_reading(request: ReadingRequest, progress: Progress = SILENT) -> di
     # render and read
     seen = _shown(request, pair_set, jobs, progress)
     result = reading_result(reader, seen)
-    chosen = {name: value for name, value in request.sampling.items() if value is not None}
+    chosen = chosen_settings(request.sampling, guide)
     result["render"] = {"split": request.split, "seed": request.seed, **chosen}
     files = {"model": request.model, "pairs": request.pairs, "reader": request.reader or request.keep_reader}
     return {**result, "provenance": provenance(files)}

@@ -30,6 +30,7 @@ from signgen.models.guidance import branch_weights
 from signgen.models.lora import load_lora
 from signgen.parallel import STOPPED
 from signgen.progress import SILENT, Notes, Progress
+from signgen.rendering.guide import named_settings
 from signgen.rendering.inputs import RenderJob, RenderRequest, prepare
 from signgen.rendering.on_disk import DiskArrays
 from signgen.rendering.output import Truth, write_rendering
@@ -79,7 +80,8 @@ def render(request: RenderRequest, progress: Progress = SILENT) -> RenderResult:
     # what is there of it already
     parts = Parts(parts_folder(job.outputs.video), len(job.frames))
     if len(job.frames) > 1 and not request.dry_run:
-        parts.begin(record_of(request, job, weights + adapter, torch.get_num_threads()), request.resume)
+        named = replace(job, sampling=named_settings(job.sampling, renderer.guide))
+        parts.begin(record_of(request, named, weights + adapter, torch.get_num_threads()), request.resume)
         if request.resume:
             notes.add(f"{parts.frames} of {parts.total} frames are there already", "resume")
         if truth is not None and parts.finished:

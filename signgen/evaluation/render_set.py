@@ -40,6 +40,7 @@ from signgen.pairs.pairset import PairSet
 from signgen.parallel import Tick, dealt, from_first, in_first, in_processes, processes, threads_of
 from signgen.progress import SILENT, Notes, Progress
 from signgen.rendering.background import FrameWorker
+from signgen.rendering.guide import chosen_settings, named_settings, open_guide
 from signgen.rendering.inputs import read_source
 from signgen.rendering.pairs import check_pairs, check_steady, jobs_of, posed_as, render_targets, source_of
 from signgen.rendering.source import Source
@@ -103,7 +104,7 @@ class RenderSetResult:
 @dataclass(frozen=True)
 class _Plan:
     """What every process knows. todo: numbers of the items that are not whole yet, the longest first. settings:
-    what makes it another set, of the first process."""
+    what makes it another set, of the first process. chosen: sampling, as results say it."""
 
     request: RenderSetRequest
     card: ModelCard
@@ -112,6 +113,7 @@ class _Plan:
     todo: list[int]
     signer: Source | None
     settings: dict[str, Any]
+    chosen: dict[str, Any]
 
 
 def render_set(request: RenderSetRequest, progress: Progress = SILENT) -> RenderSetResult:
@@ -145,8 +147,7 @@ def _render_set(request: RenderSetRequest, progress: Progress, stack: ExitStack)
     files = [write_table(rows, request.out / TABLE_FILE)]
     about = work.pair_set.crop_notes(request.split)
     if (scores := scores_of(records, work.pair_set, work.points, about)) is not None:
-        chosen = {name: value for name, value in request.sampling.items() if value is not None}
-        scores["render"] = {"split": request.split, "seed": request.seed, **chosen}
+        scores["render"] = {"split": request.split, "seed": request.seed, **plan.chosen}
         scores["provenance"] = provenance({"model": request.model, "pairs": request.pairs})
         files.append(write_metrics(scores, request.out))
     return RenderSetResult(rows, scores, aside, tuple(files), notes.kept)
@@ -178,6 +179,7 @@ def _plan(request: RenderSetRequest, notes: Notes, stack: ExitStack) -> _Plan:
     work = Shard(of_model, [item.job for item in chosen], Path(), 0, batch)
     # what makes it another set
     sampling = card.sampling(request.sampling, micro_batch=batch)
+    guide = open_guide(sampling)
     device = prepare_device(request.device)
     if note := precision_note(sampling.precision, device, sampling.backend):
         notes.add(note, "precision")
@@ -188,7 +190,7 @@ def _plan(request: RenderSetRequest, notes: Notes, stack: ExitStack) -> _Plan:
         "retarget": request.retarget,
         "pairs": pair_set.fingerprint,
         "source": None if signer is None else _digest_of(signer),
-        **sampling.model_dump(mode="json"),
+        **named_settings(sampling, guide).model_dump(mode="json"),
         "precision": usable_precision(sampling.precision, device, sampling.backend),
     }
     if any(clip.pasted for clip in pair_set.clips):
@@ -199,7 +201,7 @@ def _plan(request: RenderSetRequest, notes: Notes, stack: ExitStack) -> _Plan:
         return json.dumps(_begin(request, settings, chosen, pair_set.listed))
 
     todo, settings = json.loads(from_first(begin))
-    return _Plan(request, card, work, chosen, todo, signer, settings)
+    return _Plan(request, card, work, chosen, todo, signer, settings, chosen_settings(request.sampling, guide))
 
 
 def _chosen(request: RenderSetRequest, pair_set: PairSet, items: list[Item]) -> list[Item]:

@@ -46,6 +46,7 @@ from signgen.models.device import prepare_device
 from signgen.parallel import Tick, in_first, in_processes, processes, threads_of
 from signgen.progress import SILENT, Progress
 from signgen.rendering.background import FrameWorker
+from signgen.rendering.guide import chosen_settings, open_guide
 from signgen.rendering.pairs import micro_batch_of, render_targets
 from signgen.rendering.renderer import Renderer
 from signgen.rendering.source import Source
@@ -63,6 +64,7 @@ def measure_robustness(request: RobustnessRequest, progress: Progress = SILENT) 
     """
     # what is rendered, and how often
     card = read_card(request.model)
+    guide = open_guide(card.sampling(request.sampling))
     clips = clips_of(request, card)
     names = studies_of(request.studies, clips[0].listed)
     if unused := [name for name in request.levels if name not in names]:
@@ -79,6 +81,7 @@ def measure_robustness(request: RobustnessRequest, progress: Progress = SILENT) 
     tracks = _run_views(request, len(views), sum(len(v.targets) for v in views), progress) if views else {}
     # of the whole
     result = _result(request, clips, planned, in_first(scores))
+    result["render"] = {"seed": request.seed, **chosen_settings(request.sampling, guide)}
     if views:
         result["all_sources"] = spread_over_sources(tracks, METRICS)
     result["provenance"] = provenance({"model": request.model, "data": request.data, "keypoints": request.poses})
@@ -235,7 +238,6 @@ def _result(
             "Keypoints of the truth, unharmed, say where hands and face are, and choose for nearest-pose; the pose of "
             "the source is unharmed, too. copy-source repeats the source that the model has, harmed as it is.",
         ],
-        "render": {"seed": request.seed, **{k: v for k, v in request.sampling.items() if v is not None}},
     }
 
 

@@ -110,7 +110,7 @@ def _check_shapes(
         if layer.out_channels not in (network.joints, network.joints + 1, 2 * network.joints):
             raise ModelError(
                 f"{path}: {name} gives {layer.out_channels} maps",
-                expected=f"{network.joints}, one for each joint of --joints, with or without tags",
+                expected=f"{network.joints}, one for each joint that is named, with or without tags",
                 fix="give the joints that it was trained for",
             )
 

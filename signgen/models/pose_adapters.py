@@ -101,7 +101,7 @@ class AdaptedNetwork(nn.Module):
             raise ModelError(f"the pose network does not run on a {width}x{height} image ({reason})") from error
         if maps.ndim != 4 or maps.shape[1] != len(self._given):
             found = f"the pose network's output is of shape {tuple(maps.shape)}"
-            expected = f"{len(self._given)} heat maps, one for each joint of --joints"
+            expected = f"{len(self._given)} heat maps, one for each joint that is named"
             raise ModelError(found, expected=expected, fix=f"give its joints: {', '.join(JOINT_MAPS)} or a .json file")
         strides = {height / maps.shape[2], width / maps.shape[3]}
         stride = strides.pop()
@@ -149,21 +149,23 @@ def open_pose_network(
     joints: str | None = None,
     canvas: Canvas | None = None,
     normalisation: Normalisation = Normalisation(),
+    option: str = "--joints",
 ) -> PoseNetwork:
     """The pose network at `path`: a folder of train-posenet, an .onnx file, a TorchScript archive, or HRNet weights.
 
     joints: a name or file of signgen/poses/joints.py, which all but a folder need. canvas: what frames are brought to;
-    the file's own size, or 256x256, where None. Raises ModelError, OptionError or PoseError.
+    the file's own size, or 256x256, where None. option: of the joints, for messages.
+    Raises ModelError, OptionError or PoseError.
     """
     if path.is_dir():
         if joints is not None:
-            raise OptionError(f"--joints with {path}", expected="none: its card says them")
+            raise OptionError(f"{option} with {path}", expected="none: its card says them")
         return load_posenet(path)[0]
     if not path.is_file():
         raise ModelError(f"{path}: no such file or folder", expected="what train-posenet wrote, or a network's file")
     if joints is None:
         names = f"{', '.join(JOINT_MAPS)} or a .json file"
-        raise OptionError(f"{path} without --joints", expected=f"which point each heat map is: {names}")
+        raise OptionError(f"{path} without {option}", expected=f"which point each heat map is: {names}")
     known, digest = read_joint_map(joints), hashlib.sha256(path.read_bytes()).hexdigest()
     if path.suffix == ".onnx":
         onnx = OnnxNetwork(path)

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,10 +16,10 @@ from signgen.models.backends.denoisers import denoiser_of
 from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard
 from signgen.models.device import frames_that_fit, usable_precision
+from signgen.models.heat_maps import PoseNetwork
 from signgen.models.image_space import VaeSpace
 from signgen.models.noise import ClipNoise
 from signgen.models.pipeline import ClipState, SignerPipeline
-from signgen.models.pose_adapters import open_pose_network
 from signgen.models.pose_guidance import guided_steps
 from signgen.models.trial import running
 from signgen.pairs.crops import within
@@ -28,6 +27,7 @@ from signgen.poses.draw import draw_pose
 from signgen.poses.sequence import PoseSequence, window_frames
 from signgen.rendering.background import made_ahead
 from signgen.rendering.garment import banks_of
+from signgen.rendering.guide import named_settings, open_guide
 from signgen.rendering.source import Garment, ReferenceClip, Source
 from signgen.rendering.steady import Steady
 from signgen.rendering.strips import to_uint8
@@ -72,27 +72,14 @@ class Renderer:
         self._fills_memory = self.sampling.fill and self.device.type == "cuda"
         self.notes: list[str] = []  # what was decided while rendering
         self.pose_networks = card.pose_networks
-        self._guides = self.sampling.pose_guidance > 0
-        if self._guides:
-            self._open_pose_network()
-        else:  # where it would lie is nobody's business
-            self.sampling = self.sampling.model_copy(update={"pose_network": None, "pose_joints": None})
+        self.guide = open_guide(self.sampling)
+        if self.guide is not None:
+            self._guided_by(self.guide)
+        self.sampling = named_settings(self.sampling, self.guide)
 
-    def _open_pose_network(self) -> None:
-        """The network that guides; from here on the settings name it by what it is, not by where it lies.
-
-        Raises OptionError where none is named, or no sampling step would be guided.
-        """
+    def _guided_by(self, guide: PoseNetwork) -> None:
+        """Let the network guide. Raises OptionError where it would guide no sampling step."""
         sampling = self.sampling
-        if sampling.pose_network is None:
-            raise OptionError("--pose-guidance without --pose-network", expected="what `signgen train-posenet` wrote")
-        network = open_pose_network(Path(sampling.pose_network), sampling.pose_joints)
-        if not network.differentiable:
-            raise OptionError(
-                f"--pose-network {sampling.pose_network}: no gradient passes through it",
-                expected="a folder of train-posenet, a TorchScript archive, or HRNet weights",
-            )
-        network.to(self.device)  # type: ignore[attr-defined]
         steps = self.pipeline.solver_of(sampling)[1].tolist()
         if not guided_steps(sampling, steps, self.pipeline.scheduler.config.num_train_timesteps):
             low, high = sampling.pose_interval
@@ -101,9 +88,9 @@ class Renderer:
                 expected="one that does",
                 fix="take more --steps, or a wider --pose-guide-in",
             )
-        self.pipeline.pose_network = network
-        self.pose_networks = (*self.pose_networks, network.digest)
-        self.sampling = sampling.model_copy(update={"pose_network": network.digest})
+        guide.to(self.device)  # type: ignore[attr-defined]
+        self.pipeline.pose_network = guide
+        self.pose_networks = (*self.pose_networks, guide.digest)
 
     def draw(self, poses: PoseSequence) -> np.ndarray:
         """Pose images uint8 (T, H, W, 3) on the canvas. Raises PoseError for another skeleton than the model's."""
@@ -207,7 +194,7 @@ class Renderer:
         def pictures(batch: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
             return self.draw_windows(poses, batch), None if warped is None else warped(batch)
 
-        points = torch.from_numpy(self._points(poses)).to(self.device) if self._guides else None
+        points = torch.from_numpy(self._points(poses)).to(self.device) if self.guide is not None else None
         if self._fills_memory and len(part):
             first, moved = pictures(part[: sampling.micro_batch])
             placed = None if points is None else points[list(part[: sampling.micro_batch])]

@@ -23,7 +23,7 @@ from signgen.models.conditions import BRANCHES
 from signgen.models.pipeline import SignerPipeline
 from signgen.poses.skeletons import SKELETONS
 from signgen.training.diffusion import diffusion_module
-from signgen.training.features import moves_pixels
+from signgen.training.features import moves_pixels, poses_are_fixed, source_poses_are_known
 from signgen.training.fusion import FusionModule
 from signgen.training.stages import stages_of
 
@@ -143,15 +143,18 @@ def _diffusion(recipe: Recipe, settings: StageSettings, pipeline: SignerPipeline
 def _frozen_work(recipe: Recipe, pipeline: SignerPipeline) -> dict[str, tuple[int, bool]]:
     """FLOPs a sample of what is not trained, by work, and whether it is of single frames, so that it can be kept."""
     needs, image = pipeline.conditions.needs, _signed(recipe)
-    still = not moves_pixels(recipe.training.diffusion.augmentation)
+    augmentation = recipe.training.diffusion.augmentation
+    still = not moves_pixels(augmentation)
+    fixed = still and poses_are_fixed(augmentation)
     work: dict[str, tuple[Callable[[], object], bool]] = {
         "image_space: target": (lambda: pipeline.space.encode(image), still),
     }
     if pipeline.reads_source_latent:
         work["image_space: source"] = (lambda: pipeline.space.encode(image), still)
-    for name in ("pose_latent", "source_pose_latent"):
+    known = {"pose_latent": fixed, "source_pose_latent": still and source_poses_are_known(augmentation)}
+    for name, keeps in known.items():
         if name in needs:
-            work[f"image_space: {name}"] = (lambda: pipeline.space.encode(image), False)
+            work[f"image_space: {name}"] = (lambda: pipeline.space.encode(image), keeps)
     if "part_warp" in needs:
         work["image_space: part warp"] = (lambda: pipeline.space.encode(image), False)
     if "source_tokens" in needs and not recipe.source_encoder.trainable:
@@ -159,8 +162,6 @@ def _frozen_work(recipe: Recipe, pipeline: SignerPipeline) -> dict[str, tuple[in
     if "fusion" in needs and pipeline.fusion is not None:
         fusion = pipeline.fusion
         work["fusion: source"] = (lambda: fusion.embed(image), still)
-        augmentation = recipe.training.diffusion.augmentation
-        fixed = still and (not augmentation.pose_jitter or augmentation.pose_variants > 0)
         work["fusion: pose"] = (lambda: fusion.embed(image), fixed)
     found = {}
     for name, (call, keeps) in work.items():

@@ -34,7 +34,15 @@ from signgen.training.pose_penalty import PenaltyOf
 from signgen.training.stages import Batch, Stage, evaluating, sample_generators, signed_range, unit_range
 
 VALIDATION_FRAMES = 32
-KEPT = ("source_latent", "source_tokens", "source_embedding", "pose_embedding")  # features that a batch may bring
+# features that a batch may bring
+KEPT = (
+    "source_latent",
+    "source_tokens",
+    "source_embedding",
+    "source_pose_latent",
+    "pose_embedding",
+    "pose_latent",
+)
 
 
 class DiffusionModule(nn.Module):

@@ -10,6 +10,7 @@ import torch
 from signgen.config import Recipe
 from signgen.models.device import prepare_device, usable_precision
 from signgen.pairs.pairset import PairSet
+from signgen.training import features
 from signgen.training.clip_canvas import with_clip_canvas
 from signgen.training.cost import StageCost, meta_pipeline, stage_costs
 from signgen.training.features import FeaturePlan, plan_features, room_for_features
@@ -33,25 +34,35 @@ class DryRun:
     fitted: tuple[str, ...] = ()
 
 
+# Kind of feature -> names of StageCost's work that it saves.
+_SAVED = {
+    features.LATENT: ("image_space: target", "image_space: source"),
+    features.TOKENS: ("source_encoder",),
+    features.EMBEDDING: ("fusion: source",),
+    features.POSE: ("fusion: pose",),
+    features.POSE_LATENT: ("image_space: pose_latent",),
+    features.SOURCE_POSE_LATENT: ("image_space: source_pose_latent",),
+}
+
+
 def dry_run(request: TrainRequest) -> DryRun:
     """Read the pair set and the recipe and count; nothing is written. Raises RecipeError, PairSetError."""
     pairs = PairSet.load(request.pairs)
     recipe, fitted = asked_recipe(with_clip_canvas(request, pairs))
     device = prepare_device(request.device, request.threads)
     pipeline = meta_pipeline(recipe)
-    features = None
+    kept = None
     if recipe.training.feature_cache:
-        features = plan_features(recipe, pipeline, pairs.triples("train"), room_for_features(pairs.folder))
+        kept = plan_features(recipe, pipeline, pairs.triples("train"), room_for_features(pairs.folder))
     precision = usable_precision(recipe.training.precision, device)
     memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
-    return DryRun(recipe, stage_costs(recipe, pipeline), features, precision, memory, tuple(fitted))
+    return DryRun(recipe, stage_costs(recipe, pipeline), kept, precision, memory, tuple(fitted))
 
 
 def saved_work(found: DryRun, cost: StageCost) -> set[str]:
     """The names of the work that the features of this run save."""
-    kept = {kind.name for kind in found.features.kinds} if found.features else set()
-    of = {"latent": "image_space: ", "tokens": "source_encoder", "embedding": "fusion: source", "pose": "fusion: pose"}
-    return {work for work in cost.cached if any(work.startswith(of[name]) for name in kept)}
+    kept = [kind.name for kind in found.features.kinds] if found.features else []
+    return {work for name in kept for work in _SAVED[name] if work in cost.cached}
 
 
 def in_words(found: DryRun, throughput: float | None) -> list[str]:

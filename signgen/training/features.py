@@ -25,6 +25,9 @@ from signgen.training.data.feature_cache import CHUNK, FOLDER, FRAME, FeatureCac
 from signgen.training.stages import signed_range, unit_range
 
 LATENT, TOKENS, EMBEDDING, POSE = "latent", "tokens", "embedding", "pose"
+POSE_LATENT, SOURCE_POSE_LATENT = "pose_latent", "source_pose_latent"  # names of Features, too
+LATENTS = frozenset({LATENT, POSE_LATENT, SOURCE_POSE_LATENT})  # by the image space
+OF_TARGETS_POSE = frozenset({POSE, POSE_LATENT})  # with its jitter
 EMBEDDING_READ, TOKENS_READ = "fusion", "source_tokens"  # names of Features
 SHARE_OF_DISK = 0.5  # of what is free, that features may take
 
@@ -51,16 +54,19 @@ def plan_features(recipe: Recipe, pipeline: SignerPipeline, triples: np.ndarray,
     if moves_pixels(augmentation):
         return FeaturePlan(())
     sources, targets = _frames(triples, augmentation)
+    poses = _poses(targets, augmentation)
     found = []
-    if isinstance(pipeline.space, VaeSpace):
+    if latents := isinstance(pipeline.space, VaeSpace):
         read = np.unique(np.concatenate([targets, sources])) if pipeline.reads_source_latent else targets
-        side = (recipe.canvas.height // pipeline.space.factor, recipe.canvas.width // pipeline.space.factor)
-        found.append(Kind(LATENT, read, (pipeline.space.channels, *side)))
+        found.append(Kind(LATENT, read, _latent_shape(recipe, pipeline)))
     if EMBEDDING_READ in needs and pipeline.fusion is not None:
         found.append(Kind(EMBEDDING, sources, (pipeline.fusion.width,)))
-        poses = _poses(targets, augmentation)
         if poses is not None:
             found.append(Kind(POSE, poses, (pipeline.fusion.width,)))
+    if latents:
+        drawn = {SOURCE_POSE_LATENT: _source_poses(sources, augmentation), POSE_LATENT: poses}
+        shown = {name: frames for name, frames in drawn.items() if name in needs and frames is not None}
+        found += [Kind(name, frames, _latent_shape(recipe, pipeline)) for name, frames in shown.items()]
     if TOKENS_READ in needs and not recipe.source_encoder.trainable:
         encoder = pipeline.source_encoder.config
         count = (recipe.source_encoder.side // encoder.patch_size) ** 2 + 1
@@ -83,6 +89,21 @@ def moves_pixels(augmentation: Augmentation) -> bool:
     return bool(augmentation.shift or augmentation.scale or augmentation.rotate)
 
 
+def _latent_shape(recipe: Recipe, pipeline: SignerPipeline) -> tuple[int, int, int]:
+    factor = pipeline.space.factor
+    return pipeline.space.channels, recipe.canvas.height // factor, recipe.canvas.width // factor
+
+
+def poses_are_fixed(augmentation: Augmentation) -> bool:
+    """Whether a target's pose is one of a few pictures: not where each has a jitter of its own."""
+    return not augmentation.pose_jitter or augmentation.pose_variants > 0
+
+
+def source_poses_are_known(augmentation: Augmentation) -> bool:
+    """Whether every source's pose is shown; else some are black pictures."""
+    return not augmentation.unknown_source_pose
+
+
 def _mirrorings(augmentation: Augmentation) -> list[bool]:
     return ([False] if augmentation.mirror < 1 else []) + ([True] if augmentation.mirror else [])
 
@@ -103,13 +124,22 @@ def _frames(triples: np.ndarray, augmentation: Augmentation) -> tuple[np.ndarray
 
 
 def _poses(targets: np.ndarray, augmentation: Augmentation) -> np.ndarray | None:
-    """Poses, of FRAME and sorted, that stage 1 sees; None where each is drawn with a jitter of its own."""
-    if augmentation.pose_jitter and not augmentation.pose_variants:
+    """Targets' poses, of FRAME and sorted, in each jitter; None where each is drawn with a jitter of its own."""
+    if not poses_are_fixed(augmentation):
         return None
     count = max(augmentation.pose_variants, 1)
     found = np.repeat(targets, count)  # forms of targets are mirrored or not
     found["form"] += 2 * np.tile(np.arange(count), len(targets)).astype(found["form"].dtype)
     return np.sort(found)
+
+
+def _source_poses(sources: np.ndarray, augmentation: Augmentation) -> np.ndarray | None:
+    """Sources' poses, of FRAME and sorted, mirrored or not; None where some count as not known."""
+    if not source_poses_are_known(augmentation):
+        return None
+    found = sources.copy()
+    found["form"] %= 2  # at half the resolution a source has the same pose
+    return np.unique(found)
 
 
 def feature_cache(
@@ -121,18 +151,18 @@ def feature_cache(
     plan = plan_features(recipe, pipeline, dataset.triples, room)
     if not plan.kinds:
         return None, plan.notes
+    names = {kind.name for kind in plan.kinds}
     networks = {
-        LATENT: pipeline.image_space,
+        **dict.fromkeys(LATENTS, pipeline.image_space),
         TOKENS: pipeline.source_encoder,
         EMBEDDING: pipeline.fusion,
         POSE: pipeline.fusion,
     }
     augmentation = recipe.training.diffusion.augmentation
     drawn = {"palette": dataset.palette.fingerprint(), "jitter": augmentation.pose_jitter, "seed": dataset.seed}
+    of_poses = names & (OF_TARGETS_POSE | {SOURCE_POSE_LATENT})
     key = {
-        **(
-            {"poses": {**drawn, "variants": augmentation.pose_variants}} if POSE in {k.name for k in plan.kinds} else {}
-        ),
+        **({"poses": {**drawn, "variants": augmentation.pose_variants}} if of_poses else {}),
         "weights": {kind.name: weights_digest(networks[kind.name]) for kind in plan.kinds},
         "canvas": recipe.canvas.model_dump(),
         "sides": [recipe.source_encoder.side, recipe.fusion.side],
@@ -147,7 +177,8 @@ def parked(cache: FeatureCache, recipe: Recipe, pipeline: SignerPipeline) -> lis
     """Frozen networks that no step asks, since all that is read of them is kept."""
     needs = pipeline.conditions.needs
     found: list[torch.nn.Module] = []
-    if LATENT in cache and "part_warp" not in needs:
+    read = {LATENT, *(needs & LATENTS)}
+    if all(name in cache for name in read) and "part_warp" not in needs:
         found.append(pipeline.image_space)
     if pipeline.source_encoder is not None and (TOKENS in cache or TOKENS_READ not in needs):
         found.append(pipeline.source_encoder)
@@ -181,7 +212,7 @@ class _Chunks(Dataset):
 
     def __init__(self, dataset: TripleDataset, kind: Kind, chunks: np.ndarray) -> None:
         self.dataset, self.frames, self.chunks = dataset, kind.frames, chunks
-        self.poses = kind.name == POSE
+        self.kind = kind.name
 
     def __len__(self) -> int:
         return len(self.chunks)
@@ -194,8 +225,11 @@ class _Chunks(Dataset):
 
     def _picture(self, clip: int, frame: int, form: int) -> np.ndarray:
         number, mirrored = divmod(form, 2)
-        show = self.dataset.pose_variant if self.poses else self.dataset.picture
-        return show(clip, frame, number, bool(mirrored))  # type: ignore[arg-type]
+        if self.kind == SOURCE_POSE_LATENT:
+            return self.dataset.pose(clip, frame, bool(mirrored))
+        if self.kind in OF_TARGETS_POSE:
+            return self.dataset.pose_variant(clip, frame, number, bool(mirrored))
+        return self.dataset.picture(clip, frame, bool(number), bool(mirrored))
 
 
 def build_features(
@@ -235,7 +269,7 @@ def _computed(
     def compute(_: object) -> np.ndarray:
         shown = next(pictures).to(accelerator.device)
         with accelerator.autocast():
-            if name == LATENT:
+            if name in LATENTS:
                 found = pipeline.space.encode(signed_range(shown))
             elif name == TOKENS:
                 found = pipeline.source_tokens(signed_range(shown))

@@ -19,10 +19,12 @@ from signgen.models.weights import weights_digest
 from signgen.pairs.build import BuildPairsRequest, build_pairs
 from signgen.progress import SILENT, Notes
 from signgen.training import features
+from signgen.training.cost import stage_costs
 from signgen.training.data.batches import Sample
 from signgen.training.data.dataset import TripleDataset
 from signgen.training.data.feature_cache import CHUNK, FRAME, FeatureCache, Kind
 from signgen.training.diffusion import DiffusionStage
+from signgen.training.dry_run import DryRun, saved_work
 from signgen.training.features import build_features, feature_cache, kept_of, parked, plan_features
 from signgen.training.run import TrainingRun, TrainRequest, open_run
 from signgen.training.stages import signed_range, unit_range
@@ -65,6 +67,13 @@ def loss(stage: DiffusionStage, dataset: TripleDataset) -> float:
 
 TOKENS = "{kind: source_tokens, options: {hidden: 16}}, {kind: pose_map, options: {channels: [8, 8, 8]}}"
 WARP = f"conditions=[{TOKENS}, {{kind: part_warp}}, {{kind: source_latent}}]"
+ALIGNED = (
+    "conditions=[{kind: aligned_tokens, 'null': learned, options: {width: 16, heads: 2, radius: 2, recurrences: 2,"
+    " source_pose: true}}, {kind: pose_latent}]",
+    "source_encoder.enabled=false",
+    "fusion.enabled=false",
+)
+UNKNOWN = "training.diffusion.augmentation.unknown_source_pose=0.3"
 WARP_AND_FUSION = f"conditions=[{TOKENS}, {{kind: part_warp}}, {{kind: source_latent}}, {{kind: fusion_vector}}]"
 PIXELS = "image_space={kind: pixel-unshuffle, factor: 4, origin: null, config: {}}"
 OWN_JITTER = "training.diffusion.augmentation.pose_variants=0"
@@ -77,6 +86,10 @@ SETTINGS: dict[str, tuple[tuple[str, ...], set[str], set[str]]] = {
     "no stage 1": (("fusion.enabled=false",), {"latent", "tokens"}, BOTH),
     "pixels": ((PIXELS,), {"tokens", "embedding", "pose"}, {"source"}),
     "the source's latent": ((WARP, "fusion.enabled=false"), {"latent", "tokens"}, BOTH),
+    "pose latents": (ALIGNED, {"latent", "pose_latent", "source_pose_latent"}, BOTH),
+    "pose latents of own jitter": ((*ALIGNED, OWN_JITTER), {"latent", "source_pose_latent"}, BOTH),
+    "unknown source poses": ((*ALIGNED, UNKNOWN), {"latent", "pose_latent"}, BOTH),
+    "pose latents of pixels": ((*ALIGNED, PIXELS), set(), set()),
     "moved pixels": (("training.diffusion.augmentation.shift=2",), set(), set()),
 }
 
@@ -130,6 +143,52 @@ def test_every_item_has_the_features_of_its_own_pictures(world: Path, pairs: Pat
             assert torch.allclose(item[name].float(), expected, atol=2e-3 * expected.abs().max().item()), name
             seen[name].add(item[name].numpy().tobytes())
     assert min(map(len, seen.values())) > 10
+
+
+def test_every_item_has_the_latents_of_its_own_poses(world: Path, pairs: Path) -> None:
+    """A target's in its jitter, a source's without any; mirrored, and of sources at half the resolution."""
+    augmentation = ("identity=0.3", "mirror=0.5", "pose_variants=2", "half_source=0.5")
+    overrides = [f"training.diffusion.augmentation.{each}" for each in augmentation]
+    run, stage, dataset = opened(world, pairs, *overrides, *ALIGNED)
+    rows = [Sample(epoch, row) for epoch in range(2) for row in range(len(dataset))]
+    cache, _ = feature_cache(run.recipe, stage.pipeline, dataset, "no")
+    assert cache is not None
+    build_features(cache, stage.pipeline, dataset, run.accelerator, 0, SILENT)
+    dataset.kept = kept_of(cache, run.recipe, stage.pipeline)
+    seen: dict[str, set[bytes]] = {"target_pose": set(), "source_pose": set()}
+    for sample in rows:
+        item = dataset[sample]
+        for shown, name in (("target_pose", "pose_latent"), ("source_pose", "source_pose_latent")):
+            with torch.no_grad():
+                expected = stage.pipeline.space.encode(signed_range(item[shown][None]))[0]
+            assert torch.allclose(item[name].float(), expected, atol=2e-3 * expected.abs().max().item()), name
+            seen[shown].add(item[name].numpy().tobytes())
+    assert min(map(len, seen.values())) > 10
+
+
+@pytest.mark.parametrize("override", [None, OWN_JITTER, UNKNOWN])
+def test_what_is_counted_as_kept_is_what_no_step_asks(
+    world: Path, pairs: Path, monkeypatch: Any, override: str | None
+) -> None:
+    """The image space is parked where every latent that is read is kept, and the counted work says the same."""
+    run, stage, dataset = opened(world, pairs, *ALIGNED, *([override] if override else []))
+    cost = stage_costs(run.recipe)["diffusion"]
+    plan = plan_features(run.recipe, stage.pipeline, dataset.triples, 1 << 40)
+    saved = saved_work(DryRun(run.recipe, {}, plan, "fp32", None), cost)
+    gone = {"image_space: pose_latent": OWN_JITTER, "image_space: source_pose_latent": UNKNOWN}
+    expected = {"image_space: target", "image_space: source", *(work for work in gone if gone[work] != override)}
+    assert saved == cost.cached.keys() == expected
+    cache, _ = feature_cache(run.recipe, stage.pipeline, dataset, "no")
+    assert cache is not None
+    assert (stage.pipeline.image_space in parked(cache, run.recipe, stage.pipeline)) == (override is None)
+    assert ("image_space" in cost.parked) == (override is None)
+    build_features(cache, stage.pipeline, dataset, run.accelerator, 0, SILENT)
+    dataset.kept = kept_of(cache, run.recipe, stage.pipeline)
+    encoded: list[int] = []
+    encode = stage.pipeline.image_space.encode
+    monkeypatch.setattr(stage.pipeline.image_space, "encode", lambda x: encoded.append(len(x)) or encode(x))
+    loss(stage, dataset)
+    assert encoded == ([] if override is None else [len(ROWS)])
 
 
 def test_frozen_networks_that_are_kept_are_not_asked(world: Path, pairs: Path, monkeypatch: Any) -> None:

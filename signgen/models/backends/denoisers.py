@@ -23,6 +23,7 @@ from signgen.models.card import load_model
 from signgen.models.conditions import Conditioning
 from signgen.models.denoiser import denoise
 from signgen.models.pipeline import SignerPipeline
+from signgen.models.pose_guidance import FULL
 from signgen.models.weights import weights_digest
 
 ABOUT = "export.json"
@@ -80,6 +81,9 @@ def denoiser_of(pipeline: SignerPipeline, sampling: SamplingSettings, device: to
         raise OptionError(f"--backend {backend} on {device.type}", expected="a CPU", fix="add --device cpu")
     if sampling.compile:
         raise OptionError(f"--compile with --backend {backend}", expected="one of them", fix="leave one out")
+    if sampling.pose_guidance and sampling.pose_mode == FULL:
+        found = f"--pose-mode {FULL} with --backend {backend}, through which no gradient passes"
+        raise OptionError(found, expected="--pose-mode cheap or literal, or --backend torch")
     if getattr(pipeline.unet, "peft_config", None):
         raise OptionError(f"--lora with --backend {backend}", fix="leave --backend out; an export has no adapter")
     runtime = runtime_of(backend)

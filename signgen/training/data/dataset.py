@@ -24,7 +24,7 @@ from signgen.training.data.part_warps import PartWarps
 @dataclass(frozen=True)
 class Kept:
     """Features that items have in place of pictures. source: names of the source's; picture: whether the source's
-    picture is needed beside them. The target's latent and pose embedding are among them where `cache` has them."""
+    picture is needed beside them. What is of the target or of poses is among them where `cache` has it."""
 
     cache: FeatureCache
     source: tuple[str, ...]
@@ -38,8 +38,11 @@ class Kept:
         found = {f"source_{name}": self.cache.get(name, clip, source, form) for name in self.source}
         if "latent" in self.cache:
             found["target_latent"] = self.cache.get("latent", clip, target, form_of(0, mirrored))
-        if "pose" in self.cache:
-            found["pose_embedding"] = self.cache.get("pose", clip, target, form_of(variant, mirrored))
+        for name, item in (("pose", "pose_embedding"), ("pose_latent", "pose_latent")):
+            if name in self.cache:
+                found[item] = self.cache.get(name, clip, target, form_of(variant, mirrored))
+        if "source_pose_latent" in self.cache:
+            found["source_pose_latent"] = self.cache.get("source_pose_latent", clip, source, form_of(0, mirrored))
         return found
 
 
@@ -54,7 +57,8 @@ class TripleDataset(SampleDataset):
       target_pose: uint8 (3 (1 + 2 window), H, W): the target frame's pose image, then its neighbours' (window_frames).
       part_warp, if wanted: uint8 (6, H, W), the source's parts at the target's keypoints, and masks (PartWarps).
       source_points, target_points, if wanted: float32 (K, 3), x and y in canvas pixels, and score; NaN is missing.
-      source_<feature>, target_latent, pose_embedding, where they are kept: float16; no picture that nothing else needs.
+      source_<feature>, target_latent, pose_embedding, pose_latent, where they are kept: float16; no picture that none
+      needs.
       regions: uint8 (2, H, W), 1 inside the target's hand boxes / face box.
       epoch, index: int. source_id, target_id: int64, equal for the same frame of the same clip.
     """
@@ -147,6 +151,10 @@ class TripleDataset(SampleDataset):
         """The frame as a source or target that nothing moves, uint8 (H, W, 3)."""
         image = self._image(self.pairs.clips[clip].name, frame, None, mirrored)
         return halved(image) if half else image
+
+    def pose(self, clip: int, frame: int, mirrored: bool) -> np.ndarray:
+        """The frame's pose image without jitter, uint8 (H, W, 3), as `source_pose` has it."""
+        return self._draw(self._points(self.pairs.clips[clip].name, frame, None, mirrored))
 
     def pose_variant(self, clip: int, frame: int, variant: int, mirrored: bool) -> np.ndarray:
         """The frame's pose image with that jitter, uint8 (H, W, 3), as the first of `target_pose` has it."""
