@@ -28,10 +28,11 @@ from pathlib import Path
 
 from real_clips import CLIPS, build, canvas_copy, held_out, signgen
 from reposedm_scoring import CANVAS, DRAWN_PLACE, REAL_PLACE, Case, Judge, scored
-from reposedm_table import differences, sentences, table
+from reposedm_table import Pace, differences, equal_steps, paced, sentences, table
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from signgen.config import load_recipe
+from signgen.errors import OptionError
 from signgen.evaluation.scorer import find_lpips
 from signgen.files import write_json
 from signgen.metrics.image.lpips import Lpips
@@ -136,23 +137,6 @@ def posenet(pairs: Path, folder: Path, seed: int, options: argparse.Namespace) -
     return folder
 
 
-@dataclass(frozen=True)
-class Pace:
-    """rate: steps a second. beside: seconds of a run that are no steps: it is set up, validated and saved."""
-
-    rate: float
-    beside: float
-
-
-def equal_steps(paces: dict[str, Pace], minutes: float) -> int:
-    """As many as the slowest row makes in the minutes, all of a run being in them; at least one. paces: by row.
-
-    >>> equal_steps({"B1": Pace(3.0, 20), "both": Pace(1.5, 40)}, 2)
-    120
-    """
-    return max(min(int(pace.rate * (60 * minutes - pace.beside)) for pace in paces.values()), 1)
-
-
 def steps_of(setting: Setting) -> int:
     """--steps, or measured with all rows, and kept in OUT, so that rows and seeds added later have as many."""
     options, file = setting.options, setting.options.out / "steps.json"
@@ -160,9 +144,8 @@ def steps_of(setting: Setting) -> int:
         return options.steps
     if not file.exists():
         paces = {row.name: pace_of(row, setting) for row in ROWS}
-        write_json(
-            file, {"steps": equal_steps(paces, options.minutes), "paces": {k: asdict(v) for k, v in paces.items()}}
-        )
+        told = {name: asdict(pace) for name, pace in paces.items()}
+        write_json(file, {"steps": equal_steps(paces, options.minutes), "paces": told})
     return json.loads(file.read_text())["steps"]
 
 
@@ -175,17 +158,6 @@ def pace_of(row: Row, setting: Setting) -> Pace:
     seconds = json.loads((run / "run.json").read_text())["seconds"]
     shutil.rmtree(run)
     return paced({each.step: each.wall_time for each in log}, seconds)
-
-
-def paced(times: dict[int, float], seconds: float) -> Pace:
-    """times: when steps were done, by their numbers, at least two; seconds: of the whole run.
-
-    >>> paced({10: 100.0, 20: 105.0, 30: 110.0}, 23.0)
-    Pace(rate=2.0, beside=8.0)
-    """
-    first, last = min(times), max(times)
-    rate = (last - first) / (times[last] - times[first])
-    return Pace(rate, seconds - last / rate)
 
 
 def train(row: Row, setting: Setting, run: Path, seed: int, more: tuple[object, ...]) -> None:
@@ -283,12 +255,17 @@ def parsed() -> argparse.Namespace:
     return options
 
 
-def main() -> None:
+def main() -> int:
     runs: list[dict] = []
-    for run in runs_of(parsed()):
-        runs.append(run)
-        print(table(runs), flush=True)
+    try:
+        for run in runs_of(parsed()):
+            runs.append(run)
+            print(table(runs), flush=True)
+    except OptionError as error:
+        print(error, file=sys.stderr)
+        return 2
     print(f"\n{differences(runs)}\n\n" + "\n".join(sentences(runs)))
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Scores of the ablation's runs in; means, ranges, differences with their intervals, and sentences out. All are pure.
+"""Paces in, equal steps out; scores of the ablation's runs in, tables and sentences with intervals out. All are pure.
 
 A run is {"row", "seed", "steps", "parameters", "seconds", "clips": [{"on", "clip", "model": {column: score},
 "copy-source": {...}}]}. Two numbers say how sure a difference of two rows is:
@@ -23,6 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
+from signgen.errors import OptionError
+
 BASELINE, COPY = "B1", "copy-source"
 COLUMNS = ("ssim", "psnr", "hand_ssim", "face_ssim", "hand_sharpness", "pck_10", "found_10", "hand_found_10", "lpips")
 # What a gain has to be, for a module to be worth its time, in the columns that say whether it pays.
@@ -36,6 +38,43 @@ WORTH = {
 }
 LESS_IS_BETTER = frozenset({"lpips"})
 DRAWS, CONFIDENCE = 4000, 0.95
+
+
+@dataclass(frozen=True)
+class Pace:
+    """rate: steps a second. beside: seconds of a run that are no steps: it is set up, validated and saved."""
+
+    rate: float
+    beside: float
+
+
+def equal_steps(paces: dict[str, Pace], minutes: float) -> int:
+    """As many as the slowest row makes in the minutes, all of a run being in them; paces: by row. Raises OptionError
+    where that is none.
+
+    >>> equal_steps({"B1": Pace(3.0, 20), "both": Pace(1.5, 40)}, 2)
+    120
+    """
+    steps = min(int(pace.rate * (60 * minutes - pace.beside)) for pace in paces.values())
+    if steps < 1:
+        beside = max(pace.beside for pace in paces.values())
+        raise OptionError(
+            f"--minutes {minutes:g}: no time for a step",
+            expected=f"more than the {beside:.0f} seconds in which a run is set up, validated and saved",
+            fix="take more minutes, or give --steps",
+        )
+    return steps
+
+
+def paced(times: dict[int, float], seconds: float) -> Pace:
+    """times: when steps were done, by their numbers, at least two; seconds: of the whole run.
+
+    >>> paced({10: 100.0, 20: 105.0, 30: 110.0}, 23.0)
+    Pace(rate=2.0, beside=8.0)
+    """
+    first, last = min(times), max(times)
+    rate = (last - first) / (times[last] - times[first])
+    return Pace(rate, seconds - last / rate)
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,21 @@ import pytest
 from scipy import stats
 
 from signgen.config import load_recipe
+from signgen.errors import OptionError
 from tests.conftest import ROOT
 
 sys.path.append(str(ROOT / "benchmarks"))
 
-from ablation_reposedm import ROWS, Pace, changes, equal_steps, keep_settings, paced
+from ablation_reposedm import ROWS, changes, keep_settings
 from reposedm_scoring import found_shares
 from reposedm_table import (
     Difference,
+    Pace,
     bootstrap,
     difference,
     differences,
+    equal_steps,
+    paced,
     paired,
     sentences,
     smallest_difference,
@@ -66,7 +70,8 @@ def test_all_rows_have_the_steps_of_the_slowest():
     paces = {"B1": Pace(4.0, 10), "B2": Pace(2.0, 10), "both": Pace(2.5, 50)}
     assert equal_steps(paces, 1) == 25  # both: 10 seconds of steps, B2 has 50
     assert equal_steps(paces, 8) == 940  # B2: 470 seconds of steps
-    assert equal_steps(paces, 0.1) == 1
+    with pytest.raises(OptionError, match="no time for a step"):
+        equal_steps(paces, 0.5)
     assert paced({10: 100.0, 20: 120.0, 40: 160.0}, 90.0) == Pace(0.5, 10.0)
 
 
