@@ -4,7 +4,7 @@ A condition is one of three kinds: context (tokens for cross-attention), spatial
 latent), vector (added to the time embedding). Each provider declares which guidance branch it belongs to and whether it
 depends on the frame or only on the clip, and computes its value and its null (the value without the condition).
 
-To add a condition, add one class here (or import it here, as RePoseDM's aligned tokens are), decorated with
+To add a condition, add one class here (or import it here, as RePoseDM's are), decorated with
 `@PROVIDERS.register`. Its `name` is what a recipe writes as `kind`; `reads` lists the Features (models/features.py)
 that its `forward` takes, or its `read` computes them from others. Training and rendering both call
 `ConditionSet.encode`, so nothing else changes.
@@ -26,6 +26,7 @@ from signgen.errors import RecipeError, nearest
 from signgen.models.aligned_tokens import AlignedTokens
 from signgen.models.condition import BRANCHES, Branch, Condition, Sizes, Values
 from signgen.models.features import Features
+from signgen.models.source_cnn import SourceCnn
 from signgen.registry import PROVIDERS
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "ConditionSet",
     "Conditioning",
     "Sizes",
+    "SourceCnn",
     "Values",
     "provider_class",
 ]
