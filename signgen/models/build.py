@@ -74,7 +74,6 @@ def build_pipeline(recipe: Recipe, fusion: FusionModel | None = None) -> SignerP
         reach=copies.reach,
         warp_copy=copies.warp,
         solver=recipe.sampling.solver,
-        learned_variance=recipe.diffusion.learned_variance,
     )
     for network in pipeline.networks().values():
         network.eval()

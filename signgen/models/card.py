@@ -238,9 +238,9 @@ def check_settings(pipeline: SignerPipeline, recipe: Recipe, folder: Path) -> No
         "reach": copies.reach,
         "warp_copy": copies.warp,
         "solver": recipe.sampling.solver,
-        "learned_variance": recipe.diffusion.learned_variance,
     }
     found = {name: pipeline.config[name] for name in wanted}
+    wanted["learned_variance"], found["learned_variance"] = recipe.diffusion.learned_variance, pipeline.learned_variance
     if recipe.image_space.kind == "pixel-unshuffle":
         wanted["factor"], found["factor"] = recipe.image_space.factor, getattr(pipeline.image_space, "factor", None)
     if pipeline.fusion is not None:

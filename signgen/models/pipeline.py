@@ -93,7 +93,6 @@ class SignerPipeline(DiffusionPipeline):
         reach: float = 0.0,
         warp_copy: bool = False,
         solver: str = "unipc",
-        learned_variance: bool = False,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -112,7 +111,6 @@ class SignerPipeline(DiffusionPipeline):
             reach=reach,
             warp_copy=warp_copy,
             solver=solver,
-            learned_variance=learned_variance,
         )
         install_attention(unet)
         self.denoise: Callable[..., torch.Tensor] = denoise  # or an export of the UNet: models/backends
@@ -141,6 +139,12 @@ class SignerPipeline(DiffusionPipeline):
         """What the network's output is mixed with."""
         config = self.config
         return CopySettings(layers=config.copies, reach=config.reach, warp=config.warp_copy)
+
+    @property
+    def learned_variance(self) -> bool:
+        """Whether the network says of its variance, too: then it has twice the outputs (models/variance.py)."""
+        copies = self.copies
+        return not (copies.layers or copies.warp) and self.unet.config.out_channels == 2 * self.space.channels
 
     @property
     def reads_source_latent(self) -> bool:
@@ -215,7 +219,7 @@ class SignerPipeline(DiffusionPipeline):
         """As `predict`, and what the network says of its variance (models/variance.py), (B, C, h, w); None where it
         learned none."""
         output = self.denoise(self.unet, noisy, timestep, conditioning, attention).float()
-        if self.config.learned_variance:
+        if self.learned_variance:
             mean, variance = output.chunk(2, 1)
             return mean, variance
         return self._mixed(output, source_latent, part_warp), None
@@ -336,7 +340,7 @@ class SignerPipeline(DiffusionPipeline):
 
     def solver_of(self, sampling: SamplingSettings, device: torch.device | None = None) -> tuple[Any, torch.Tensor]:
         """The scheduler of diffusers that samples by these settings, and its time steps, at least one."""
-        learned = self.config.learned_variance and sampling.solver in KNOW_VARIANCE
+        learned = self.learned_variance and sampling.solver in KNOW_VARIANCE
         own = {"variance_type": "learned_range"} if learned else {}
         scheduler = solver_class(sampling.solver).from_config(self.scheduler.config, **own)
         scheduler.set_timesteps(sampling.steps, device=device)

@@ -139,7 +139,7 @@ def test_options_that_cannot_be_are_one_line():
 @pytest.mark.parametrize(
     ("name", "parameters", "gflops"),
     [
-        ("nano-repose", 730_318, 1.5),
+        ("nano-repose", 730_318, 1.8),
         ("repose-deepfashion-256", 1_713_926, 15.2),
         ("repose-deepfashion-512", 1_741_574, 15.3),
         ("repose-market-128", 1_474_310, 1.6),
