@@ -178,7 +178,8 @@ def parked(cache: FeatureCache, recipe: Recipe, pipeline: SignerPipeline) -> lis
     needs = pipeline.conditions.needs
     found: list[torch.nn.Module] = []
     read = {LATENT, *(needs & LATENTS)}
-    if all(name in cache for name in read) and "part_warp" not in needs:
+    decodes = recipe.diffusion.pose_penalty.weight > 0  # what the network is shown, in every step
+    if not decodes and all(name in cache for name in read) and "part_warp" not in needs:
         found.append(pipeline.image_space)
     if pipeline.source_encoder is not None and (TOKENS in cache or TOKENS_READ not in needs):
         found.append(pipeline.source_encoder)

@@ -13,6 +13,7 @@ import yaml
 from torch.utils.data import default_collate
 
 from benchmarks.kill import RECIPE
+from signgen.config import changed_recipe
 from signgen.errors import PairSetError
 from signgen.models.build import build_pipeline
 from signgen.models.weights import weights_digest
@@ -214,6 +215,8 @@ def test_networks_that_no_step_asks_can_wait_elsewhere(world: Path, pairs: Path)
     pipeline = stage.pipeline
     expected = [pipeline.image_space, pipeline.source_encoder, pipeline.fusion.tower]
     assert parked(cache, run.recipe, pipeline) == expected
+    penalised = ("diffusion.pose_penalty.network=net", "diffusion.pose_penalty.weight=1")
+    assert parked(cache, changed_recipe(run.recipe, penalised, ""), pipeline) == expected[1:]  # it decodes in each step
     build_features(cache, pipeline, dataset, run.accelerator, 0, SILENT)
     dataset.kept = kept_of(cache, run.recipe, pipeline)
     before = loss(stage, dataset)
