@@ -101,6 +101,8 @@ class ModelCard:
         given = {name: value for name, value in (others | dict(chosen or {})).items() if value is not None}
         if preset := given.pop("preset", None):
             given = preset_settings(preset, own.steps) | given
+        if given.get("pose_network") and not (own.pose_guidance or "pose_guidance" in given):
+            raise OptionError("--pose-network without --pose-guidance", expected="how much it guides, e.g. 10")
         try:
             return SamplingSettings.model_validate(own.model_dump() | given)
         except ValidationError as error:

@@ -130,6 +130,7 @@ def test_what_cannot_guide_is_one_line(
     assert "--pose-guidance without --pose-network; expected what `signgen train-posenet`" in refusal(
         "--pose-guidance", 1
     )
+    assert "--pose-network without --pose-guidance" in refusal("--steps", 4, "--pose-network", judge)
     # no step in the interval: nano has one, at the noisy end
     assert "none of 1 sampling step(s) lies in --pose-guide-in 0.0 0.5" in refusal(*guided(judge, 1, 1))
     assert "--pose-guide-in 0.98 0.99" in refusal(*guided(judge), "--pose-guide-in", 0.98, 0.99)
