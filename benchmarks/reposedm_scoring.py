@@ -52,13 +52,15 @@ class Case:
 class Judge:
     """Keypoints that are seen in the frames of a case: of the truth once, of every output."""
 
-    def __init__(self, network: Path, guide: Path) -> None:
-        """network: judges drawn people. guide: the one that guides. Raises ValueError where they are one."""
-        self._choices = {DRAWN_PLACE: EstimatorChoice(posenet=network)}
+    def __init__(self, network: Path, guide: Path, everywhere: str | None = None) -> None:
+        """network: judges drawn people, unless another estimator judges everywhere. guide: the one that guides. Raises
+        ValueError where they are one."""
+        own = EstimatorChoice(posenet=network)
+        self._choices = {DRAWN_PLACE: EstimatorChoice(everywhere) if everywhere else own}
         if importlib.util.find_spec("mediapipe"):
             self._choices[REAL_PLACE] = EstimatorChoice("mediapipe")
         self._truths: dict[str, np.ndarray] = {}
-        if self._choices[DRAWN_PLACE].fingerprint() == EstimatorChoice(posenet=guide).fingerprint():
+        if own.fingerprint() == EstimatorChoice(posenet=guide).fingerprint():
             raise ValueError("the pose network that guides is the one that judges")
 
     def judges(self, case: Case) -> bool:

@@ -26,11 +26,14 @@ _HEAD = 3  # the last of the parts
 @dataclass(frozen=True)
 class Correspondence:
     """flow: float32 (H, W, 2), where the source shows a pixel's place, minus the pixel, x and y in pixels; NaN where
-    it does not. body, hands: bool (H, W), pixels whose flow is known, of the body without its head; of the hands."""
+    it does not. body, arms, hands: bool (H, W), pixels whose flow is known, of the body without its head; of arms
+    without hands; of hands. limbs: bool (H, W), arms and hands, also where the source does not show them."""
 
     flow: np.ndarray
     body: np.ndarray
+    arms: np.ndarray
     hands: np.ndarray
+    limbs: np.ndarray
 
 
 def correspondence(
@@ -51,8 +54,8 @@ def correspondence(
     seen[inside] = there.shape[row[inside], column[inside]] == shape[inside]
     flow[rows[seen], columns[seen]] = np.stack([x - columns, y - rows], 1)[seen]
     known = np.isfinite(flow).all(2)
-    torso, arms, hands = (np.isin(here.shape, part) & known for part in drawn[1].parts[:_HEAD])
-    return Correspondence(flow, torso | arms | hands, hands)
+    torso, arms, hands = (np.isin(here.shape, part) for part in drawn[1].parts[:_HEAD])
+    return Correspondence(flow, (torso | arms | hands) & known, arms & known, hands & known, arms | hands)
 
 
 @dataclass(frozen=True)

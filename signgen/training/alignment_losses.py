@@ -1,28 +1,23 @@
 """Losses that teach a pose alignment's flow: the alignment, latents and keypoints of a batch in; scalars by name out.
 
 Without them only the diffusion loss says anything of the flow, through tokens of attention. RePoseDM says of none; they
-are those of learned optical flow (photometric, smooth), and what keypoints know: where bones came from.
+are those of learned optical flow (photometric, smooth), and what keypoints know: where a body's places came from.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
 
 import torch
 from torch.nn import functional as F
 
 from signgen.config import AlignmentLosses
-from signgen.models.alignment import Alignment
+from signgen.models.alignment import FINE, Alignment
 from signgen.models.flow import flow_at, total_variation
 from signgen.models.image_space import ImageSpace
-from signgen.poses.palettes import Limb, Palette, Stroke
-from signgen.poses.skeletons import SKELETONS
+from signgen.training.body_places import Places
 
-PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)  # along a bone
 EARLIER = 0.8  # what the flow before a recurrence weighs against the one after it (RAFT, Teed & Deng 2020)
-_SEEN = 0.3  # score of a keypoint that is believed
 
 
 def weighted_losses(settings: AlignmentLosses) -> dict[str, float]:
@@ -37,23 +32,23 @@ def alignment_losses(
     space: ImageSpace,
     source_latent: torch.Tensor,
     target_latent: torch.Tensor,
-    bones: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
+    places: Places | None,
 ) -> dict[str, torch.Tensor]:
-    """Every active loss, (), over all recurrences. latents: (B, C, h, w). bones: of
-    `bone_places`."""
+    """Every active loss, (), over all recurrences. latents: (B, C, h, w). places: what
+    keypoints know."""
     names = weighted_losses(settings)
     losses = {name: torch.zeros((), device=source_latent.device) for name in names}
     if "alignment_matching" in losses:
-        losses["alignment_matching"] = matching_error(found.scores, bones, found.pixels)
-    share = sum(EARLIER**back for back in range(len(found.flows)))
-    for number, flow in enumerate(found.flows):
-        weight = EARLIER ** (len(found.flows) - 1 - number) / share
+        losses["alignment_matching"] = matching_error(found.scores, places, found.pixels)
+    share = sum(EARLIER**back for back in range(len(found.fine)))
+    for number, flow in enumerate(found.fine):
+        weight = EARLIER ** (len(found.fine) - 1 - number) / share
         moved = flow * found.pixels
         if settings.photometric:
             seen = photometric(space.move(source_latent, moved), target_latent, found.visibility, settings.hidden)
             losses["alignment_photometric"] = losses["alignment_photometric"] + weight * seen
         if settings.keypoints:
-            led = keypoint_error(moved, bones, found.pixels)
+            led = keypoint_error(moved, places, found.pixels, FINE)
             losses["alignment_keypoints"] = losses["alignment_keypoints"] + weight * led
         if settings.smoothness:
             losses["alignment_smoothness"] = losses["alignment_smoothness"] + weight * total_variation(moved)
@@ -70,25 +65,21 @@ def photometric(warped: torch.Tensor, target: torch.Tensor, visibility: torch.Te
     return (seen * difference + (1 - seen) * hidden).mean()
 
 
-def keypoint_error(
-    flow: torch.Tensor, bones: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None, pixels: int
-) -> torch.Tensor:
-    """(): mean distance, in tokens, from where the flow (B, 2, h, w; canvas pixels) at a target's bones leads to where
-    the source's are. Places that are not known contribute nothing."""
-    assert bones is not None  # the batch has keypoints where this loss has a weight
-    target, source, known = bones
-    led = target + flow_at(flow, (target + 0.5) / pixels)
+def keypoint_error(flow: torch.Tensor, places: Places | None, pixels: int, fine: int = 1) -> torch.Tensor:
+    """(): weighted mean distance, in tokens, from where the flow (B, 2, fine h, fine w; canvas pixels) at a target's
+    places leads to where they were. Places that are not known contribute nothing."""
+    assert places is not None  # the batch has keypoints where this loss has a weight
+    target, source, known = places.target, places.source, places.weight
+    led = target + flow_at(flow, (target + 0.5) * (fine / pixels))
     distance = (led - source).norm(dim=2) / pixels
     return (distance * known).sum() / known.sum().clamp(min=1)
 
 
-def matching_error(
-    scores: torch.Tensor, bones: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None, pixels: int
-) -> torch.Tensor:
-    """(): cross-entropy of the correlation (B, (2 R + 1)^2, h, w) at a target's bones against where the source's are,
-    in nats. Places outside, not known, or further away than R do not count."""
-    assert bones is not None  # the batch has keypoints where this loss has a weight
-    target, source, known = bones
+def matching_error(scores: torch.Tensor, places: Places | None, pixels: int) -> torch.Tensor:
+    """(): cross-entropy of the correlation (B, (2 R + 1)^2, h, w) at a target's places against where they were, in
+    nats. Places outside, not known, or further away than R do not count."""
+    assert places is not None  # the batch has keypoints where this loss has a weight
+    target, source, known = places.target, places.source, places.weight
     height, width = scores.shape[-2:]
     side = math.isqrt(scores.shape[1])
     radius = side // 2
@@ -104,32 +95,3 @@ def matching_error(
     logs = scores.flatten(2).log_softmax(1)
     here = logs.gather(2, token[:, None].expand(-1, logs.shape[1], -1))
     return -(here.gather(1, step[:, None])[:, 0] * counts).sum() / counts.sum().clamp(min=1)
-
-
-def bones_of(palette: Palette) -> list[tuple[int, int]]:
-    """The pairs of a skeleton's points that the palette's strokes and limbs join."""
-    count = SKELETONS[palette.skeleton].points
-    lines: Iterable[tuple[int, ...]] = (
-        mark.points if isinstance(mark, Stroke) else mark.points[:2]
-        for mark in palette.strokes
-        if isinstance(mark, Stroke | Limb)
-    )
-    pairs = {tuple(sorted(pair)) for line in lines for pair in pairwise(line) if max(pair) < count}
-    return sorted(pairs)  # type: ignore[arg-type]
-
-
-def bone_places(
-    source: torch.Tensor, target: torch.Tensor, bones: Sequence[tuple[int, int]]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Keypoints (B, K, 3) of source and target, x px, y px, score -> places along bones (B, P, 2) in each, and whether
-    both know them, float32 (B, P)."""
-    pairs = torch.tensor(bones, device=source.device)
-    known = torch.ones((), device=source.device)
-    places = []
-    for points in (target, source):
-        seen = (points[..., 2] >= _SEEN) & points[..., :2].isfinite().all(2)
-        known = known * seen[:, pairs].all(2)
-        ends = torch.where(seen[..., None], points[..., :2], torch.zeros_like(points[..., :2]))[:, pairs]
-        along = torch.tensor(PLACES, device=points.device).view(1, 1, -1, 1)
-        places.append((ends[:, :, :1] + along * (ends[:, :, 1:] - ends[:, :, :1])).flatten(1, 2))
-    return places[0], places[1], known.repeat_interleave(len(PLACES), 1)

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from signgen.config import DiffusionSettings, Recipe
 from signgen.metrics.clip.frame_metrics import score_frame
 from signgen.metrics.means import mean_row
+from signgen.models.aligned_tokens import AlignedTokens
 from signgen.models.canvas import Canvas
 from signgen.models.card import ModelCard, palette_of
 from signgen.models.conditions import BRANCHES
@@ -27,7 +28,8 @@ from signgen.models.variance import variational_bound
 from signgen.rendering.pairs import render_targets, source_of
 from signgen.rendering.renderer import Renderer
 from signgen.rendering.strips import save_strips
-from signgen.training.alignment_losses import alignment_losses, bone_places, bones_of, weighted_losses
+from signgen.training.alignment_losses import alignment_losses, weighted_losses
+from signgen.training.body_places import bones_of, known_places
 from signgen.training.data.batches import Sample
 from signgen.training.data.dataset import TripleDataset, region_masks, spread
 from signgen.training.pose_penalty import PenaltyOf
@@ -118,8 +120,10 @@ class DiffusionModule(nn.Module):
 
     def _of_alignment(self, features: Features, target_latent: torch.Tensor, batch: Batch) -> Batch:
         """The losses of the aligned source's flow."""
-        known = "source_points" in batch
-        bones = bone_places(batch["source_points"], batch["target_points"], self.bones) if known else None
+        places = None
+        if "source_points" in batch:
+            height, width = (side * self.pipeline.space.factor for side in target_latent.shape[-2:])
+            places = known_places(batch["source_points"], batch["target_points"], self.bones, (width, height))
         assert features.alignment is not None
         assert features.source_latent is not None
         return alignment_losses(
@@ -128,7 +132,7 @@ class DiffusionModule(nn.Module):
             self.pipeline.space,
             features.source_latent,
             target_latent,
-            bones,
+            places,
         )
 
     def _features(self, batch: Batch) -> Features:
@@ -178,6 +182,9 @@ class DiffusionModule(nn.Module):
 def diffusion_module(recipe: Recipe, pipeline: SignerPipeline, judge: PoseNetwork | None = None) -> DiffusionModule:
     """What a recipe trains in stage 2. judge: of its pose penalty; without one there is none."""
     bones = bones_of(palette_of(recipe)) if recipe.keypoints else ()
+    for provider in pipeline.conditions.providers.values():
+        if isinstance(provider, AlignedTokens) and not (recipe.diffusion.alignment.active or provider.reencode):
+            provider.align.refiner.requires_grad_(False)  # nothing teaches it: processes would wait for it
     return DiffusionModule(pipeline, recipe.diffusion, recipe.source_encoder.trainable, bones, judge)
 
 

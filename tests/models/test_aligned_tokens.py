@@ -139,10 +139,10 @@ def test_options_that_cannot_be_are_one_line():
 @pytest.mark.parametrize(
     ("name", "parameters", "gflops"),
     [
-        ("nano-repose", 730_318, 1.8),
-        ("repose-deepfashion-256", 1_713_926, 15.2),
-        ("repose-deepfashion-512", 1_741_574, 15.3),
-        ("repose-market-128", 1_474_310, 1.6),
+        ("nano-repose", 771_810, 2.0),
+        ("repose-deepfashion-256", 1_946_822, 15.1),
+        ("repose-deepfashion-512", 1_960_538, 16.8),
+        ("repose-market-128", 1_920_198, 1.9),
     ],
 )
 def test_parameters_and_flops_of_the_recipes(name, parameters, gflops):

@@ -9,10 +9,12 @@ import torch
 from torch.nn import functional as F
 
 from signgen.models.alignment import (
+    FINE,
     RecurrentAlignment,
     RegionAttention,
     expected_step,
     local_correlation,
+    refined,
     region_mask,
     sinusoidal_positions,
 )
@@ -209,6 +211,21 @@ def test_a_picture_encoded_anew_equals_a_warped_map_for_whole_tokens():
 
 def test_the_expected_step_is_the_mean_of_the_window_and_moves_where_the_peak_is():
     scores = torch.zeros(1, 25, 3, 3)
-    assert torch.allclose(expected_step(scores), torch.zeros(1, 2, 3, 3), atol=1e-6)
+    assert torch.allclose(expected_step(scores, 9), torch.zeros(1, 2, 3, 3), atol=1e-6)
     scores[:, 5 * 4 + 1] = 50  # two down, one to the left
-    assert torch.allclose(expected_step(scores)[0, :, 1, 1], torch.tensor([-1.0, 2.0]), atol=1e-5)
+    assert torch.allclose(expected_step(scores, 9)[0, :, 1, 1], torch.tensor([-1.0, 2.0]), atol=1e-5)
+    # no further than it may
+    assert torch.allclose(expected_step(scores, 1), torch.zeros(1, 2, 3, 3), atol=1e-6)
+
+
+def test_a_refined_flow_is_a_convex_combination_of_the_tokens_around():
+    flow = seeded(1, 2, 3, 4)
+    even = refined(flow, torch.zeros(1, 9, 3 * FINE, 4 * FINE))
+    assert even.shape == (1, 2, 3 * FINE, 4 * FINE)
+    around = F.pad(flow, (1, 1, 1, 1), mode="replicate")
+    assert torch.allclose(even[..., :FINE, :FINE], around[..., :3, :3].mean((2, 3))[..., None, None], atol=1e-6)
+    # all of one place in the second token's lower right to the token at its right
+    chosen = torch.zeros(1, 9, 3 * FINE, 4 * FINE)
+    chosen[:, 5, FINE - 1, 2 * FINE - 1] = 50
+    found = refined(flow, chosen)
+    assert torch.allclose(found[0, :, FINE - 1, 2 * FINE - 1], flow[0, :, 0, 2], atol=1e-5)

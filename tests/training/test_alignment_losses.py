@@ -8,16 +8,8 @@ import pytest
 import torch
 
 from signgen.config import AlignmentLosses
-from signgen.poses.palettes import PALETTES
-from signgen.training.alignment_losses import (
-    PLACES,
-    bone_places,
-    bones_of,
-    keypoint_error,
-    matching_error,
-    photometric,
-    weighted_losses,
-)
+from signgen.training.alignment_losses import keypoint_error, matching_error, photometric, weighted_losses
+from signgen.training.body_places import bone_places
 
 PIXELS = 4  # a token
 
@@ -30,16 +22,6 @@ def moved_right() -> tuple[torch.Tensor, torch.Tensor]:
     """Source and target: two known points, 8 px further to the right in the source; one that is missing."""
     target = points((8.0, 8.0, 1.0), (8.0, 20.0, 1.0), (torch.nan, torch.nan, 0.0))
     return target + torch.tensor([8.0, 0.0, 0.0]), target
-
-
-def test_places_lie_along_bones_of_what_both_know():
-    source, target = moved_right()
-    here, there, known = bone_places(source, target, [(0, 1), (1, 2)])
-    assert here.shape == there.shape == (1, 2 * len(PLACES), 2)
-    assert known[0].tolist() == [1.0] * len(PLACES) + [0.0] * len(PLACES)
-    assert here[0, : len(PLACES), 1].tolist() == [8, 11, 14, 17, 20]
-    assert torch.equal((there - here)[0, : len(PLACES)], torch.tensor([8.0, 0.0]).expand(len(PLACES), 2))
-    assert here.isfinite().all()
 
 
 def test_a_flow_that_leads_there_costs_nothing_and_others_their_distance():
@@ -77,13 +59,6 @@ def test_hiding_pays_where_the_picture_differs_by_more_than_it_costs():
     seen = torch.ones(1, 1, 4, 4)
     assert photometric(target + 0.3, target, seen, 0.15) == pytest.approx(0.3)
     assert photometric(target + 0.3, target, 0 * seen, 0.15) == pytest.approx(0.15)
-
-
-@pytest.mark.parametrize("palette", PALETTES.values(), ids=lambda palette: palette.name)
-def test_every_palette_has_bones(palette):
-    bones = bones_of(palette)
-    assert len(bones) >= 10
-    assert all(a < b for a, b in bones)
 
 
 def test_weights_are_those_of_the_recipe():

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from signgen.config import Recipe, load_recipe
 from signgen.errors import OptionError, RecipeError
 from signgen.training import fit as fitting
 from signgen.training.cost import StageCost, stage_costs
 from signgen.training.fit import GIB, USABLE, as_overrides, fit, parse_memory
+from signgen.training.run import TrainingRun
 from tests.line import Command, Line
 from tests.tiny import set_options
 
@@ -98,3 +101,37 @@ def test_the_command(line: Line, command: Command, tmp_path: Path) -> None:
     assert "resumed:" not in out
     assert "at least" in command.refuses(*words, "--fit", "0.0001GB", "--out", tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+class Device:
+    """What a TrainingRun chooses its micro-batches by: a device with so much free memory, and no other."""
+
+    def __init__(self, kind: str, free: float, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.accelerator = SimpleNamespace(device=torch.device(kind), num_processes=1)
+        self.request = SimpleNamespace(lora=None)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (int(free * GIB), int(80 * GIB)))
+
+    def fit(self, recipe: Recipe) -> tuple[Recipe, list[str]]:
+        return TrainingRun._fit_batches(self, recipe)  # type: ignore[arg-type]
+
+
+def test_a_run_takes_micro_batches_that_the_free_memory_of_its_gpu_has_room_for(
+    phoenix: Recipe, counted: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "stage_costs", lambda recipe: {"diffusion": counted["diffusion"]})
+    for free in (32, 26):
+        found, lines = Device("cuda", free, monkeypatch).fit(phoenix)
+        before, after = (each.training.diffusion for each in (phoenix, found))
+        assert after.batch_size * after.accumulation == before.batch_size * before.accumulation
+        assert expected(found, counted, "diffusion") <= free * USABLE
+        assert (after.batch_size < before.batch_size) == (free == 26) == bool(lines)
+        assert after.ema_on_cpu == before.ema_on_cpu  # nothing but micro-batches
+
+
+def test_what_is_only_counted_is_said_and_tried_and_a_cpu_has_no_such_limit(
+    phoenix: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, lines = Device("cuda", 20, monkeypatch).fit(phoenix)
+    assert found == phoenix
+    assert lines == ["stage fusion takes 46.0 GiB at least by count, 20.0 are free: add --fit if memory runs out"]
+    assert Device("cpu", 1, monkeypatch).fit(phoenix) == (phoenix, [])
